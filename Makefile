@@ -1,0 +1,34 @@
+# make train   set up, build the virtual patients, train, score, reconstruct a real chest (about a quarter of an hour)
+# make test    set up, run every notebook and every test
+# make clean   remove what can be made again (never runs/, data/ or results/)
+PYTHON ?= python3.11
+BIN := .venv/bin
+READY := .venv/.ready
+
+export OMP_NUM_THREADS ?= 1
+export TOKENIZERS_PARALLELISM := false
+
+.PHONY: setup export train test clean
+.DEFAULT_GOAL := train
+
+train: setup export
+	@$(BIN)/python -m xray2ct.quickstart
+
+test: setup
+	@XRAY2CT_TEST_FLAGS="$${XRAY2CT_TEST_FLAGS-ddp}" $(BIN)/python -m pytest tests -q --durations=15
+
+setup: $(READY)
+
+export: setup
+	@$(BIN)/nbdev_export
+
+# The stamp carries what was installed: a changed pin or entry point installs again, an interrupted set-up starts over.
+$(READY): requirements-dev.txt settings.ini setup.py
+	@echo "setting up .venv (a few minutes, once)"
+	@PYTHON="$(PYTHON)" sh tools/make_venv.sh .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $(READY)
+
+clean:
+	rm -rf .venv _docs _proc _site_src build dist *.egg-info .pytest_cache
