@@ -8,7 +8,8 @@ __all__ = ['DOCUMENTED_SSIM', 'loss_term', 'loss_terms', 'LossCfg', 'LossInput',
            'ssim3d', 'ssim_term', 'gradient_term', 'projection_term', 'active_terms', 'loss_per_patient',
            'compute_loss']
 
-# %% ../nbs/40_losses.ipynb #4b7813a3
+# %% ../nbs/40_losses.ipynb #4f65fb74
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from functools import cached_property, lru_cache
@@ -36,7 +37,7 @@ def loss_terms()->dict:  # Name -> function
     "Every registered term."
     return dict(_TERMS)
 
-# %% ../nbs/40_losses.ipynb #13a401f4
+# %% ../nbs/40_losses.ipynb #bed3add7
 @dataclass(frozen=True, kw_only=True)
 class LossCfg:
     "What each kind of error costs; a weight of 0 leaves its term out."
@@ -58,18 +59,26 @@ class LossCfg:
     ssim_offset: float = 1.           # Added to the target scale before SSIM, so that it starts at 0
     ssim_padding: str = 'valid'       # 'valid' (whole windows only) or 'zero' (zeros outside, counted)
     projection_pixels: int = 64       # Rays along each side of the film in the projection term
+
     def __post_init__(self):
         for f in fields(self):
             v = getattr(self, f.name)
-            if f.type in (float, 'float') and not (isinstance(v, (int, float)) and abs(v) < float('inf')): raise BadInput(f'loss.{f.name} is {v}, not a finite number')
-        for n in _TERMS.keys() & {f.name for f in fields(self)}:
-            if getattr(self, n) < 0: raise BadInput(f'loss.{n} is {getattr(self, n)}', fix='A weight is 0 or positive.')
-        if self.ssim_kernel not in ('gaussian', 'uniform'): raise BadInput(f'loss.ssim_kernel is {self.ssim_kernel!r}', fix=did_you_mean(self.ssim_kernel, ['gaussian', 'uniform']))
-        if self.ssim_padding not in ('valid', 'zero'): raise BadInput(f'loss.ssim_padding is {self.ssim_padding!r}', fix=did_you_mean(self.ssim_padding, ['valid', 'zero']))
-        if self.ssim_size < 1 or self.ssim_size % 2 == 0: raise BadInput(f'loss.ssim_size is {self.ssim_size}', fix='Give an odd number, such as 11.')
-        for n in ('charbonnier_eps', 'ssim_sigma', 'ssim_range', 'projection_pixels'):
-            if getattr(self, n) <= 0: raise BadInput(f'loss.{n} is {getattr(self, n)}', fix='Give a positive number.')
-        if self.window_lo >= self.window_hi: raise BadInput(f'the loss window [{self.window_lo:g}, {self.window_hi:g}] HU is empty')
+            if isinstance(v, float) and not math.isfinite(v): raise BadInput(f'loss.{f.name}={v} is not a finite number')
+            if f.name in _TERMS and v < 0: raise BadInput(f'loss.{f.name}={v} is negative', fix='A weight is 0 or more.')
+        for k,words in (('ssim_kernel', ('gaussian', 'uniform')), ('ssim_padding', ('valid', 'zero'))):
+            if getattr(self, k) not in words: raise BadInput(f'loss.{k}={getattr(self, k)!r} is not possible', fix=did_you_mean(getattr(self, k), words))
+        for k in ('charbonnier_eps', 'ssim_sigma', 'ssim_range', 'projection_pixels'):
+            if getattr(self, k) <= 0: raise BadInput(f'loss.{k}={getattr(self, k)} is out of range', fix='Give a positive number.')
+        if self.ssim_size < 1 or self.ssim_size % 2 == 0: raise BadInput(f'loss.ssim_size={self.ssim_size} has no middle', fix='Give an odd number, such as 11.')
+        if self.window_lo >= self.window_hi: raise BadInput(f'the loss window {self.window_lo:g}..{self.window_hi:g} HU is empty')
+
+    def no_effect(self):
+        "Settings that no weighted term reads, with the reason."
+        readers = {f.name: [n for n,t in _TERMS.items() if f.name in t.settings] for f in fields(self) if f.name not in _TERMS}
+        out = {k: ' and '.join(f'loss.{n}' for n in ns)+(' is 0' if len(ns)==1 else ' are 0') if ns else 'its term is not loaded'
+               for k,ns in readers.items() if not any(getattr(self, n) > 0 for n in ns)}
+        if self.ssim_kernel == 'uniform': out.setdefault('ssim_sigma', 'loss.ssim_kernel=uniform has no sigma')
+        return out
 
 # %% ../nbs/40_losses.ipynb #25e3da89
 @dataclass(frozen=True)
@@ -231,21 +240,19 @@ def projection_term(
     with torch.no_grad(): truth = project(hu_to_mu(p.targ_hu), m, fov, px)
     return per_patient((project(hu_to_mu(p.pred_hu), m, fov, px)-truth).abs())
 
-# %% ../nbs/40_losses.ipynb #ca149d6d
+# %% ../nbs/40_losses.ipynb #f071b0b9
 @lru_cache
 def active_terms(
     cfg:LossCfg,  # Weights and settings
 )->tuple:         # ((name, weight, function), ...)
     "The terms with a positive weight; a setting that would have no effect is an error."
-    on = [(n, getattr(cfg, n), f) for n,f in _TERMS.items() if getattr(cfg, n, 0.) > 0]
+    on = tuple((n, getattr(cfg, n), f) for n,f in _TERMS.items() if getattr(cfg, n, 0.) > 0)
     if not on: raise BadInput('every loss weight is 0', fix='Give at least one, such as loss.l1=1.')
-    used = {s for _,_,f in on for s in f.settings} - ({'ssim_sigma'} if cfg.ssim_kernel=='uniform' else set())
+    idle = cfg.no_effect()
     for f in fields(cfg):
-        if f.name in _TERMS or f.name in used or getattr(cfg, f.name)==f.default: continue
-        owner = [n for n,t in _TERMS.items() if f.name in t.settings]
-        if not owner: raise BadInput(f'loss.{f.name} belongs to a term that is not loaded', fix='Import the room that registers it.')
-        raise BadInput(f'loss.{f.name}={getattr(cfg, f.name)} has no effect here', fix=f'It is read by loss.{" or loss.".join(owner)}' + (' with a gaussian kernel.' if f.name=='ssim_sigma' else '.'))
-    return tuple(on)
+        if f.name in idle and getattr(cfg, f.name) != f.default:
+            raise BadInput(f'loss.{f.name}={getattr(cfg, f.name)!r} has no effect: {idle[f.name]}', fix='Remove it, or change what switches it off.')
+    return on
 
 # %% ../nbs/40_losses.ipynb #fe0ff709
 def loss_per_patient(
