@@ -73,7 +73,7 @@ def psnr(
     db = [torch.where(m == 0, 100., 10*torch.log10(p.peak_hu**2/m)) for m in by_axis]
     return torch.stack([d.mean(1) for d in db]).mean(0)
 
-# %% ../nbs/42_metrics.ipynb #03c96c7b
+# %% ../nbs/42_metrics.ipynb #9f15001c
 SSIM_SIGMA, SSIM_RADIUS = 1.5, 5   # voxels; the radius is int(3.5*sigma + 0.5)
 
 @lru_cache(maxsize=8)
@@ -87,8 +87,9 @@ def _band(n, device):
 
 def _smooth(x):
     "Gaussian means over whole windows along the last three axes."
-    for _ in range(3): x = (x @ _band(x.shape[-1], x.device).T).movedim(-1, -3)
-    return x
+    a, b, c = (_band(n, x.device) for n in x.shape[-3:])
+    x = b @ (x @ c.T)
+    return (a @ x.flatten(-2)).unflatten(-1, x.shape[-2:])
 
 def ssim(
     pred_hu:torch.Tensor,  # (B,1,D,H,W) HU
