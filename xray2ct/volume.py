@@ -6,7 +6,7 @@
 __all__ = ['HU_RANGE', 'AIR_HU', 'BODY_HU', 'NOBODY', 'TargetCfg', 'hu_to_unit', 'unit_to_hu', 'downsample', 'write_nifti',
            'body_mask', 'remove_table', 'resample', 'centre_of', 'cube_of']
 
-# %% ../nbs/22_volume.ipynb #8494af1a
+# %% ../nbs/22_volume.ipynb #ef3ec657
 import gzip
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from scipy import ndimage as ndi
 from .core import BadInput, atomic_path
+from .images import XrayImage, calibrate_like, read_xray
 from .scan import Scan, read_ct
 
 # %% ../nbs/22_volume.ipynb #1c440334
