@@ -7,8 +7,8 @@ __all__ = ['RESAMPLES', 'EXACT_DB', 'HEADLINE', 'bootstrap_ci', 'score_predictio
            'definition', 'summary', 'paired_gain', 'evaluate', 'assemble', 'verdict', 'compare_runs', 'render_scores',
            'render_comparison']
 
-# %% ../nbs/46_evaluate.ipynb #5cf49178
-import math
+# %% ../nbs/46_evaluate.ipynb #fb153a14
+import textwrap
 import numpy as np
 import torch
 from .core import BadInput, rng_of, sha256_of
@@ -217,7 +217,7 @@ def verdict(
         said.append(f'the X-rays of another patient cost {cost:.2f} dB' if cost > .1 else 'the X-rays of another patient give the same score: the input is not used')
     return '; '.join(said)
 
-# %% ../nbs/46_evaluate.ipynb #7cf0ad69
+# %% ../nbs/46_evaluate.ipynb #cfb136d4
 def compare_runs(
     a:dict,              # From `evaluate`
     b:dict,              # From `evaluate`, same protocol and patients
@@ -231,13 +231,13 @@ def compare_runs(
         if r.get('truth') and rb[p].get('truth') and r['truth'] != rb[p]['truth']: raise BadInput(f'the truth of patient {p} differs between the results', fix='Score both at one resolution, from one prepared cohort.')
     who = sorted(ra)
     g = paired_gain([rb[p] for p in who], [ra[p] for p in who])
-    out = {k: dict(a=_mean(list(ra.values()), k), b=_mean(list(rb.values()), k), diff=g[k], ci95=g['ci95_of'][k]) for k in HEADLINE}
+    out = {k: dict(a=_mean([ra[p] for p in who], k), b=_mean([rb[p] for p in who], k), diff=g[k], ci95=g['ci95_of'][k]) for k in HEADLINE}
     (lo, hi), d, tail = g['ci95'], g['psnr'], f'({_span(g["ci95"])}; better on {g["better"]} of {len(who)} patients)'
     if lo is not None and lo <= 0 <= hi: said = f'no difference is shown: {names[1]} minus {names[0]} is {d:+.2f} dB {tail}'
     else: said = f'{names[1]} is {abs(d):.2f} dB {"better" if d > 0 else "worse"} than {names[0]} {tail}'
     return dict(protocol=a['protocol'], n=len(who), names=list(names), **out, better=g['better'], verdict=said)
 
-# %% ../nbs/46_evaluate.ipynb #f4dd30de
+# %% ../nbs/46_evaluate.ipynb #b7b19793
 def _line(name, s, gain=None):
     "One row of the table."
     ci = s['ci95']['psnr']
@@ -253,16 +253,16 @@ def render_scores(
 )->str:                # At most 100 columns
     "A result as plain text."
     r, n = result, result['n']
-    legacy = ' (legacy: only for comparison with printed numbers)' if get_protocol(r['protocol']).legacy else ''
+    legacy = ' (legacy: to compare with printed numbers)' if get_protocol(r['protocol']).legacy else ''
     out = [f'protocol {r["protocol"]}{legacy}, {n} patient{"s" if n > 1 else ""} at {r["grid"]["n"]}^3 in {r["grid"]["fov_mm"]:g} mm',
            f'{"":24s}{"PSNR":>7s} {"95 % CI":>15s} {"SSIM":>7s}{"MAE HU":>8s}{"RMSE HU":>8s}  model minus floor, 95 % CI']
     out.append(_line(name, r['mean'] | dict(ci95=r['ci95'])))
     out += [_line(f'floor: {k}', f, f['gain']) for k,f in sorted(r['floors'].items(), key=lambda kv: -kv[1]['psnr'])]
     out += [_line(f'control: {k}', f) for k,f in r['controls'].items()]
-    t, d = r['mean']['tissue'], r['mean']['dice']
-    some = [f'{k} {t[k]["bias"]:+.0f}' for k in t if t[k]['bias'] is not None]
-    out.append('bias in HU, in the window: ' + ', '.join(some) + '; Dice: ' + ', '.join(f'{k} {v:.2f}' for k,v in d.items()))
-    return '\n'.join(out + [f'verdict: {v}' if i == 0 else f'         {v}' for i,v in enumerate(r['verdict'].split('; '))])
+    bias = ', '.join(f'{k} {v["bias"]:+.1f}' for k,v in r['mean']['tissue'].items() if v['bias'] is not None)
+    foot = [f'bias in the window, HU: {bias}', 'Dice of tissues: ' + ', '.join(f'{k} {v:.3f}' for k,v in r['mean']['dice'].items())]
+    foot += [('verdict: ', '         ')[i > 0] + v for i,v in enumerate(r['verdict'].split('; '))]
+    return '\n'.join(out + [w for line in foot for w in textwrap.wrap(line, 100, subsequent_indent=' '*9)])
 
 def render_comparison(
     comparison:dict,  # From `compare_runs`
@@ -271,4 +271,5 @@ def render_comparison(
     c = comparison; a, b = c['names']
     row = lambda k, v: f'{k:10s}{v["a"]:10.3f}{v["b"]:10.3f}{v["diff"]:+10.3f}' + ('' if v['ci95'][0] is None else f'   {v["ci95"][0]:+.3f} to {v["ci95"][1]:+.3f}')
     head = f'protocol {c["protocol"]}, {c["n"]} patients in pairs; a = {a}, b = {b}'
-    return '\n'.join([head, f'{"":10s}{"a":>10s}{"b":>10s}{"b - a":>10s}   95 % CI', *(row(k, c[k]) for k in HEADLINE), f'verdict: {c["verdict"]}'])
+    body = [head, f'{"":10s}{"a":>10s}{"b":>10s}{"b - a":>10s}   95 % CI', *(row(k, c[k]) for k in HEADLINE), f'verdict: {c["verdict"]}']
+    return '\n'.join(w for line in body for w in (textwrap.wrap(line, 100, subsequent_indent=' '*9) if len(line) > 100 else [line]))
