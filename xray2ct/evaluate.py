@@ -35,7 +35,7 @@ def bootstrap_ci(
     means = np.concatenate([x[rng.integers(0, len(x), (min(k, n-i), len(x)))].mean(1) for i in range(0, n, k)])
     return np.quantile(means, [(1-level)/2, (1+level)/2]).tolist()
 
-# %% ../nbs/46_evaluate.ipynb #9f521b26
+# %% ../nbs/46_evaluate.ipynb #210714c5
 EXACT_DB = 100.                                       # What an exact match counts, which has no finite PSNR
 HEADLINE = ('psnr', 'ssim', 'mae_hu', 'rmse_hu')      # In every row
 
@@ -49,7 +49,7 @@ def score_prediction(
     "Every metric of one prediction."
     if pred_hu.shape != targ_hu.shape: raise BadInput(f'the prediction for patient {patient} has shape {tuple(pred_hu.shape)}, the truth {tuple(targ_hu.shape)}', fix='Score at the resolution of the model.')
     if not torch.isfinite(pred_hu).all(): raise BadInput(f'the prediction for patient {patient} has NaN or infinite voxels', fix='The model has diverged; use an earlier checkpoint.')
-    err = hu_errors(pred_hu, targ_hu, protocol, outline)[0]
+    err = hu_errors(pred_hu, targ_hu, protocol, outline, {} if outline is None else BANDS)[0]
     row = dict(psnr=min(psnr(pred_hu, targ_hu, protocol).item(), EXACT_DB), ssim=ssim(pred_hu, targ_hu, protocol).item(),
                mae_hu=err['all']['mae'], rmse_hu=err['all']['rmse'])
     if outline is None: return row

@@ -104,7 +104,7 @@ def ssim(
     c1, c2, m2, mxy = .01**2, .03**2, mx*mx+my*my, mx*my
     return ((2*mxy+c1)*(2*(xy-mxy)+c2) / ((m2+c1)*(sq-m2+c2))).flatten(1).mean(1)
 
-# %% ../nbs/42_metrics.ipynb #188f500f
+# %% ../nbs/42_metrics.ipynb #88deddf1
 BANDS = dict(air=(-math.inf, -950.), lung=(-950., -500.), fat=(-190., -29.5), soft=(-29.5, 150.), bone=(150., math.inf))  # HU of the truth, [lo, hi)
 
 def _stats(err, mask=None):
@@ -118,6 +118,7 @@ def hu_errors(
     targ_hu:torch.Tensor,      # (B,1,D,H,W) HU
     protocol=None,             # Clamp both to this protocol's window first; None compares HU as they are
     body:torch.Tensor=None,    # (B,1,D,H,W) bool, inside of the patient; adds the entry 'body'
+    bands:dict=BANDS,          # Tissue -> HU range of the truth; {} for none
 )->list:                       # B dicts: part -> {'mae', 'rmse', 'bias'} in HU, None where the part is empty
     "Error in HU overall, in the body and in each tissue band of the truth; bias is prediction minus truth."
     if pred_hu.shape != targ_hu.shape: raise BadInput(f'prediction {tuple(pred_hu.shape)} and truth {tuple(targ_hu.shape)} differ in shape', fix='Bring them to one grid.')
@@ -126,7 +127,7 @@ def hu_errors(
     for i,(e,t) in enumerate(zip(x-y, targ_hu)):
         row = dict(all=_stats(e))
         if body is not None: row['body'] = _stats(e, body[i].to(e.device))
-        out.append(row | {k: _stats(e, (t >= lo) & (t < hi)) for k,(lo,hi) in BANDS.items()})
+        out.append(row | {k: _stats(e, (t >= lo) & (t < hi)) for k,(lo,hi) in bands.items()})
     return out
 
 # %% ../nbs/42_metrics.ipynb #f86d2d3d
