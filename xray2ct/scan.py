@@ -148,9 +148,9 @@ def read_itk(
     m[:3,3] = img.GetOrigin()[:3]
     return a, LPS_TO_RAS@m, []
 
-# %% ../nbs/14_scan.ipynb #1fcff22e
+# %% ../nbs/14_scan.ipynb #43b846fe
 _TAGS = ['Modality', 'ImageType', 'SeriesInstanceUID', 'SeriesDescription', 'SeriesNumber', 'InstanceNumber', 'Rows', 'Columns', 'PixelSpacing',
-         'ImageOrientationPatient', 'ImagePositionPatient', 'NumberOfFrames', 'PatientID']
+         'ImageOrientationPatient', 'ImagePositionPatient', 'NumberOfFrames', 'StudyInstanceUID']
 
 def dicom_headers(
     folder,     # Searched with its sub-folders
