@@ -147,7 +147,7 @@ def paired_gain(
     ci = {k: bootstrap_ci(v) for k,v in diff.items()}
     return {k: float(np.mean(v)) for k,v in diff.items()} | dict(ci95=ci['psnr'], ci95_of=ci, better=sum(d > 0 for d in diff['psnr']))
 
-# %% ../nbs/46_evaluate.ipynb #57f1881a
+# %% ../nbs/46_evaluate.ipynb #eef0a9f8
 @torch.inference_mode()
 def evaluate(
     predict_hu,           # batch -> (B,1,n,n,n) HU, on the grid of the batch
@@ -161,6 +161,7 @@ def evaluate(
     "Score a predictor over patients beside its floors and controls; call it on every process of a group."
     p, n = get_protocol(protocol), len(dataset)
     if n == 0: raise BadInput('there is no patient to score')
+    if hasattr(floors, 'for_window') and (floors.lo, floors.hi) != (p.lo, p.hi): floors = floors.for_window(p.lo, p.hi)
     rank, world = rank_world()
     mine = []
     for i in progress_bar(shard(n, rank, world), 'scoring', disable=not (progress and is_main())):
