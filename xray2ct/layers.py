@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['CONVS', 'UPCONVS', 'conv', 'zero_', 'channels_last', 'ResBlock', 'UNet', 'pixel_shuffle_3d', 'pixel_unshuffle_3d',
-           'sample_views', 'resize', 'sinusoids', 'sinusoids_2d', 'Attention', 'AdaBlock']
+           'sample_views', 'resize', 'sinusoids', 'sinusoids_2d', 'dropout', 'Dropout', 'attend', 'Attention',
+           'AdaBlock']
 
 # %% ../nbs/30_layers.ipynb #0eca0286
 import math
@@ -13,7 +14,7 @@ import torch.nn.functional as F
 from torch import nn
 from .core import BadInput
 
-# %% ../nbs/30_layers.ipynb #3cb00831
+# %% ../nbs/30_layers.ipynb #cc7c757e
 CONVS = {2: nn.Conv2d, 3: nn.Conv3d}
 UPCONVS = {2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
 
@@ -40,6 +41,9 @@ def channels_last(
     x:torch.Tensor,  # (B,C,h,w) or (B,C,D,H,W)
 )->torch.Tensor:     # The same values
     "The layout in which convolutions are fastest here."
+    if x.shape[1]==1:   # both layouts at once, which torch reads as channels-first: say it with strides
+        x = x.contiguous()
+        return x.as_strided(x.shape, (x.stride(0), 1, *x.stride()[2:]))
     return x.contiguous(memory_format={4: torch.channels_last, 5: torch.channels_last_3d}[x.ndim])
 
 # %% ../nbs/30_layers.ipynb #857ea61f
@@ -103,15 +107,14 @@ def pixel_unshuffle_3d(
     if any(o%r for o in (d,h,w)): raise BadInput(f'{(d,h,w)} voxels do not divide by {r}')
     return x.reshape(b, c, d//r, r, h//r, r, w//r, r).permute(0,1,3,5,7,2,4,6).reshape(b, c*r**3, d//r, h//r, w//r)
 
-# %% ../nbs/30_layers.ipynb #1cd2cccd
+# %% ../nbs/30_layers.ipynb #cb73fce8
 def sample_views(
     maps:torch.Tensor,  # (B,V,C,h,w), features of each film
     uv:torch.Tensor,    # (B,V,N,2), normalised film coordinates, ±1 on the outer edges
 )->torch.Tensor:        # (B,V,C,N) float32; 0 outside the film
     "Each film's features under each point's shadow."
     b, v, c, h, w = maps.shape
-    with torch.autocast(maps.device.type, enabled=False):
-        y = F.grid_sample(maps.reshape(b*v, c, h, w).float(), uv.float().reshape(b*v, 1, -1, 2), align_corners=False)
+    y = F.grid_sample(maps.reshape(b*v, c, h, w).float(), uv.float().reshape(b*v, 1, -1, 2), align_corners=False)
     return y.view(b, v, c, -1)
 
 # %% ../nbs/30_layers.ipynb #75ce85dd
@@ -152,7 +155,36 @@ def sinusoids_2d(
     r, c = sinusoids(torch.arange(h, device=device), dim//2), sinusoids(torch.arange(w, device=device), dim//2)
     return torch.cat([r[:,None].expand(h,w,-1), c[None].expand(h,w,-1)], -1).reshape(h*w, dim)
 
-# %% ../nbs/30_layers.ipynb #e1d306d6
+# %% ../nbs/30_layers.ipynb #a5b8bc62
+def dropout(
+    x:torch.Tensor,      # Anything
+    p:float,             # Probability of a zero; on the CPU rounded to whole 256ths
+    training:bool=True,  # Else `x` comes back as it is
+)->torch.Tensor:
+    "Zero elements at random and scale the others up; cheap also on a CPU."
+    if not training or p == 0: return x
+    if x.device.type != 'cpu': return F.dropout(x, p)
+    k, n = round(256*p), x.numel()
+    draw = torch.empty((n + 7)//8, dtype=torch.int64).random_(-2**63, None).view(torch.uint8)[:n].view(x.shape)
+    return x.masked_fill(draw < k, 0)*(256/(256 - k))
+
+class Dropout(nn.Dropout):
+    "`dropout` as a layer."
+    def forward(self, x): return dropout(x, self.p, self.training)
+
+def attend(
+    q:torch.Tensor,     # (B,heads,N,c) queries
+    k:torch.Tensor,     # (B,heads,M,c) keys
+    v:torch.Tensor,     # (B,heads,M,c) values
+    drop:float=0.,      # Dropout on the weights
+    largest:int=2**19,  # Maps of more than this many weights a head go to the fused kernel on a CPU too
+)->torch.Tensor:        # (B,heads,N,c)
+    "softmax(q k'/sqrt(c)) v."
+    if q.device.type != 'cpu' or q.shape[-2]*k.shape[-2] > largest: return F.scaled_dot_product_attention(q, k, v, dropout_p=drop)
+    a = (q*q.shape[-1]**-.5)@k.transpose(-1,-2)
+    return dropout(torch.softmax(a, -1, dtype=a.dtype), drop)@v
+
+# %% ../nbs/30_layers.ipynb #272bcd6e
 class Attention(nn.Module):
     "Multi-head attention: onto itself, or onto a context."
     def __init__(self,
@@ -167,7 +199,7 @@ class Attention(nn.Module):
         self.heads, self.dropout, self.cross = heads, dropout, context_dim is not None
         if self.cross: self.q, self.kv = nn.Linear(dim, dim, bias=False), nn.Linear(context_dim, 2*dim, bias=False)
         else: self.qkv = nn.Linear(dim, 3*dim, bias=False)
-        self.proj, self.drop = nn.Linear(dim, dim), nn.Dropout(proj_dropout)
+        self.proj, self.drop = nn.Linear(dim, dim), Dropout(proj_dropout)
     def forward(self,
         x,             # (B,N,dim)
         context=None,  # (B,M,context_dim) for cross-attention
@@ -175,10 +207,10 @@ class Attention(nn.Module):
         b, n, d = x.shape
         split = lambda t, k: t.view(b, -1, k, self.heads, d//self.heads).permute(2,0,3,1,4)
         q, k, v = (*split(self.q(x), 1), *split(self.kv(context), 2)) if self.cross else split(self.qkv(x), 3)
-        y = F.scaled_dot_product_attention(q, k, v, dropout_p=self.dropout if self.training else 0.)
+        y = attend(q, k, v, self.dropout if self.training else 0.)
         return self.drop(self.proj(y.transpose(1,2).reshape(b, n, d)))
 
-# %% ../nbs/30_layers.ipynb #e879374f
+# %% ../nbs/30_layers.ipynb #7dff3df9
 class AdaBlock(nn.Module):
     "Self-attention, cross-attention and MLP, the first and last scaled and gated by a conditioning vector."
     def __init__(self,
@@ -196,7 +228,7 @@ class AdaBlock(nn.Module):
         self.attn = Attention(dim, heads, None, attention_dropout, dropout)
         if context_dim is not None: self.norm2, self.cross = nn.LayerNorm(dim), Attention(dim, heads, context_dim, attention_dropout, dropout)
         else: self.cross = None
-        self.mlp = nn.Sequential(nn.Linear(dim, mlp_ratio*dim), nn.GELU(), nn.Dropout(dropout), nn.Linear(mlp_ratio*dim, dim), nn.Dropout(dropout))
+        self.mlp = nn.Sequential(nn.Linear(dim, mlp_ratio*dim), nn.GELU(), Dropout(dropout), nn.Linear(mlp_ratio*dim, dim), Dropout(dropout))
         self.ada = nn.Linear(cond_dim, 6*dim)
         if zero_gates: zero_(self.ada)
     def forward(self,

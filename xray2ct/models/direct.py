@@ -5,16 +5,16 @@
 # %% auto #0
 __all__ = ['DirectCfg', 'XrayEncoder', 'Backbone', 'Shape3d', 'Resize', 'Shuffle3d', 'mk_head', 'Direct', 'shuffle_effect']
 
-# %% ../../nbs/32_models.direct.ipynb #61c3be18
+# %% ../../nbs/32_models.direct.ipynb #648e06fb
 from dataclasses import dataclass, replace
 import torch
 import torch.nn.functional as F
 from torch import nn
 from ..core import BadInput, rng_of
-from ..layers import AdaBlock, pixel_shuffle_3d, resize, sinusoids, sinusoids_2d
+from ..layers import AdaBlock, channels_last, pixel_shuffle_3d, resize, sinusoids, sinusoids_2d
 from .base import KeepsMean, choice, whole
 
-# %% ../../nbs/32_models.direct.ipynb #a8cad271
+# %% ../../nbs/32_models.direct.ipynb #215da0b9
 @dataclass(frozen=True, kw_only=True)
 class DirectCfg:
     "The documented base at 64³; `DirectCfg.mini()` is the reduced one."
@@ -52,10 +52,11 @@ class DirectCfg:
 
     @classmethod
     def mini(cls, **kwargs):
-        "The reduced scale: 128² films, 32³ voxels, 8³ tokens, the same depth and heads, a third of the width."
-        return cls(**dict(dict(n=32, pixels=128, dim=96, stem=(24, 48), xray=(24, 48, 168), cond_dim=320, time_dim=96), **kwargs))
+        "The reduced scale: 128² films, 32³ voxels, 8³ tokens, the same depth and heads, a third of the width, no attention dropout."
+        return cls(**dict(dict(n=32, pixels=128, dim=96, stem=(24, 48), xray=(24, 48, 168), cond_dim=320, time_dim=96,
+                               attention_dropout=0.), **kwargs))
 
-# %% ../../nbs/32_models.direct.ipynb #f3562194
+# %% ../../nbs/32_models.direct.ipynb #17ca2707
 class XrayEncoder(nn.Module):
     "Films to context tokens and one conditioning vector."
     def __init__(self,
@@ -77,12 +78,12 @@ class XrayEncoder(nn.Module):
         x,  # (B,V,1,h,w), films
     ):      # context (B,tokens,xray[-1]); condition (B,cond_dim)
         cfg, (b, v) = self.cfg, x.shape[:2]
-        f = self.convs(x.flatten(0,1)).unflatten(0, (b, v))                         # (B,V,C,h/8,w/8)
-        cond = self.glob(f.mean((1,3,4)))
+        f = self.convs(channels_last(x.flatten(0,1))).unflatten(0, (b, v))                         # (B,V,C,h/8,w/8)
+        avg = f.mean(1)                                                             # views first: (a+b)/2 is exact in either order
+        cond = self.glob(avg.mean((2,3)))
         if cfg.time: cond = cond + self.time(f.new_zeros(b, cfg.time_dim))
-        tokens = f.flatten(3).transpose(2,3)                                        # (B,V,hw,C)
-        if cfg.merge=='mean': tokens = tokens.mean(1, keepdim=True)
-        else: tokens = tokens + self.view[:,None]
+        tokens = (avg[:,None] if cfg.merge=='mean' else f).flatten(3).transpose(2,3) # (B,1 or V,hw,C)
+        if cfg.merge=='concat': tokens = tokens + self.view[:,None]
         if cfg.positions=='sincos': tokens = tokens + self.pos
         return tokens.flatten(1,2), cond
 
