@@ -5,9 +5,8 @@
 # %% auto #0
 __all__ = ['MU_WATER', 'hu_to_mu', 'mu_to_hu', 'render_xrays', 'project', 'backproject', 'ray_support', 'sirt']
 
-# %% ../nbs/12_project.ipynb #c4e63dee
+# %% ../nbs/12_project.ipynb #61536661
 import math
-from functools import reduce
 
 import numpy as np
 import torch
@@ -108,23 +107,18 @@ def _render_view(subject, k_inv, rt_inv, far, h, w, n, rows):
         film.append(_nanodrr()[1](subject, k, rt_inv.to(like).expand(len(k), 4, 4), far.to(like).expand(len(k)), rows, w, n_samples=n, backend='auto')[:,0])
     return torch.cat(film).reshape(-1, w)[:h]
 
-# %% ../nbs/12_project.ipynb #e183fceb
+# %% ../nbs/12_project.ipynb #4a818c1d
 def _segments(matrices, pixels, fov_mm, shape):
-    "Entry and exit of every ray in the volume's support, (B,V*h*w,3) with ±1 on the cube's faces, and their lengths (B,V*h*w) in mm."
+    "Where every ray enters and leaves the layers it crosses, (B,V*h*w,3) with ±1 on the cube's faces, and its length between, (B,V*h*w) mm."
     half = fov_mm.to(matrices).reshape(-1, 1, 1, 1)/2 if isinstance(fov_mm, torch.Tensor) else fov_mm/2
     d = ray_directions(matrices, pixel_centers(pixels, matrices.device, matrices.dtype).flatten(0, 1))   # (B,V,hw,3)
     mm = d.norm(dim=-1, keepdim=True)                                                # ray length per mm of depth
-    d, o = d/half, source_positions(matrices)[:,:,None]/half
-    t = []
-    for k, n in enumerate(shape[::-1]):
-        inv = 1/torch.where(d[...,k].abs() < 1e-12, 1e-12, d[...,k])
-        p, q = (-1 - 1/n - o[...,k])*inv, (1 + 1/n - o[...,k])*inv                   # a voxel's kernel reaches half a voxel beyond the face
-        t.append(torch.stack([torch.minimum(p, q), torch.maximum(p, q)], -1))
-    box = torch.stack([reduce(torch.maximum, [o[...,0] for o in t]).clamp_min(0), reduce(torch.minimum, [o[...,1] for o in t])], -1)
-    most = d.abs().argmax(-1)[...,None]                                              # the axis whose layers the ray crosses
-    t = torch.where(most == 0, t[0], torch.where(most == 1, t[1], t[2]))
-    t = torch.where(box[...,1:] > box[...,:1], t.clamp_min(0), 0)                     # a miss is a segment of no length at the source
-    near, far = t[...,:1], t[...,1:]
+    d, o = d/half, (source_positions(matrices)[:,:,None]/half).expand_as(d)
+    most = d.abs().argmax(-1, keepdim=True)                                          # the axis whose layers the ray crosses
+    edge = 1 + sum((most==k).to(d)/n for k, n in enumerate(shape[::-1]))             # a voxel's kernel reaches half a voxel beyond the face
+    dm, om = d.gather(-1, most), o.gather(-1, most)
+    p, q = (-edge - om)/dm, (edge - om)/dm
+    near, far = torch.minimum(p, q).clamp_min(0), torch.maximum(p, q).clamp_min(0)   # matter behind the source does not count
     return (o + near*d).flatten(1, 2), (o + far*d).flatten(1, 2), ((far - near)*mm)[...,0].flatten(1, 2)
 
 def _points(a, b, n):
@@ -161,7 +155,7 @@ def _segment_grads(mu, a, b, g, n, rays):
             out.append(torch.autograd.grad(_sample(mu.detach(), p, q, n), (p, q), h))
     return [torch.cat(o, 1) for o in zip(*out)]
 
-# %% ../nbs/12_project.ipynb #8ea6fb28
+# %% ../nbs/12_project.ipynb #47c93abc
 class _RayMean(torch.autograd.Function):
     "Mean of `mu` (B,1,D,H,W) along each segment (B,R). Linear in mu, so backward is the transpose and memory stays at one chunk."
     @staticmethod
@@ -180,7 +174,7 @@ class _RaySpread(torch.autograd.Function):
     @staticmethod
     def forward(ctx, y, a, b, n, rays, shape):
         ctx.save_for_backward(y, a, b); ctx.n, ctx.rays = n, rays
-        big = max(rays, math.prod(shape)//n)          # every call writes a whole volume: not for a handful of rays
+        big = max(rays, math.prod(shape)//(4*n))      # every call writes a whole volume: not for a handful of rays
         return sum(_spread(*o, n, shape) for o in zip(y.split(big, 1), a.split(big, 1), b.split(big, 1)))
     @staticmethod
     def backward(ctx, g):
