@@ -131,14 +131,18 @@ def to_device(
     "Move the tensors of a batch; from pinned memory nobody waits for the copy."
     return _each_tensor(batch, lambda t: t.to(device, non_blocking=True))
 
-# %% ../nbs/24_data.ipynb #265ee716
+# %% ../nbs/24_data.ipynb #922794cb
 def _toy_chest(rng):
-    "Centres (6,3), semi-axes (6,3) in mm and added HU (6,) of a toy chest."
+    "Centres (12,3), semi-axes (12,3) in mm and added HU (12,) of a toy chest: body, lungs, heart, spine, liver, and six lumps."
     r = rng.uniform
-    bx, by, bz, lz = r(135,160), r(85,110), r(150,170), r(60,85)
-    c = [(0,0,0), (-.48*bx,5,r(0,25)), (.48*bx,5,r(0,25)), (-r(5,35),r(10,30),-20), (0,-.65*by,0), (r(30,60),10,-105)]
-    s = [(bx,by,bz), (r(32,46),.55*by,lz), (r(32,46),.55*by,lz), (r(35,55),r(35,50),r(35,55)), (16,16,140), (r(40,55),45,r(15,25))]
-    return np.array(c), np.array(s), np.array([1030, -r(780,880), -r(780,880), r(100,400), r(250,450), 30])
+    b, o = np.array([r(137,147), r(99,109), r(147,153)]), np.array([r(-3,3), r(-3,3), r(-5,5)])
+    c = [(0,0,0), (-.47*b[0]+r(-4,4),r(-8,12),r(-15,30)), (.47*b[0]+r(-4,4),r(-8,12),r(-15,30)), (-r(5,35),r(5,25),-25), (0,-.68*b[1],0), (r(25,55),r(0,20),-.62*b[2])]
+    s = [b, (r(28,46),.55*b[1]*r(.75,1.05),r(50,88)), (r(28,46),.55*b[1]*r(.75,1.05),r(50,88)), (r(30,52),r(28,48),r(30,52)),
+         (r(12,20),r(12,20),.8*b[2]), (r(35,58),r(35,50),r(15,30))]
+    u = rng.normal(size=(6,3))
+    lumps = .7*b*u/np.linalg.norm(u, axis=1, keepdims=True)*r(0, 1, (6,1))**(1/3)
+    return (np.concatenate([np.array(c), lumps]) + o, np.concatenate([np.array(s), r(15, 40, (6,3))]),
+            np.concatenate([[1030, -r(700,880), -r(700,880), r(100,400), r(200,600), r(0,60)], r(50, 400, 6)]))
 
 def _toy_arrays(rng, n, pixels, geometry):
     "Volume (n,n,n) float16 HU and X-rays (V,h,w) float32 of one toy chest; 0.0192/mm is water."
@@ -152,7 +156,7 @@ def _toy_arrays(rng, n, pixels, geometry):
         a, b = d/s, ((src-c)/s)[:,None]
         A, B, C = (a*a).sum(-1), (a*b).sum(-1), (b*b).sum(-1) - 1
         p += h*.0192/1000*2*(B*B - A*C).clamp_min(0).sqrt()/A
-    return hu.numpy().astype(np.float16), p.clamp_min(0).float().view(-1, pixels, pixels).numpy()
+    return hu.clamp_min(-1000).numpy().astype(np.float16), p.clamp_min(0).float().view(-1, pixels, pixels).numpy()
 
 def toy_dataset(
     n_patients:int=8,              # Patients
@@ -161,7 +165,7 @@ def toy_dataset(
     seed:int=0,                    # Another seed, other patients
     geometry:Geometry=Geometry(),  # Acquisition
 )->CTDataset:                      # In memory
-    "Chests of six ellipsoids with exact line integrals: for tests of whatever needs a dataset."
+    "Chests of twelve ellipsoids with exact line integrals: for tests of whatever needs a dataset."
     got = [_toy_arrays(rng_of('toy', seed, i), n, pixels, geometry) for i in range(n_patients)]
     return CTDataset.from_arrays([f'toy{seed}_{i:03d}' for i in range(n_patients)], [v for v,_ in got], [x for _,x in got],
         geometry.matrices().expand(n_patients,-1,-1,-1), DataCfg(n=n, pixels=pixels, views=geometry.names))
