@@ -74,31 +74,31 @@ def sample_densities(
     for k, v in dict(liver=52, spleen=75, kidney=130, wall=30, muscle=12, gland=18).items(): h[k] = round(h[k] + (min(1., 1.6*on) if k in ('spleen','kidney') else on)*f*v, 2)
     return h
 
-# %% ../nbs/18_anatomy.ipynb #1190a720
+# %% ../nbs/18_anatomy.ipynb #12746611
 def _body(seed):
     "Sex, age, size, fat, posture."
     r = rng_for(seed, 'body'); b = lambda *a: round(bell(r, *a), 4)
     sex = 'fm'[int(r.random()<.5)]; m = sex=='m'; age = int(b(60, 13, 22, 88))
-    height = b(*((175.3, 7.5, 156, 196) if m else (161.5, 7., 145, 182))); bmi = b(27.2, 5.2, 17., 42.); big = height/168.
-    scale = (b(1.04 if m else .97, .045)*big*(1 + .005*(bmi - 27)), b(1.04 if m else .98, .055)*big*(1 + .006*(bmi - 27)), b(1.02 if m else .985, .035)*big)
+    height = b(*((175.3, 7.5, 156, 196) if m else (161.5, 7., 145, 182))); bmi = b(27.2, 5.2, 17., 42.); big = height/(175.3 if m else 161.5)
+    scale = (b(1.09 if m else .985, .045)*big**.6*(1 + .003*(bmi - 27)), b(1.07 if m else .975, .055)*big**.6*(1 + .005*(bmi - 27)), b(1.07 if m else .98, .035)*big)
     k = max(bmi - 16.5, 1.)*(.85 if m else 1.15)
     fat = tuple(max(2.5, round(k*f*bell(r, 1, .22, .4, 1.7), 3)) for f in (.95, 1.05, 1.15))
-    breast = 0. if m else max(0., round(bell(r, 44, 9, 18, 68) + 1.1*(bmi - 27), 3)); arms = 'down' if r.random()<.3 else 'up'
+    breast = 0. if m else max(0., round(bell(r, 44, 9, 18, 68) + 1.1*(bmi - 27), 3)); arms = 'down' if r.random()<.2 else 'up'
     return dict(sex=sex, age=age, height_cm=height, bmi=bmi, scale=tuple(round(s, 4) for s in scale), fat_mm=fat, breast_mm=breast, arms=arms,
                 visceral=b(1 + .011*(bmi - 26) + (.02 if m else 0), .035, .86, 1.22), muscle=b(1.08 if m else .86, .15, .55, 1.5), kyphosis=b(1 + .006*(age - 55), .22, .45, 1.8),
-                squareness=b(.6, .12, .25, .85), shift_mm=(b(0, 7), b(2, 12, -28, 28), b(-2, 14, -32, 32)), degrees=(b(0, 3, -8, 8), b(0, 2, -5, 5), b(0, 3, -8, 8)),
+                squareness=b(.45, .12, .1, .75), shift_mm=(b(0, 7), b(2, 12, -28, 28), b(-2, 14, -32, 32)), degrees=(b(0, 1.3, -4, 4), b(0, 2, -5, 5), b(0, 3, -8, 8)),
                 bend_mm=round(3 + 6*r.random(), 3))
 
-# %% ../nbs/18_anatomy.ipynb #640e2b78
+# %% ../nbs/18_anatomy.ipynb #e350306c
 def _inside(seed, m, age):
     "Breath, organs, vessels, bones, findings, scanner."
     r = rng_for(seed, 'inside'); b = lambda *a: round(bell(r, *a), 4); u = lambda lo, hi: round(lo + (hi - lo)*r.random(), 4)
     breath = b(4, 14, -30, 34); gap = b(14, 6, 0, 32)
-    big = r.random()<.18; heart = u(1.14, 1.30) if big else b(.95, .055, .82, 1.07)
+    big = r.random()<.18; heart = u(1.08, 1.27) if big else b(.89, .05, .76, 1.02)
     phase = r.random(); contrast = 'none' if phase<.42 else 'pulmonary' if phase<.52 else 'arterial' if phase<.72 else 'venous'
     sco = (u(9, 26)*(1 if r.random()<.5 else -1), u(-60, 50), u(70, 110)) if r.random()<.2 else (b(0, 2.), u(-60, 50), u(80, 120))
     cut, wide = r.random()<.55, r.random()<.7
-    scan = (round(-u(118, 175), 2), round(u(128, 175), 2)) if cut else (-400., 400.)
+    scan = (round(-u(135, 180), 2), round(u(140, 180), 2)) if cut else (-400., 400.)
     return dict(dome_mm=(-breath, -breath - gap), heart=heart, heart_turn=b(0, 7, -16, 16), contrast=contrast, scoliosis=sco, scan_mm=scan, bore_mm=700. if wide else u(345, 480),
                 aorta_mm=(b(15.5 + .06*(age - 60) + m, 1.8, 11.5, 22), b(12. + .05*(age - 60) + m*.6, 1.2, 8.5, 17)), trachea_mm=b(9. if m else 7.6, .8, 5.5, 12),
                 rib_mm=(b(6.8 if m else 6.2, .7, 4.6, 8.5), b(3.9 if m else 3.5, .45, 2.5, 5.2), b(1.15, .2, .6, 1.8)), rib_drop=b(1., .14, .62, 1.4), mediastinum=b(1., .16, .62, 1.5),
@@ -132,13 +132,13 @@ _BK  = [ -58,  -58,  -66,  -76, -86, -92, -97, -98, -88, -75, -62, -47, -30, -16
 _SPZ = [-300, -240, -208, -177, -147, -118, -90, -64, -39, -15, 8, 31, 53, 74, 94, 113, 131, 148, 165, 196, 260]
 _SPY = [ -12,   -6,   -4,   -8,  -17,  -28, -41, -51, -58, -63, -67, -69, -66, -58, -49, -36, -22, -10, 2, 14, 22]
 
-# %% ../nbs/18_anatomy.ipynb #10acb235
+# %% ../nbs/18_anatomy.ipynb #6531d162
 def build_tables(
     p:Patient,  # Who
 )->Table:       # Functions of height in the patient's frame
     "Outline, spine and layer thicknesses against height."
     t = Table(); z = t.z
-    spy = pchip(_SPZ, _SPY, z); bent = -45 + p.kyphosis*(spy + 45); bend = bent - spy
+    spy = pchip(_SPZ, _SPY, z); bend = (p.kyphosis - 1)*(spy + 45)*pchip([-300, -110, -40, 300], [.35, .35, 1, 1], z); bent = spy + bend
     belly = 1 + (p.visceral - 1)*pchip([-300, -150, -70, 0, 300], [1, 1.1, .6, 0, 0], z)
     front = pchip(_Z, _FR, z)*(1 + 1.4*(belly - 1)) + .25*bend; back = pchip(_Z, _BK, z) + bend
     a, apex, half = p.scoliosis; q = np.clip(np.abs(z - apex)/half, 0, 2)
@@ -148,9 +148,9 @@ def build_tables(
     f, s, b = p.fat_mm; shape = lambda lo, mid, hi: pchip([-300, -120, 0, 90, 150, 300], [lo, lo, mid, mid, hi, hi], z)
     t.add('fat_f', None, f*shape(1.5, .9, .5)).add('fat_s', None, s*shape(1.25, .9, .75)).add('fat_b', None, b*shape(1.15, .85, .9))
     m = p.muscle
-    t.add('mus', [-300, -120, -60, 0, 90, 300], [16*m, 13*m, 4 + 8*m, 5 + 7*m, 6 + 7*m, 8 + 7*m])
-    t.add('pec', [-40, 0, 50, 90, 130, 200], [0, 5*m, 15*m, 20*m, 18*m, 5*m]).add('lat', [-140, -60, 20, 80, 130, 200], [0, 9*m, 20*m, 26*m, 22*m, 8*m])
-    t.add('erec', [-300, -150, -60, 40, 110, 200], [36*m, 34*m, 26*m, 18*m, 18*m, 16*m])
+    t.add('mus', [-300, -120, -60, 0, 90, 300], [14*m, 11*m, 4 + 6*m, 5 + 5*m, 6 + 5*m, 8 + 6*m])
+    t.add('pec', [-40, 0, 50, 90, 130, 200], [0, 4*m, 12*m, 16*m, 15*m, 5*m]).add('lat', [-140, -60, 20, 80, 130, 200], [0, 7*m, 16*m, 21*m, 19*m, 8*m])
+    t.add('erec', [-300, -150, -60, 40, 110, 200], [22*m, 21*m, 17*m, 13*m, 13*m, 12*m])
     t.add('bw', [-240, -147, -90, -15, 53, 113, 148, 200], [24, 22.5, 20.5, 17, 15, 14, 14.5, 13]).add('bd', [-240, -147, -90, -15, 53, 113, 148, 200], [17.5, 16.5, 15.5, 14.5, 13, 10.5, 9, 8.5])
     zs = sorted(LEVELS.values()); mids = [zs[0]-15] + [(x + y)/2 for x, y in zip(zs, zs[1:])] + [zs[-1]+9]
     ph = np.interp(t.z, mids, np.arange(len(mids))); t.add('span', None, np.interp(t.z, zs, np.diff(mids)))

@@ -49,7 +49,7 @@ def pchip(
     t = (x - xs[i])/h[i]; u = 1 - t
     return u*u*(1 + 2*t)*ys[i] + t*t*(3 - 2*t)*ys[i+1] + h[i]*t*u*(u*m[i] - t*m[i+1])
 
-# %% ../nbs/16_shapes.ipynb #58ca8c43
+# %% ../nbs/16_shapes.ipynb #233462d4
 class Table:
     "Named functions of height, sampled every 1/8 mm from -300 to 300 mm, looked up densely with one `take`."
     lo, per_mm, size = -300., 8, 4801
@@ -67,7 +67,7 @@ class Table:
     )->np.ndarray:  # intp, shape of z
         "Where to look: pass it to `at`."
         i = (z - np.float32(self.lo))*np.float32(self.per_mm)
-        return np.clip(i, 0, self.size-1).astype(np.intp)
+        return np.minimum(np.maximum(i, 0), self.size-1).astype(np.intp)
     def at(self,
         name:str,  # A function added before
         idx,       # From `index`
@@ -79,22 +79,24 @@ class Table:
         v = self.at(name, self.index(np.asarray(z, np.float32)))
         return float(v) if np.ndim(z)==0 else v
 
-# %% ../nbs/16_shapes.ipynb #e5e49d23
+# %% ../nbs/16_shapes.ipynb #b108b2f2
 def cover(
     d,  # Signed distance in mm, negative inside
     w,  # Width of the edge in mm: the voxel, or the scanner's blur if that is larger
 )->np.ndarray:  # Share of the voxel inside, 0..1
     "Partial volume of a voxel at distance `d` from a surface."
-    return np.clip(np.float32(.5) - d*np.float32(1/w), 0, 1)
+    a = d*np.float32(-1/w); a += np.float32(.5)
+    return np.minimum(np.maximum(a, 0, out=a), 1, out=a)
 
 def smin(a, b, k):
     "Smooth minimum of two distances; the seam is `k` mm wide."
-    h = np.maximum(np.float32(k) - np.abs(a - b), 0)
-    return np.minimum(a, b) - h*h*np.float32(.25/k)
+    h = np.abs(a - b); h = np.maximum(np.float32(k) - h, 0); h *= h; h *= np.float32(-.25/k)
+    h += np.minimum(a, b); return h
 
 def smax(a, b, k):
     "Smooth maximum of two distances; the seam is `k` mm wide."
-    return -smin(-a, -b, k)
+    h = np.abs(a - b); h = np.maximum(np.float32(k) - h, 0); h *= h; h *= np.float32(.25/k)
+    h += np.maximum(a, b); return h
 
 def ramp(
     x,   # Any values
@@ -102,7 +104,7 @@ def ramp(
     b,   # Where it is 1 (may be less than a)
 )->np.ndarray:
     "Cubic step from 0 at `a` to 1 at `b`."
-    t = np.clip((x - np.float32(a))*np.float32(1/(b - a)), 0, 1)
+    t = np.minimum(np.maximum((x - np.float32(a))*np.float32(1/(b - a)), 0), 1)
     return t*t*(3 - 2*t)
 
 # %% ../nbs/16_shapes.ipynb #c97c05e1
@@ -188,7 +190,7 @@ def rotation(
         m = np.array([[sum((r[a_,b_]*m[b_,c_] for b_ in range(3)), 0.) for c_ in range(3)] for a_ in range(3)])
     return m
 
-# %% ../nbs/16_shapes.ipynb #11f368d2
+# %% ../nbs/16_shapes.ipynb #26777e32
 def _apply(m, p):
     "Matrix (3,3) on points (N,3), adding in a fixed order: a BLAS would choose its own."
     return np.stack([m[k,0]*p[:,0] + m[k,1]*p[:,1] + m[k,2]*p[:,2] for k in range(3)], 1)
@@ -227,12 +229,13 @@ class Warp:
         i = [np.clip(np.floor(a + .5).astype(int) - 1, 0, m - 3) for a in t]
         wx, wy, wz = ([.5*(1.5 - (a - b))**2 if k==0 else .75 - (a - b - 1)**2 if k==1 else .5*((a - b) - .5)**2 for k in range(3)]
                       for a, b in zip(t, i))
-        L, u = self.lattice.astype(float), 0
+        L, u, j = self.lattice.astype(float).reshape(-1,3), 0, (i[2]*m + i[1])*m + i[0]
         for a in range(3):
             for b in range(3):
-                for c in range(3): u = u + (wz[a]*wy[b]*wx[c])[:,None]*L[i[2]+a, i[1]+b, i[0]+c]
+                zy = wz[a]*wy[b]
+                for c in range(3): u = u + (zy*wx[c])[:,None]*L.take(j + (a*m + b)*m + c, 0)
         return _apply(self.matrix(), p - np.array(self.shift)) + u
-    def inverse(self, q, steps=7):
+    def inverse(self, q, steps=4):
         "World mm of (N,3) frame points, to about 0.01 mm."
         q = np.asarray(q, float); Mi = rotation(self.degrees).T*np.array(self.scale); p = _apply(Mi, q) + np.array(self.shift)
         for _ in range(steps): p = p + _apply(Mi, q - self.points(p))

@@ -88,7 +88,7 @@ def _sternum(B, t):
     z = np.array([122, 112, 98, 88.]); B.add(np.stack([t('cx', z), t('front', z) + 7., z], 1), [24, 25, 20, 15], (0,1,.25), .26)
     z = np.array([86, 60, 30, 6, -8.]); B.add(np.stack([t('cx', z), t('front', z) + 7., z], 1), [14, 16, 18, 15, 8], (0,1,.1), .34)
 
-# %% ../nbs/19_skeleton.ipynb #0a50b81b
+# %% ../nbs/19_skeleton.ipynb #3c7988ff
 def _spine(B, p, t):
     "Pedicles, laminae, articular, transverse and spinous processes of each vertebra."
     for name, z in LEVELS.items():
@@ -111,11 +111,11 @@ def _girdle(B, p, t):
         tip = (s*(128 if up else 140), -18 if up else -8, 150 + dz)
         B.add([(s*15, f + 8, 122), (s*45, f + 12, 130), (s*85, f - 18, 140 + dz/2), tip], [8.5, 6., 6., 7.], (0,.5,1), .8)
         inf, _ = wall_point(t, p, 76 if up else 54, 2 if up else -4, 16, s); sup, _ = wall_point(t, p, 40, 128, 15, s)
-        glen = np.array([s*(120 if up else 127), -24, 140 + dz]); edge = np.linspace(.04, 1, 9)[:,None]
+        glen = np.array([s*(120 if up else 127), -24, 140 + dz]); edge = np.linspace(.04, 1, 12)[:,None]
         med, lat = inf + (sup - inf)*edge, inf + (glen - inf)*edge
         for m, l, e in zip(med, lat, edge[:,0]):
             a = 54 + (62 - 54)*e + (14*(1 - e) if up else 0); c, n = wall_point(t, p, a, (m[2] + l[2])/2, 15, s)
-            B.add([m, .5*c + .25*(m + l), l], [9., 9., 9.], n, .17, 12.)
+            B.add([m, .5*c + .25*(m + l), l], [10., 12., 10.], n, .14, 14.)
         _, nn = wall_point(t, p, 55, 90, 15, s)
         B.add([inf, (inf + glen)/2 + nn*2, glen], [4.5, 4.5, 8.], nn, .8); B.add([inf, sup], [3.6, 3.6], nn, .7)
         B.add([sup*.45 + inf*.55 + nn*3 + [0,0,18], glen + nn*8 + [0,-12,10], tip], [4., 8., 9.], (0,.3,1), .5)
@@ -123,7 +123,7 @@ def _girdle(B, p, t):
         head, away = shoulder(p, s)
         B.add([head, head + [s*1, 0, 1]], [22., 22.], step=None); B.add([head, head + .25*away, head + away], [18., 12., 11.5])
 
-# %% ../nbs/19_skeleton.ipynb #2fda09cb
+# %% ../nbs/19_skeleton.ipynb #814fe336
 def descending(t, p, z):
     "Centre (x, y) of the descending aorta at heights z: left and in front of the spine, crossing towards it on its way down."
     z = np.asarray(z, float); x = np.interp(z, [-260,-120,-60,0,75], [-4,-7,-14,-22,-27.]) + t('xs', z)
@@ -152,10 +152,14 @@ def stems(
     r = p.trachea_mm; car = at([(3, -16, 66)], .2)[0]; low = .25*lift
     S['airway'].add(np.concatenate([at([(0, 18, 260), (0, 14, 170), (2, 2, 122), (3, -10, 88)]), car[None]]), r, (0,1,0), .88)
     S['airway'].add(np.concatenate([car[None], at([(22, -20, 50 + low), (40, -22, 38 + low)])]), np.array([.9, .8, .7])*r); S['airway'].add(np.concatenate([car[None], at([(-20, -22, 50 + low), (-44, -26, 36 + low)])]), np.array([.85, .74, .65])*r)
+    R, L = p.dome_mm; W = t('W', -100.); colon = np.array([(.72*W, 6, R - 165), (.62*W, 50, R - 140), (.2*W, 70, R - 146), (-.35*W, 70, L - 118), (-.70*W, 34, L - 74), (-.76*W, 2, L - 96), (-.78*W, -14, L - 190)])
+    S['colon'] = Strokes().add(colon, [21, 23, 20, 20, 21, 18, 17]); gas = [k for k, g in (((1, 2, 3), p.gas[1]), ((3, 4, 5), p.gas[2])) if g>.45]
+    S['colon_gas'] = Strokes().add([(0, 0, -900), (0, 0, -910)], 1.)
+    for k in gas: S['colon_gas'].add(colon[list(k)] + [0, 3, 1], [10, 16, 8])
     S['gut'].add(at([(0, 0, 170), (-3, -16, 122), (-7, -30, 84), (-2, -36, 45), (-2, -32, 5), (-12, -20, -38), (-26, 4, -72)]), 9., (0,1,0), .6)
     return {k: v.arrays() for k, v in S.items()}
 
-# %% ../nbs/19_skeleton.ipynb #ec46a4e8
+# %% ../nbs/19_skeleton.ipynb #e6bb7f5d
 def lung_trees(
     p:Patient,    # Who
     t:Table,      # Its tables
@@ -166,8 +170,8 @@ def lung_trees(
     A, V, Br = Strokes(), Strokes(), Strokes()
     for s, c in clouds.items():
         k = float(t('bend', 40.)); hil = np.array([s*44, -17 + k, 44 + .5*lift]); 
-        p0, p1, r0, r1, g = grow_tree(hil, c, .5, .42); A.segments(p0, p1, r0, r1)
+        p0, p1, r0, r1, g = grow_tree(hil, c, .58, .42); A.segments(p0, p1, r0, r1)
         b = g<6; o = np.array([0, -1., -.3])*(1.9*r0[b])[:,None]; o0 = np.where((g[b]==0)[:,None], [0, -5, -6.], o); q = p0[b] + o0
         Br.segments(q, p1[b] + np.array([0, -1., -.3])*(1.9*r1[b])[:,None], np.maximum(.8*r0[b], .9), np.maximum(.8*r1[b], .9))
-        q0, q1, u0, u1, _ = grow_tree(np.array([s*46, -18 + k, 22 + .6*lift]), c[::2] + [2.5, 2.5, -2.5], .55, .36); V.segments(q0, q1, u0, u1)
+        q0, q1, u0, u1, _ = grow_tree(np.array([s*46, -18 + k, 22 + .6*lift]), c[::2] + [2.5, 2.5, -2.5], .62, .36); V.segments(q0, q1, u0, u1)
     return dict(artery=A.arrays(), vein=V.arrays(), bronchus=Br.arrays())
