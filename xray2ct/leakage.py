@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['THUMB', 'REACH', 'SUSPICIOUS', 'THRESHOLD', 'thumbnails', 'similarity', 'shifted_similarity', 'Leak', 'shared_ids',
-           'find_leaks', 'leakage_gate', 'open_splits']
+           'near_pairs', 'find_leaks', 'leakage_gate', 'open_splits']
 
 # %% ../nbs/25_leakage.ipynb #ada4e134
 import warnings
@@ -17,7 +17,7 @@ from .data import CTDataset, DataCfg
 from .patients import SPLITS, split_patients
 from .volume import downsample
 
-# %% ../nbs/25_leakage.ipynb #2b75f058
+# %% ../nbs/25_leakage.ipynb #bbce2ed3
 THUMB, REACH, SUSPICIOUS = 32, 2, .4   # Voxels an edge; largest shift searched, in those voxels; correlation from which a shift is searched
 _FLIPS = [[k for k in range(3) if m>>k & 1] for m in range(8)]
 
@@ -36,10 +36,10 @@ def similarity(
     a:torch.Tensor,     # (N,e,e,e) thumbnails
     b:torch.Tensor,     # (M,e,e,e)
     mean:torch.Tensor,  # (e,e,e) mean of the cohort
-)->torch.Tensor:        # (N,M) best correlation over the flips of b
+):                      # (N,M) best correlation over the flips of b; (N,M) which of the 8 flips
     "How alike patients are in what sets them apart from the mean."
     ua = _unit(a - mean)
-    return torch.stack([ua@_unit((b.flip([k+1 for k in f]) if f else b) - mean).T for f in _FLIPS]).amax(0)
+    return torch.stack([ua@_unit((b.flip([k+1 for k in f]) if f else b) - mean).T for f in _FLIPS]).max(0)
 
 def shifted_similarity(
     a:torch.Tensor,     # (e,e,e) thumbnail
@@ -87,7 +87,24 @@ def shared_ids(
     "Patients who stand in two splits."
     return [Leak('id', i, i, (p, q)) for p,q in combinations(splits, 2) for i in splits[p] if i in set(splits[q])]
 
-# %% ../nbs/25_leakage.ipynb #6dff4c57
+# %% ../nbs/25_leakage.ipynb #deb07be2
+def near_pairs(
+    a:torch.Tensor,             # (N,e,e,e) thumbnails
+    b:torch.Tensor,             # (M,e,e,e); the same as `a` for pairs within one set, which are then given once
+    mean:torch.Tensor,          # (e,e,e) mean of the cohort
+    threshold:float=THRESHOLD,  # Near-duplicates agree better
+    rows:int=256,               # Rows of the matrix of pairs at a time
+):                              # Iterator over (i, j, score)
+    "Pairs that are nearly one scan; the dear comparison is made for suspicious pairs only."
+    for start in range(0, len(a), rows):
+        s, _ = similarity(a[start:start+rows], b, mean)
+        for i,j in (s > SUSPICIOUS).nonzero().tolist():
+            if a is b and j <= start+i: continue
+            v = s[i,j].item()
+            if v <= threshold: v = shifted_similarity(a[start+i], b[j], mean)
+            if v > threshold: yield start+i, j, v
+
+# %% ../nbs/25_leakage.ipynb #93de5f54
 def _sha(dataset, i):
     "Hash of a patient's voxels."
     return dataset.shas[i][0] if dataset.shas else sha256_of(np.asarray(dataset.volumes[i]))
@@ -110,17 +127,8 @@ def find_leaks(
         same = {(a, b) for j,a in enumerate(splits[p].ids) for b in shas.get(_sha(splits[p], j), ()) if (a, b) not in seen}
         out += [Leak('voxels', a, b, (p, q)) for a,b in sorted(same)]
         seen |= same
-        if len(every) > 2: near += [(a, b, p, q, s) for a,b,s in _near(splits[p], splits[q], thumbs[p], thumbs[q], mean, threshold) if (a, b) not in seen]
-    return out + [Leak('near', a, b, (p, q), s) for a,b,p,q,s in sorted(near, key=lambda n: -n[-1])]
-
-def _near(da, db, ta, tb, mean, threshold, rows=256):
-    "(a, b, score) of pairs above the threshold; a few rows of the matrix at a time."
-    for start in range(0, len(ta), rows):
-        s = similarity(ta[start:start+rows], tb, mean)
-        for i,j in (s > SUSPICIOUS).nonzero().tolist():
-            v = s[i,j].item()
-            if v <= threshold: v = shifted_similarity(ta[start+i], tb[j], mean)
-            if v > threshold: yield da.ids[start+i], db.ids[j], v
+        if len(every) > 2: near += [(splits[p].ids[i], splits[q].ids[j], p, q, s) for i,j,s in near_pairs(thumbs[p], thumbs[q], mean, threshold)]
+    return out + [Leak('near', a, b, (p, q), s) for a,b,p,q,s in sorted(near, key=lambda n: -n[-1]) if (a, b) not in seen]
 
 # %% ../nbs/25_leakage.ipynb #a572df0c
 def leakage_gate(
