@@ -193,7 +193,7 @@ def assemble(
     if 'mean_volume' in floors: out['gain_over_mean_volume'] = floors['mean_volume']['gain']
     return out | dict(verdict=verdict(out))
 
-# %% ../nbs/46_evaluate.ipynb #0344533e
+# %% ../nbs/46_evaluate.ipynb #00f6a406
 def _span(ci, digits=2):
     "An interval in words."
     return 'one patient, no interval' if ci[0] is None else f'95 % CI {ci[0]:.{digits}f} to {ci[1]:.{digits}f}'
@@ -206,7 +206,8 @@ def verdict(
     if gain is None: said = ['no mean volume to compare with: the score alone says little']
     else:
         g, (lo, hi) = gain['psnr'], gain['ci95']
-        if (g if hi is None else hi) < 0: said = [f'below the floor: {-g:.2f} dB under the mean volume ({_span(gain["ci95"])})']
+        if abs(g) < .005: said = ['the same score as the mean volume']
+        elif (g if hi is None else hi) < 0: said = [f'below the floor: {-g:.2f} dB under the mean volume ({_span(gain["ci95"])})']
         elif lo is None or lo > 0: said = [f'{g:.2f} dB above the mean volume ({_span(gain["ci95"])})']
         else: said = [f'not told apart from the mean volume: {g:+.2f} dB ({_span(gain["ci95"])})']
     better = {k: f['psnr'] for k,f in result['floors'].items() if k != 'mean_volume' and f['psnr'] >= mean}
@@ -238,14 +239,15 @@ def compare_runs(
     else: said = f'{names[1]} is {abs(d):.2f} dB {"better" if d > 0 else "worse"} than {names[0]} {tail}'
     return dict(protocol=a['protocol'], n=len(who), names=list(names), **out, better=g['better'], verdict=said)
 
-# %% ../nbs/46_evaluate.ipynb #b7b19793
+# %% ../nbs/46_evaluate.ipynb #2c39db14
 def _line(name, s, gain=None):
     "One row of the table."
     ci = s['ci95']['psnr']
     span = f'{ci[0]:6.2f} to {ci[1]:5.2f}' if ci[0] is not None else ' '*15
-    g = ' '*24
+    g = ''
     if gain is not None:
         g = f'{gain["psnr"]:+7.2f}' + (f'  {gain["ci95"][0]:+6.2f} to {gain["ci95"][1]:+6.2f}' if gain['ci95'][0] is not None else '')
+    g = g.replace('-0.00', '+0.00')
     return f'{name[:24]:24s}{s["psnr"]:7.2f} {span} {s["ssim"]:7.3f}{s["mae_hu"]:8.1f}{s["rmse_hu"]:8.1f}  {g}'.rstrip()
 
 def render_scores(

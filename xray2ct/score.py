@@ -21,7 +21,7 @@ from .metrics import get_protocol
 from .patients import find_patients, read_split
 from .predict import load_predictor
 
-# %% ../nbs/61_score.ipynb #7b4fa3e3
+# %% ../nbs/61_score.ipynb #64c66871
 def choose_patients(
     data,           # Cohort folder, or one patient's folder
     split:str='',   # 'train', 'validation', 'test' or 'all'; '' takes test, else validation, else all
@@ -34,7 +34,7 @@ def choose_patients(
         data = data.resolve()
         return data.parent, [data.name], f'patient {data.name}'
     found, path = [p.patient for p in find_patients(data, views)], data/'split.json'
-    if split == 'all' or not split and not path.exists(): return data, found, f'all {len(found)} patients'
+    if split == 'all' or not split and not path.exists(): return data, found, f'all {len(found)} patients' if len(found) > 1 else f'patient {found[0]}'
     if not path.exists(): raise BadInput(f'there is no split.json, so nobody knows who is {split!r}', path, 'Leave --split out to score every patient.')
     lists = {k: v for k,v in read_split(path, set(found)).items() if v}
     name = split or next((k for k in ('test', 'validation', 'train') if k in lists), '')
@@ -84,7 +84,7 @@ def floors_of(
     if mean is None: return None, notes + ['no floors: neither floors.safetensors beside the weights nor a mean volume in them']
     return MeanVolume(mean), notes + ['only the mean volume stands beside the score: there is no floors.safetensors beside the weights']
 
-# %% ../nbs/61_score.ipynb #e47f27f2
+# %% ../nbs/61_score.ipynb #cfb25a7e
 def score(
     weights,                  # Run folder or .safetensors
     data,                     # Cohort folder, or one patient's folder
@@ -106,7 +106,7 @@ def score(
     known = known_patients(predictor, ds)
     if known and not allow_train:
         first = ', '.join(f'{k} ({v})' for k,v in list(known.items())[:5])
-        raise BadInput(f'{len(known)} of {len(ds)} patients are known to the model: {first}{", ..." if len(known) > 5 else ""}', data, 'Score others, such as --split validation, or insist with --allow-train.')
+        raise BadInput(f'{len(known)} of {len(ds)} patients are known to the model: {first}{" and others" if len(known) > 5 else ""}', data, 'Score others, such as --split validation, or insist with --allow-train.')
     floors, notes = floors_of(predictor, p)
     notes = list(ds.notes) + [str(w.message) for w in said if not any(n in str(w.message) for n in ds.notes)] + notes
     if known: notes.append(f'NOT A TEST: {len(known)} of {len(ds)} patients were trained on')
