@@ -52,7 +52,7 @@ class Patient:
     effusions: dict       # side -> depth mm of fluid on the back of the chest
     emphysema: float      # Share of the upper lungs that is destroyed, 0 for none
 
-# %% ../nbs/18_anatomy.ipynb #2e279da6
+# %% ../nbs/18_anatomy.ipynb #9a4aade3
 def sample_densities(
     rng,            # Generator
     contrast:str,   # Phase
@@ -62,7 +62,7 @@ def sample_densities(
     b = lambda m, s, lo=-1e9, hi=1e9: round(bell(rng, m, s, lo, hi), 2)
     h = dict(air=-1000., skin=b(20, 10), fat=b(-104, 6, -118, -88), muscle=b(48, 9, 22, 66), water=b(6, 6), blood=b(42, 5, 30, 52),
              lung=b(-858, 28, -905, -770), nodes=b(40, 8), disc=b(85, 12), cord=b(32, 5), cartilage=b(100, 18, 60, 150),
-             marrow=b(265 - 2.0*age, 32, 50, 300), cortex=b(900, 120, 600, 1250), rib_marrow=b(150 - .9*age, 30, 10, 200),
+             marrow=b(265 - 2.0*age, 32, 50, 300), cortex=b(860, 110, 600, 1200), rib_marrow=b(240 - 1.3*age, 35, 40, 300),
              gland=b(30, 12), liver=b(56, 8, 25, 72), spleen=b(48, 5), kidney=b(31, 4), wall=b(38, 6), food=b(25, 18, -10, 70), stool=b(-20, 50))
     blood = h['blood']
     lift = {'none':(0,0,0,0), 'pulmonary':(420,330,170,90), 'arterial':(700,200,310,270), 'venous':(115,105,110,105)}[contrast]
@@ -89,11 +89,11 @@ def _body(seed):
                 squareness=b(.45, .12, .1, .75), shift_mm=(b(0, 7), b(2, 12, -28, 28), b(-2, 14, -32, 32)), degrees=(b(0, 1.3, -4, 4), b(0, 2, -5, 5), b(0, 3, -8, 8)),
                 bend_mm=round(3 + 6*r.random(), 3))
 
-# %% ../nbs/18_anatomy.ipynb #e350306c
+# %% ../nbs/18_anatomy.ipynb #b200c46e
 def _inside(seed, m, age):
     "Breath, organs, vessels, bones, findings, scanner."
     r = rng_for(seed, 'inside'); b = lambda *a: round(bell(r, *a), 4); u = lambda lo, hi: round(lo + (hi - lo)*r.random(), 4)
-    breath = b(4, 14, -30, 34); gap = b(14, 6, 0, 32)
+    breath = b(5, 12, -22, 32); gap = b(14, 6, 0, 32)
     big = r.random()<.18; heart = u(1.08, 1.27) if big else b(.89, .05, .76, 1.02)
     phase = r.random(); contrast = 'none' if phase<.42 else 'pulmonary' if phase<.52 else 'arterial' if phase<.72 else 'venous'
     sco = (u(9, 26)*(1 if r.random()<.5 else -1), u(-60, 50), u(70, 110)) if r.random()<.2 else (b(0, 2.), u(-60, 50), u(80, 120))

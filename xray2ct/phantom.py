@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['OUTER', 'SLAB', 'GRAIN', 'Anatomy', 'build_anatomy', 'Field', 'dome_distance', 'heart_distance', 'lung_distance',
            'body_layers', 'body_distance', 'breasts', 'Slab', 'paint_wall', 'paint_belly', 'paint_lungs', 'fissures',
-           'effusion_level', 'paint_heart', 'paint_spine', 'paint_tubes', 'paint_nodules', 'render_patient',
-           'virtual_patient']
+           'destroyed', 'textures', 'effusion_level', 'paint_heart', 'paint_spine', 'paint_tubes', 'paint_nodules',
+           'render_patient', 'virtual_patient']
 
 # %% ../nbs/20_phantom.ipynb #c3cd7e96
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from .anatomy import Patient, build_tables, build_warp, cobb_degrees, sample_pat
 from .shapes import Ellipsoid, Noise, Table, Warp, capsule, cover, frame, merge, ramp, rng_for, rotation, smax, smin, squircle, tubes
 from .skeleton import bones, descending, lung_trees, shoulder, stems
 
-# %% ../nbs/20_phantom.ipynb #2745f85b
+# %% ../nbs/20_phantom.ipynb #7f208c78
 @dataclass(frozen=True)
 class Anatomy:
     "Shapes of one patient, in the patient's frame."
@@ -29,7 +29,7 @@ class Anatomy:
 
 def build_anatomy(p):
     "Everything that follows from a `Patient` without looking at a voxel."
-    t = build_tables(p); R, L = p.dome_mm; lift = round(.55*((R + L)/2 + 17), 3); domes = {}
+    t = build_tables(p); R, L = p.dome_mm; lift = round(.8*((R + L)/2 + 17), 3); domes = {}
     for s, top in ((1, R), (-1, L)):
         rise = 84. if s>0 else 56.; rim = top - rise; w = t('W', rim) - 1; c = .46*w
         domes[s] = (s*c + t('cx', rim), t('cy', rim) + 12, w - c, t('D', rim) - 6, rim, rise)
@@ -101,7 +101,7 @@ def heart_distance(f):
         return smin(smin(d[0], d[1], 14), smin(d[2], d[3], 6), 12)
     return f.shared('heart', make)
 
-# %% ../nbs/20_phantom.ipynb #c3e526ea
+# %% ../nbs/20_phantom.ipynb #ec8103c4
 def lung_distance(
     f:Field,    # Where
     side:int,   # +1 right, -1 left
@@ -127,14 +127,15 @@ def body_layers(f):
     mus = f.at('mus') + 4*n2*(f.at('pec')*fr2 + f.at('lat')*bk2) + f.at('erec')*bk2*bk2*ramp(ax, 4, 20)*ramp(ax, 82, 45)
     d = f.dc - mus
     if float(Z.max())>40:
-        m = p.muscle**.5
+        m = float(np.sqrt(p.muscle))
         for s in (1, -1):
             h, away = shoulder(p, s)
             d = smin(d, capsule(X, Y, Z, (s*34, -26, 152), tuple(h), 34*m, 40*m), 22)
             d = smin(d, capsule(X, Y, Z, tuple(h), tuple(h + 2*away), 39*m, 33*m), 14)
         d = smin(d, capsule(X, Y, Z, (0, -6 + f.A.t('bend', 160.), 140), (0, 6, 400), 50*m, 54*m), 26)
     elif p.arms=='down':
-        for s in (1, -1): h, away = shoulder(p, s); d = smin(d, capsule(X, Y, Z, tuple(h), tuple(h + 2*away), 39*p.muscle**.5, 33*p.muscle**.5), 14)
+        m = float(np.sqrt(p.muscle))
+        for s in (1, -1): h, away = shoulder(p, s); d = smin(d, capsule(X, Y, Z, tuple(h), tuple(h + 2*away), 39*m, 33*m), 14)
     return d, f.at('fat_f')*fr2 + f.at('fat_s')*n2 + f.at('fat_b')*bk2
 
 def body_distance(f, mus, fat):
@@ -179,23 +180,23 @@ class Slab:
         if inside is not None: d = smax(d, inside(f), 4)
         self.over(cover(d, self.w), hu, sl)
 
-# %% ../nbs/20_phantom.ipynb #5d706610
+# %% ../nbs/20_phantom.ipynb #660770b6
 def paint_wall(c):
     "Skin, fat with septa, muscle with fat planes, breasts, the space inside the ribs."
     f, w, h, p = c.f, c.w, c.hu, c.A.p; mus, fat = body_layers(f); d = body_distance(f, mus, fat)
-    c.over(cover(d, w), h['skin']); c.over(cover(d + 2, w), h['fat'] + 28*_ridge(c.tex['fine'], 7) + 8*c.tex['mid'])
-    for e in breasts(c.A):
-        r = e.radii; g = Ellipsoid((e.centre[0], e.centre[1] + .15*r[1], e.centre[2]), tuple(.62*q for q in r)); sl = c.crop(*g.box(w))
-        if sl: F = f.crop(sl); c.over(cover(g.distance(F.X, F.Y, F.Z), 10)*ramp(c.tex['fine'][sl], -.5, .5)*ramp(d[sl], -3, -9), h['gland'], sl)
+    fat = h['fat'] + 28*_ridge(c.tex['fine'], 7) + 8*c.tex['mid']; c.v += cover(d, w)*np.float32(h['skin'] + 1000); c.v += cover(d + 2, w)*(fat - np.float32(h['skin']))
     lean = np.clip(_ridge(c.tex['mid'], 6)*.5 + _ridge(c.tex['fine'], 9)*.35, 0, .8)
     deep = f.dc - mus; plane = np.maximum(1 - np.abs(f.dc - 11.5)*np.float32(.45), 0)*ramp(deep, 14, 20) + np.maximum(1 - np.abs(f.dc - np.float32(.6)*deep - 4)*np.float32(.5), 0)*ramp(deep, 17, 24)
     lean = np.minimum(lean*np.float32(.75) + plane*np.float32(.6)*ramp(c.tex['mid'], -.6, .2), .9)                 # fat between the layers of muscle
-    c.over(cover(mus, w), h['muscle'] + (h['fat'] - h['muscle'])*lean + 6*c.tex['fine'])
+    meat = h['muscle'] + (h['fat'] - h['muscle'])*lean + 6*c.tex['fine']; c.v += cover(mus, w)*(meat - fat)
+    for e in breasts(c.A):
+        r = e.radii; g = Ellipsoid((e.centre[0], e.centre[1] + .15*r[1], e.centre[2]), tuple(.62*q for q in r)); sl = c.crop(*g.box(w))
+        if sl: F = f.crop(sl); c.over(cover(g.distance(F.X, F.Y, F.Z), 10)*ramp(c.tex['fine'][sl], -.5, .5)*ramp(d[sl], -3, -9), h['gland'], sl)
     sl = c.crop((-190, -60, 62), (190, 70, 122))                                            # the armpits are fat
     if sl:
         F = f.crop(sl)
         for s in (1, -1): c.over(np.minimum(cover(Ellipsoid((s*(c.A.t('W', 95.) + 19), 2, 95), (17, 34, 34)).distance(F.X, F.Y, F.Z), 8), ramp(F.dc, 11, 14))*np.float32(.9), h['fat'], sl)
-    c.over(cover(f.dc, w), h['fat'] + 14*c.tex['mid'] + 40*_ridge(c.tex['fine'], 8))
+    c.v += cover(f.dc, w)*(h['fat'] + 14*c.tex['mid'] + 40*_ridge(c.tex['fine'], 8) - meat)      # nested layers add up: no voxel is covered twice
     sl = c.crop((-60, -150, -300), (60, 40, 200))
     if sl:
         F = f.crop(sl); x = F.X - F.at('xs'); y = F.Y - F.at('ys') + F.at('bd') + 16; d = np.sqrt(x*x*np.float32(.42) + y*y) - 27
@@ -203,7 +204,7 @@ def paint_wall(c):
 
 def _ridge(n, k): "Thin sheets where a noise passes through zero."; return np.maximum(1 - np.float32(k)*np.abs(n), 0)
 
-# %% ../nbs/20_phantom.ipynb #98a1fbdb
+# %% ../nbs/20_phantom.ipynb #06120abf
 def paint_belly(c):
     "Organs under the diaphragm."
     A, w, h, b = c.A, c.w, c.hu, c.A.belly
@@ -228,9 +229,9 @@ def paint_belly(c):
         c.over(cover(smax(d, _under(f), 4), w), h['liver'] + 5*c.tex['fine'][sl] + 3*c.tex['mid'][sl], sl)
 
 def _below(f): return dome_distance(f, 1), dome_distance(f, -1)
-def _under(f): "Inside the belly: under the diaphragm's 4 mm and within the wall."; return smax(np.minimum(*_below(f)) + 4, f.dc + 4, 4)
+def _under(f): "Inside the belly: under the diaphragm and the heart that rests on it, and within the wall."; return smax(smax(np.minimum(*_below(f)) + 4, 5 - heart_distance(f), 4), f.dc + 4, 4)
 
-# %% ../nbs/20_phantom.ipynb #b1ae22f5
+# %% ../nbs/20_phantom.ipynb #9bcb5299
 def paint_lungs(c):
     "Diaphragm, parenchyma with fissures, gravity and emphysema, fluid."
     A, w, h, p = c.A, c.w, c.hu, c.A.p
@@ -238,12 +239,12 @@ def paint_lungs(c):
         x = (-12, 200) if s>0 else (-200, 12); sl = c.crop((x[0], -140, -170), (x[1], 130, 160))
         if sl is None: continue
         f = c.f.crop(sl); d = lung_distance(f, s); dd = dome_distance(f, s)
-        both = np.minimum(dd, dome_distance(f, -s))
+        both = smax(np.minimum(dd, dome_distance(f, -s)), 1 - heart_distance(f), 4)
         c.over(np.minimum(np.minimum(cover(both, w), cover(-4 - both, w)), cover(f.dc, w)), h['muscle'], sl)       # the muscle of the diaphragm
         share = cover(d, w); t = {k: n[sl] for k, n in c.tex.items()}
         back = (f.at('cy') - f.Y)*np.float32(p.lung_slope/180)
         u = h['lung'] - 14 + back + 42*t['slow'] + 34*t['mid'] + 30*t['fine']
-        if p.emphysema: u += (np.float32(-975) - u)*ramp(t['mid'] + np.float32(.4)*t['fine'] + f.Z*np.float32(.0016), .62 - p.emphysema, .72 - p.emphysema)*np.float32(.85)
+        if p.emphysema: u += (np.float32(-975) - u)*destroyed(f, t)*np.float32(.85)
         for q in fissures(f, s): u += (-560 - u)*np.maximum(1 - np.abs(q)/max(w, 1.4), 0)*np.float32(.5*1.4/max(w, 1.4))
         u += 25*np.clip(d*np.float32(.25) + 1, 0, 1)                                      # vessels too fine to draw, at the pleura
         c.over(share, u, sl)
@@ -256,19 +257,26 @@ def fissures(f, side):
     if side<0: return [ob]
     return [ob, np.where(ob>0, f.Z - 18 + f.Y*np.float32(.10), np.float32(99))]
 
+def destroyed(f, tex):
+    "Share of the parenchyma lost to emphysema: patches of 1-2 cm, more of them towards the apex."
+    e = f.A.p.emphysema; return ramp(tex['mid'] + np.float32(.4)*tex['fine'] + f.Z*np.float32(.0016), .62 - e, .72 - e)
+
+def textures(p, fov):
+    "Noise of the tissue at three sizes."
+    return {k: Noise(rng_for(p.seed, 'texture', k), cell, fov) for k, cell in (('slow', 48.), ('mid', 18.), ('fine', 8.))}
+
 def effusion_level(f, depth):
     "Height (y) of the fluid's surface: flat behind, lower towards the apex."
     return f.at('back') + np.float32(depth) - ramp(f.Z, -20, 150)*np.float32(.8*depth)
 
-# %% ../nbs/20_phantom.ipynb #2c080217
+# %% ../nbs/20_phantom.ipynb #967dfe7e
 def paint_heart(c):
-    "Fat pad, myocardium, the four chambers."
+    "Myocardium and the chambers."
     H, h, w = c.A.heart, c.hu, c.w; bx = [e.box(w + 8) for e in H.values()]
     sl = c.crop(np.min([b[0] for b in bx], 0), np.max([b[1] for b in bx], 0))
     if sl is None: return
-    f = c.f.crop(sl); d = heart_distance(f); up = np.minimum(*_below(f))
-    c.over(cover(smax(d - 3, -up, 4), w), h['fat'], sl)
-    d = smax(d, -up - 1, 4); c.over(cover(d, w), h['myocardium'] - 70*_ridge(c.tex['mid'][sl], 5)*ramp(d, -9, -3), sl)
+    f = c.f.crop(sl); d = heart_distance(f)
+    c.over(cover(d, w), h['myocardium'] - 70*_ridge(c.tex['mid'][sl], 5)*ramp(d, -9, -3), sl)
     for k, m in (('la','left'), ('ra','right'), ('rvot','pulmonary'), ('rv','right'), ('lv','left')):
         e = H[k].distance(f.X, f.Y, f.Z); c.over(cover(smax(e, d + 2, 3), w), h[m], sl)
 
@@ -317,7 +325,7 @@ def paint_tubes(A, v, fov, sets, w):
     i, s = stroke(sets['bone']); flat[i] = flat[i] + s*(np.float32(h['cortex']) - flat[i])
     i, s = stroke(sets['bone'], -A.p.rib_mm[2]); flat[i] = flat[i] + s*np.float32(h['rib_marrow'] - h['cortex'])
 
-# %% ../nbs/20_phantom.ipynb #c22772b5
+# %% ../nbs/20_phantom.ipynb #a0207364
 def _prepare(A, fov):
     "Strokes in world mm and facts: everything that does not depend on n; volumes are measured on a grid of 40^3."
     p, g = A.p, ((np.arange(40) + .5)*fov/40 - fov/2); F = Field(A, *A.warp.dense(g, g, g)); lungs = {s: lung_distance(F, s) for s in (1, -1)}; pts = {}
@@ -348,7 +356,9 @@ def _facts(A, fov, F, lungs, pts):
     if ratio>.55: finds.append(dict(kind='cardiomegaly', centre_mm=mean(heart), ratio=ratio))
     cobb, (amp, apex, _) = cobb_degrees(A.t), p.scoliosis
     if cobb>10: finds.append(dict(kind='scoliosis', centre_mm=at((A.t('xs', apex), A.t('ys', apex), apex)), cobb_degrees=cobb, side='right' if amp>0 else 'left'))
-    if p.emphysema: finds.append(dict(kind='emphysema', centre_mm=mean((share[1] + share[-1])*(grid[2]>p.shift_mm[2])), share=p.emphysema))
+    if p.emphysema:
+        c = share[1] + share[-1]; e = c*destroyed(F, {k: q.dense(g, g, g) for k, q in textures(p, fov).items()})
+        finds.append(dict(kind='emphysema', centre_mm=mean(e), share=round(float(e.sum(dtype=float)/c.sum(dtype=float)), 3)))
     land = {k: e.centre for k, e in (A.heart | A.belly).items() if k in ('lv','rv','la','ra','liver','spleen','stomach','kidney_left','kidney_right')}
     land |= dict(carina=(3, -16 + A.t('bend', 66.), 66 + .2*A.lift), sternum=(A.t('cx', 40.), A.t('front', 40.) + 7, 40)) | {k: (A.t('xs', z), A.t('ys', z), z) for k, z in (('T4', 94.), ('T8', 8.), ('T12', -90.))}
     land = dict(zip(land, map(r2, A.warp.inverse(np.array(list(land.values()), float)))), lung_right=mean(share[1]), lung_left=mean(share[-1]), heart=mean(heart))
@@ -369,17 +379,17 @@ def paint_nodules(v, fov, finds, w):
         b = s.reshape(hi[2]-lo[2], k, hi[1]-lo[1], k, hi[0]-lo[0], k); share = sum(b[:,i,:,j,:,l] for i in range(k) for j in range(k) for l in range(k))*np.float32(1/k**3)
         box = v[lo[2]:hi[2], lo[1]:hi[1], lo[0]:hi[0]]; box += share*(np.float32(q['hu']) - box)
 
-# %% ../nbs/20_phantom.ipynb #a4f89d48
+# %% ../nbs/20_phantom.ipynb #b9be3e84
 GRAIN = ((11.25, .10), (5.625, .22), (2.8125, .48), (1.40625, 1.1))  # cells (mm) of the scanner noise and their share of `noise_hu`
 
 def _finish(p, v, fov, c, step):
     "Scanner noise in the octaves that these voxels still show, then the ends of the scan."
     n, vox = len(v), fov/len(v); grain = [(Noise(rng_for(p.seed, 'grain', k), cell, fov), a) for k, (cell, a) in enumerate(GRAIN) if cell>=.99*vox]
-    out = (c*c)[:,None] + c*c > (p.bore_mm/2)**2
+    seen = cover(np.sqrt((c*c)[:,None] + c*c) - p.bore_mm/2, vox).astype(np.float32)
     for i in range(0, n, step):
         b, z = v[i:i+step], c[i:i+step]; body = ramp(b, -1000, -700)
         for g, a in grain: b += g.dense(z, c, c)*np.float32(a*p.noise_hu)*body
-        b[:, out] = -1000.; b[(z<p.scan_mm[0]) | (z>p.scan_mm[1])] = -1000.
+        b += 1000; b *= seen*(cover(p.scan_mm[0] - z, vox)*cover(z - p.scan_mm[1], vox)).astype(np.float32)[:,None,None]; b -= 1000
     return np.clip(v, -1024, 3071, out=v)
 
 def render_patient(
@@ -391,7 +401,7 @@ def render_patient(
     if not 32<=n<=256: raise ValueError(f'virtual patients exist from 32 to 256 voxels a side, not {n}')
     A, fov = build_anatomy(p), float(fov_mm); sets, facts = _prepare(A, fov)
     v = np.full((n,n,n), -1000., np.float32); vox = fov/n; w = max(vox, p.blur_mm); c = (np.arange(n) + .5)*vox - fov/2; step = max(1, SLAB//n**2)
-    tex = {k: Noise(rng_for(p.seed, 'texture', k), cell, fov) for k, cell in (('slow', 48.), ('mid', 18.), ('fine', 8.))}
+    tex = textures(p, fov)
     for i in range(0, n, step):
         s = Slab(A, v[i:i+step], c[i:i+step], c, c, w, tex)
         for paint in (paint_wall, paint_belly, paint_lungs, paint_heart, paint_spine): paint(s)

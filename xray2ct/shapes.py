@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['rng_for', 'bell', 'pchip', 'Table', 'cover', 'smin', 'smax', 'ramp', 'squircle', 'Ellipsoid', 'capsule', 'frame',
-           'spline_weights', 'rotation', 'Warp', 'Noise', 'tubes', 'merge', 'chain', 'curve', 'grow_tree']
+           'spline_weights', 'rotation', 'Warp', 'Noise', 'tubes', 'merge', 'curve', 'grow_tree']
 
 # %% ../nbs/16_shapes.ipynb #7f36c60f
 from dataclasses import dataclass
@@ -264,11 +264,11 @@ class Noise:
         d = np.diff(b, axis=2).take(k, axis=2); d *= h; d += b.take(k, axis=2)
         return d
 
-# %% ../nbs/16_shapes.ipynb #8c6a10d6
+# %% ../nbs/16_shapes.ipynb #c6b35d56
 def _fit_radius(r, w):
     "(radius to draw, factor on the share) that keep the cross-section pi r^2 under a ramp of width w."
     e = np.sqrt(np.maximum(r*r - w*w/12, 0))
-    area = np.where(e>=w/2, e*e + w*w/12, (e + w/2)**3/(3*w))
+    u = e + w/2; area = np.where(e>=w/2, e*e + w*w/12, u*u*u/(3*w))      # not `**3`: `pow` is not exact
     return e, r*r/area
 
 def _chunks(p0, p1, pad, w, n, limit=1<<17):
@@ -323,7 +323,7 @@ def tubes(
     if not I: return np.zeros(0, int), np.zeros(0, np.float32)
     return np.concatenate(I), np.concatenate(A)
 
-# %% ../nbs/16_shapes.ipynb #e1053f0b
+# %% ../nbs/16_shapes.ipynb #a0df7ca7
 def merge(
     idx,      # (K,) voxel numbers, repeated ones allowed
     share,    # (K,) shares
@@ -334,25 +334,17 @@ def merge(
     out = scratch[idx]; scratch[idx] = 0
     return idx, out
 
-def chain(
-    pts,    # (k,3) knots of a polyline
-    radii,  # (k,) or a number, mm
-)->tuple:   # p0, p1, r0, r1 for `tubes`
-    "Segments of a polyline."
-    p = np.asarray(pts, float); r = np.broadcast_to(np.asarray(radii, float), len(p))
-    return p[:-1], p[1:], r[:-1], r[1:]
-
 def curve(
-    knots,    # (k,3) control points
+    knots,    # (k,3+e) control points in mm; further columns (a radius, a direction) go along linearly
     step=8.,  # About this many mm between points
-)->np.ndarray: # (m,3) points on a smooth curve through the knots
+)->np.ndarray: # (m,3+e) points on a smooth curve through the knots
     "A Catmull-Rom curve through control points, resampled."
-    k = np.asarray(knots, float); a = np.concatenate([2*k[:1]-k[1:2], k, 2*k[-1:]-k[-2:-1]]); out = []
-    for i in range(len(k)-1):
-        p0, p1, p2, p3 = a[i:i+4]; d = p2 - p1; m = max(1, int(np.ceil(np.sqrt((d*d).sum())/step)))
-        t = (np.arange(m)/m)[:,None]
-        out.append(.5*(2*p1 + (p2-p0)*t + (2*p0-5*p1+4*p2-p3)*t*t + (3*p1-p0-3*p2+p3)*t*t*t))
-    return np.concatenate(out + [k[-1:]])
+    k = np.asarray(knots, float); x = k[:,:3]; a = np.concatenate([2*x[:1]-x[1:2], x, 2*x[-1:]-x[-2:-1]]); d = np.diff(x, axis=0)
+    m = np.maximum(1, np.ceil(np.sqrt((d*d).sum(1))/step)).astype(int); i = np.repeat(np.arange(len(m)), m)
+    t = ((np.arange(len(i)) - np.repeat(np.cumsum(m) - m, m))/m[i])[:,None]
+    p0, p1, p2, p3 = (a[i+j] for j in range(4))
+    c = .5*(2*p1 + (p2-p0)*t + (2*p0-5*p1+4*p2-p3)*t*t + (3*p1-p0-3*p2+p3)*t*t*t)
+    return np.concatenate([np.concatenate([c, k[i,3:]*(1 - t) + k[i+1,3:]*t], 1), k[-1:]])
 
 # %% ../nbs/16_shapes.ipynb #8396620c
 def grow_tree(

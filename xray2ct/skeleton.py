@@ -10,7 +10,7 @@ import numpy as np
 from .anatomy import LEVELS, Patient
 from .shapes import Table, curve, grow_tree, rng_for
 
-# %% ../nbs/19_skeleton.ipynb #d6a5958a
+# %% ../nbs/19_skeleton.ipynb #c996e568
 class Strokes:
     "Segments of one material: ends (S,3), radii (S,), thin axes (S,3) and flatness (S,), in the patient's frame, mm."
     def __init__(self): self.parts = []
@@ -19,17 +19,16 @@ class Strokes:
         r,          # (k,) radii or a number, mm
         flat=None,  # (3,) or (k,3) thin axis of a flattened tube
         ratio=1.,   # Thin half-width / radius
-        step=9.,    # Resampled to about this many mm; None keeps the knots
+        step=9.,    # Resampled to about this many mm
     ):
         "Append a curve through `pts`."
-        pts = np.asarray(pts, float)
-        k = len(pts); r = np.broadcast_to(np.asarray(r, float), k); f = np.broadcast_to(np.asarray((1.,0,0) if flat is None else flat, float), (k,3))
-        if step:
-            c = curve(pts, step); s = np.concatenate([np.full(1, 0.), np.cumsum(_lengths(c))]); sk = s[[int(((c - q)**2).sum(1).argmin()) for q in pts]]
-            r = np.interp(s, sk, r); f = np.stack([np.interp(s, sk, f[:,i]) for i in range(3)], 1); pts = c
-        f = f/np.sqrt((f*f).sum(1, keepdims=True))
-        self.parts.append((pts[:-1], pts[1:], r[:-1], r[1:], (f[:-1] + f[1:])/2, np.full(len(pts)-1, float(ratio))))
+        pts = np.asarray(pts, float); k = np.empty((len(pts), 7)); k[:,:3] = pts; k[:,3] = r; k[:,4:] = (1.,0,0) if flat is None else flat
+        c = curve(k, step); f = c[:,4:]/np.sqrt((c[:,4:]*c[:,4:]).sum(1, keepdims=True))
+        self.parts.append((c[:-1,:3], c[1:,:3], c[:-1,3], c[1:,3], (f[:-1] + f[1:])/2, np.full(len(c)-1, float(ratio))))
         return self
+    def bars(self, rows):
+        "Append straight pieces, each (end, end, radius, radius, thin axis, ratio)."
+        a, b, r, q, f, k = (np.array(x, float) for x in zip(*rows)); self.parts.append((a, b, r, q, f/np.sqrt((f*f).sum(1, keepdims=True)), k)); return self
     def segments(self, p0, p1, r0, r1):
         "Append loose segments, as `grow_tree` gives them."
         n = len(p0); self.parts.append((p0, p1, r0, r1, np.tile([1.,0,0], (n,1)), np.ones(n))); return self
@@ -37,7 +36,6 @@ class Strokes:
         "(p0, p1, r0, r1, flat, ratio), concatenated."
         return tuple(np.concatenate(c) for c in zip(*self.parts))
 
-def _lengths(c): d = np.diff(c, axis=0); return np.sqrt((d*d).sum(1))
 def _cs(deg): a = np.deg2rad(np.asarray(deg, float)); return np.cos(a).round(9), np.sin(a).round(9)
 
 # %% ../nbs/19_skeleton.ipynb #b32accf7
@@ -88,17 +86,19 @@ def _sternum(B, t):
     z = np.array([122, 112, 98, 88.]); B.add(np.stack([t('cx', z), t('front', z) + 7., z], 1), [24, 25, 20, 15], (0,1,.25), .26)
     z = np.array([86, 60, 30, 6, -8.]); B.add(np.stack([t('cx', z), t('front', z) + 7., z], 1), [14, 16, 18, 15, 8], (0,1,.1), .34)
 
-# %% ../nbs/19_skeleton.ipynb #3c7988ff
+# %% ../nbs/19_skeleton.ipynb #6ad9af6a
 def _spine(B, p, t):
     "Pedicles, laminae, articular, transverse and spinous processes of each vertebra."
+    o, rows = (1, 0, 0), []
     for name, z in LEVELS.items():
-        x, y, w, d = (t(a, float(z)) for a in ('xs', 'ys', 'bw', 'bd')); lum = name[0]=='L'; back = y - d
+        x, y, w, d = (t(a, float(z)) for a in ('xs', 'ys', 'bw', 'bd')); lum = name[0]=='L'; k = y - d
         for s in (1, -1):
-            B.add([(x + s*w*.62, back + 3, z + 3), (x + s*w*.70, back - 9, z + 1)], [4.8, 4.2], step=None)
-            B.add([(x + s*w*.68, back - 11, z - 1), (x, back - 20, z - 9)], [6.5, 7.5], (.3*s, 1, .3), .5, None)
-            B.add([(x + s*(w*.5 + 4), back - 13, z + 13), (x + s*(w*.5 + 4), back - 13, z - 13)], [5., 5.], (0,1,0), .75, None)
-            if name[0]!='C': B.add([(x + s*w*.72, back - 11, z + 2), (x + s*(w + (20 if lum else 15)), back - (12 if lum else 23), z + 3)], [5.2, 3.6], step=None)
-        B.add([(x, back - 20, z - 8), (x, back - (40 if lum else 30), z - (12 if lum else 22))], [6.5, 6.] if lum else [5., 3.6], (1,0,0), .45, None)
+            rows += [((x + s*w*.62, k + 3, z + 3), (x + s*w*.70, k - 9, z + 1), 4.8, 4.2, o, 1),
+                     ((x + s*w*.68, k - 11, z - 1), (x, k - 20, z - 9), 6.5, 7.5, (.3*s, 1, .3), .5),
+                     ((x + s*(w*.5 + 4), k - 13, z + 13), (x + s*(w*.5 + 4), k - 13, z - 13), 5., 5., (0, 1, 0), .75)]
+            if name[0]!='C': rows.append(((x + s*w*.72, k - 11, z + 2), (x + s*(w + (20 if lum else 15)), k - (12 if lum else 23), z + 3), 5.2, 3.6, o, 1))
+        rows.append(((x, k - 20, z - 8), (x, k - (40 if lum else 30), z - (12 if lum else 22)), 6.5 if lum else 5., 6. if lum else 3.6, o, .45))
+    B.bars(rows)
 
 def shoulder(p, side):
     "(centre of the humeral head, vector along the upper arm), mm."
@@ -119,11 +119,11 @@ def _girdle(B, p, t):
         _, nn = wall_point(t, p, 55, 90, 15, s)
         B.add([inf, (inf + glen)/2 + nn*2, glen], [4.5, 4.5, 8.], nn, .8); B.add([inf, sup], [3.6, 3.6], nn, .7)
         B.add([sup*.45 + inf*.55 + nn*3 + [0,0,18], glen + nn*8 + [0,-12,10], tip], [4., 8., 9.], (0,.3,1), .5)
-        B.add([glen, glen + [s*-4, 28, 4]], [7., 5.], step=None)
+        B.add([glen, glen + [s*-4, 28, 4]], [7., 5.])
         head, away = shoulder(p, s)
-        B.add([head, head + [s*1, 0, 1]], [22., 22.], step=None); B.add([head, head + .25*away, head + away], [18., 12., 11.5])
+        B.bars([(head, head + [s*1, 0, 1], 22., 22., (1, 0, 0), 1)]); B.add([head, head + .25*away, head + away], [18., 12., 11.5])
 
-# %% ../nbs/19_skeleton.ipynb #814fe336
+# %% ../nbs/19_skeleton.ipynb #ec296cdb
 def descending(t, p, z):
     "Centre (x, y) of the descending aorta at heights z: left and in front of the spine, crossing towards it on its way down."
     z = np.asarray(z, float); x = np.interp(z, [-260,-120,-60,0,75], [-4,-7,-14,-22,-27.]) + t('xs', z)
@@ -142,8 +142,8 @@ def stems(
     S['aorta'].add(np.concatenate([arch, [[dx[0] - 1, dy[0] + 6, 76]], np.stack([dx, dy, zd], 1)]), [a*1.1, a, a*.98, .9*a + .05*d, .4*a + .6*d] + [d]*6 + [.85*d]*4)
     for q, r in (([(4, 14, 94), (14, 24, 116), (30, 18, 130), (72, 12, 134), (130, 0, 132)], [6.5, 6, 5, 4.5, 4]), ([(-6, 2, 98), (-14, 12, 124), (-24, 16, 170), (-26, 18, 260)], [4.5, 4, 3.5, 3.5]),
                  ([(-14, -10, 96), (-24, -2, 122), (-52, 10, 135), (-92, 4, 132), (-135, -4, 130)], [5.5, 5, 4.5, 4, 4]), ([(26, 20, 128), (30, 16, 175), (30, 18, 260)], [4, 3.5, 3.5])): S['aorta'].add(at(q), r)
-    S['pulmonary'].add(at([(-12, 46, 22), (-20, 36, 46), (-20, 14, 59), (-34, -8, 61), (-48, -26, 52)], .5), np.array([15, 14, 13, 10.5, 8])*g**.5)
-    S['pulmonary'].add(at([(-20, 16, 58), (8, -4, 52), (28, -12, 50), (44, -16, 44)], .5), np.array([12, 10.5, 9, 8])*g**.5)
+    S['pulmonary'].add(at([(-12, 46, 22), (-20, 36, 46), (-20, 14, 59), (-34, -8, 61), (-48, -26, 52)], .5), np.array([15, 14, 13, 10.5, 8])*np.sqrt(g))
+    S['pulmonary'].add(at([(-20, 16, 58), (8, -4, 52), (28, -12, 50), (44, -16, 44)], .5), np.array([12, 10.5, 9, 8])*np.sqrt(g))
     for s, q in ((1, [(20, -14, 28), (46, -4, 36)]), (1, [(20, -20, 14), (48, -30, 6)]), (-1, [(-30, -16, 30), (-52, -8, 40)]), (-1, [(-28, -22, 14), (-52, -36, 4)])): S['left'].add(at(q, .6), [7, 5])
     S['vein'].add(at([(27, 18, 112), (26, 15, 75), (23, 15, 34)]), 9.5); S['vein'].add(at([(27, 18, 110), (38, 28, 124), (64, 28, 132), (130, 4, 126)]), [8, 7, 6, 5])
     S['vein'].add(at([(26, 20, 106), (2, 36, 110), (-26, 34, 122), (-62, 30, 131), (-130, 4, 126)]), [8, 7.5, 7, 6, 5])
