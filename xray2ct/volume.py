@@ -183,11 +183,12 @@ def resample(
         out[(at < -.5) | (at > shape[a]-.5)] = pad_hu
     return out
 
-# %% ../nbs/22_volume.ipynb #798413bb
+# %% ../nbs/22_volume.ipynb #da588976
 def centre_of(
     scan:Scan,        # Any orientation
     how='body',       # 'body', 'volume' (middle of the box), 'world' (keep the scan's origin), or three numbers (RAS mm)
     fov_mm=360.,      # Edge of the cube that will be cut
+    found=None,       # What `_find_body` gave, if it is known
 )->np.ndarray:        # (3,) RAS mm
     "The point of the scan that becomes the isocentre."
     if not isinstance(how, str):
@@ -199,20 +200,20 @@ def centre_of(
     if how == 'world': return np.zeros(3)
     if how == 'volume': return at((shape-1)/2)
     if how != 'body': raise BadInput(f"unknown way to centre, {how!r}", fix="Use 'body', 'volume', 'world' or x,y,z in mm.")
-    v, f = _coarse(scan.hu, scan.spacing_mm, 4.)
-    sp = scan.spacing_mm*f[::-1]
-    m = _coarse_body(v, sp)
+    m, f, sp = found or _find_body(scan.hu, scan.spacing_mm)
     if not m.any(): raise BadInput(NOBODY[0], scan.path, NOBODY[2])
-    z, half = (len(v)-1)/2, fov_mm/2/sp[2]
-    lungs = _largest(m & (v < -500)) if len(v) > 2*half else None
+    z, half = (len(m)-1)/2, fov_mm/2/sp[2]
+    lungs = _largest(m & (_coarse(scan.hu, scan.spacing_mm)[0] < -500)) if len(m) > 2*half else None
     if lungs is not None and lungs.any():
         ends = np.searchsorted(np.cumsum(lungs.sum((1,2)))/lungs.sum(), (.01, .99))
-        z = np.clip(ends.mean(), half-.5, len(v)-.5-half)
+        z = np.clip(ends.mean(), half-.5, len(m)-.5-half)
     near = m[max(0, int(z-half)):int(z+half)+1]
     mid = [np.flatnonzero(near.any(a))[[0,-1]].mean() for a in ((0,1), (0,2))]
-    return at(((np.array([*mid, z]) + .5)*f[::-1] - .5).clip(0, shape-1))
+    i = (np.array([*mid, z]) + .5)*f[::-1] - .5
+    if lungs is None: i[2] = (shape[2]-1)/2                        # blocks at the end may be padded
+    return at(i.clip(0, shape-1))
 
-# %% ../nbs/22_volume.ipynb #967fc8fd
+# %% ../nbs/22_volume.ipynb #b0abc69d
 def _fov_notes(scan, found, c, fov):
     "What of the patient the cube cuts off, and what of the cube the scan does not fill."
     notes, half = [], fov/2
@@ -239,7 +240,7 @@ def cube_of(
     "Remove the table, centre, low-pass and sample: all that happens between a scan and a patient folder."
     notes = list(scan.notes)
     found = _find_body(scan.hu, scan.spacing_mm)
-    c = centre_of(scan, centre, grid.fov_mm)
+    c = centre_of(scan, centre, grid.fov_mm, found)
     notes += _fov_notes(scan, found, c, grid.fov_mm)
     if not keep_table:
         bare = remove_table(scan.hu, scan.spacing_mm, found=found)
