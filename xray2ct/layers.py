@@ -60,7 +60,7 @@ class ResBlock(nn.Module):
         self.conv1, self.conv2 = conv(dim, c, c), zero_(conv(dim, c, c))
     def forward(self, x): return x + self.conv2(self.act(self.conv1(self.norm(x))))
 
-# %% ../nbs/30_layers.ipynb #6a1b1274
+# %% ../nbs/30_layers.ipynb #ada4f75d
 class UNet(nn.Module):
     "Residual blocks on the way down and up, with added skips; the size must divide by 2 for each further level."
     def __init__(self,
@@ -68,13 +68,15 @@ class UNet(nn.Module):
         ni:int,                  # Channels in
         widths:tuple[int,...],   # Channels of each level, the finest first
         blocks:int=1,            # Residual blocks a level, on each way
+        first:int=None,          # Residual blocks of the finest level on the way down; None: `blocks`
+        stem_k:int=3,            # Kernel of the first convolution
         groups:int=1,            # Of the group norms
     ):
         super().__init__()
-        res = lambda c: nn.Sequential(*[ResBlock(dim, c, groups) for _ in range(blocks)])
+        res = lambda c, k=blocks: nn.Sequential(*[ResBlock(dim, c, groups) for _ in range(k)])
         pairs = list(zip(widths, widths[1:]))
-        self.stem = conv(dim, ni, widths[0])
-        self.enc = nn.ModuleList(res(c) for c in widths)
+        self.stem = conv(dim, ni, widths[0], stem_k)
+        self.enc = nn.ModuleList([res(widths[0], blocks if first is None else first), *(res(c) for c in widths[1:])])
         self.down = nn.ModuleList(CONVS[dim](a, b, 2, stride=2) for a,b in pairs)
         self.up = nn.ModuleList(UPCONVS[dim](b, a, 2, stride=2) for a,b in pairs)
         self.dec = nn.ModuleList(res(c) for c in widths[:-1])
@@ -117,19 +119,20 @@ def sample_views(
     y = F.grid_sample(maps.reshape(b*v, c, h, w).float(), uv.float().reshape(b*v, 1, -1, 2), align_corners=False)
     return y.view(b, v, c, -1)
 
-# %% ../nbs/30_layers.ipynb #75ce85dd
+# %% ../nbs/30_layers.ipynb #1b25ded2
 def resize(
     x:torch.Tensor,            # (B,C,h,w) or (B,C,D,H,W)
     size:int|tuple[int,...],   # Sides of the result, or one side
     align_corners:bool=False,  # True puts the outermost *centres* on each other, as the documented base does
 )->torch.Tensor:
-    "Linear interpolation to `size`; averages whole cells first when it shrinks by a whole factor, so nothing aliases."
+    "Linear interpolation to `size`; shrinking averages (whole cells, or with torch's antialiasing in 2-D), so that nothing aliases."
     nd = x.ndim - 2
     size = (size,)*nd if isinstance(size, int) else tuple(size)
     old = tuple(x.shape[2:])
     if old == size: return x
     if all(o >= s and o%s == 0 for o,s in zip(old, size)):
         return (F.avg_pool2d if nd==2 else F.avg_pool3d)(x, tuple(o//s for o,s in zip(old, size)))
+    if nd==2 and max(old) > max(size): return F.interpolate(x, size=size, mode='bilinear', antialias=True)
     return F.interpolate(x, size=size, mode='bilinear' if nd==2 else 'trilinear', align_corners=align_corners)
 
 # %% ../nbs/30_layers.ipynb #54314b6e

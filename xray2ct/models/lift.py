@@ -5,10 +5,11 @@
 # %% auto #0
 __all__ = ['LiftCfg', 'chord', 'film_inputs', 'ray_inputs', 'Lift']
 
-# %% ../../nbs/38_models.lift.ipynb #9b51854f
-from dataclasses import dataclass, replace
+# %% ../../nbs/38_models.lift.ipynb #060212d7
+from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
+from fastcore.basics import patch
 from torch import nn
 from ..core import BadInput
 from ..geometry import Grid, pixel_centers, project_points, ray_directions, source_positions
@@ -16,148 +17,163 @@ from ..layers import UNet, channels_last, conv, pixel_shuffle_3d, resize, sample
 from .base import KeepsMean, choice, whole
 from ..project import MU_WATER
 
-# %% ../../nbs/38_models.lift.ipynb #294e7ece
+# %% ../../nbs/38_models.lift.ipynb #f9585ba7
 @dataclass(frozen=True, kw_only=True)
 class LiftCfg:
     "Film features lifted into space along the rays that made them."
     kind: str = 'lift'                        # Family
     n: int = 64                               # Voxels along a side of the result
-    views: int = 2                            # Films, when they are concatenated
+    views: int = 2                            # Films, where they are concatenated
     fusion: str = 'concat'                    # 'concat' of the views in their order, or 'mean' of any number of them
-    pixels: int = 128                         # Larger films are averaged down to this many pixels
-    film_widths: tuple[int,...] = (24, 48, 64, 96)  # 2-D U-Net, from half of the pixels down
+    pixels: int = 128                         # Films are brought to this many pixels along a side
+    film_widths: tuple[int,...] = (16, 32, 48, 64)  # 2-D U-Net, from half of the pixels down
     trunk_n: int = 32                         # Grid of the 3-D U-Net, at most; `n` is a multiple
-    widths: tuple[int,...] = (32, 64, 96, 128) # 3-D U-Net, from `trunk_n` down
-    blocks: int = 1                           # Residual blocks a level, each way, in both
-    fine: int = 16                            # Channels of the stage at full resolution
-    fine_film: int = 4                        # Film features that are lifted again at full resolution; 0 lifts none
+    widths: tuple[int,...] = (32, 64, 96, 128)      # 3-D U-Net, from `trunk_n` down
+    blocks: int = 1                           # Residual blocks a level, on each way, in both
+    first: int = 0                            # Residual blocks of the trunk's finest level, on the way down
+    fine: int = 0                             # Channels of a stage at full resolution; 0 finishes with sub-pixels
+    fine_film: int = 4                        # Film features that this stage lifts again
     use_chord: bool = True                    # Give the mean attenuation along each ray, p/L, beside p?
-    use_rays: bool = True                     # Give depth, direction and chord of the ray through each voxel?
-    residual: bool = True                     # Add the result to the mean training volume?
+    use_rays: bool = True                     # Give direction, depth and chord of the ray through each voxel?
+    residual: bool = True                     # Add the mean training volume to the result?
 
     def __post_init__(self):
-        choice(self, 'fusion', ('concat','mean'))
-        for f in ('n', 'views', 'pixels', 'film_widths', 'trunk_n', 'widths', 'blocks', 'fine'): whole(self, f)
-        whole(self, 'fine_film', least=0)
-        if self.n%self.coarse: raise BadInput(f'LiftCfg.n is {self.n}, the trunk works at {self.coarse}', fix='Choose n as a multiple of trunk_n.')
-        for f, size in dict(widths=self.coarse, film_widths=self.pixels//2).items():
+        choice(self, 'fusion', ('concat', 'mean'))
+        for f in ('n', 'views', 'pixels', 'film_widths', 'trunk_n', 'widths', 'blocks', 'fine_film'): whole(self, f)
+        for f in ('first', 'fine'): whole(self, f, least=0)
+        if self.n%self.coarse: raise BadInput(f'LiftCfg.n is {self.n}, but the trunk works at {self.coarse}', fix='Choose n as a multiple of trunk_n.')
+        for f, size in dict(widths=self.coarse, film_widths=self.pixels/2).items():
             k = 2**(len(getattr(self, f)) - 1)
-            if size%k: raise BadInput(f'LiftCfg.{f} has {len(getattr(self, f))} levels, which halve {size} too often', fix=f'Use fewer levels or a size that {k} divides.')
+            if size%k: raise BadInput(f'LiftCfg.{f} has {len(getattr(self, f))} levels, but {size:g} does not divide by {k}', fix='Use fewer levels.')
 
     @property
-    def coarse(self)->int: return min(self.n, self.trunk_n)
+    def coarse(self)->int:
+        "Voxels along a side of the trunk's grid."
+        return min(self.n, self.trunk_n)
 
-# %% ../../nbs/38_models.lift.ipynb #577f1452
+# %% ../../nbs/38_models.lift.ipynb #51c1d7e1
 def chord(
     source:torch.Tensor,  # (...,3), mm
-    d:torch.Tensor,       # (...,3), any length
-    fov_mm,               # Side of the cube, broadcasts against (...)
-)->tuple[torch.Tensor,torch.Tensor]: # Where the ray enters the cube, in units of d; and how far it runs inside, mm
-    "The piece of a ray inside the cube; length 0 if it misses."
-    d = torch.where(d.abs() < 1e-6, 1e-6, d)
-    half = torch.as_tensor(fov_mm, device=d.device)[...,None]/2
+    d:torch.Tensor,       # (...,3), direction of any length
+    fov_mm:torch.Tensor,  # (...), side of the cube around the origin, mm
+)->tuple[torch.Tensor,torch.Tensor]: # Where the ray enters, in units of `d`; how far it runs inside, mm
+    "The piece of a ray inside the cube; its length is 0 if it misses."
+    d, half = torch.where(d.abs() < 1e-6, 1e-6, d), fov_mm[...,None]/2
     a, b = (-half - source)/d, (half - source)/d
     enter, leave = torch.minimum(a, b).amax(-1), torch.maximum(a, b).amin(-1)
     return enter, (leave - enter).clamp_min(0)*d.norm(dim=-1)
 
-# %% ../../nbs/38_models.lift.ipynb #0979da5a
+# %% ../../nbs/38_models.lift.ipynb #779b7261
 def film_inputs(
     xrays:torch.Tensor,     # (B,V,1,h,w), line integrals
-    matrices:torch.Tensor,  # (B,V,3,4)
-    fov_mm:torch.Tensor,    # (B,), mm
+    matrices:torch.Tensor,  # (B,V,3,4), world mm to film
+    fov_mm:torch.Tensor,    # (B,), side of the cube, mm
     use_chord:bool=True,    # With p/L?
-)->torch.Tensor:            # (B,V,C,h,w): p, [p/L], u, v, direction to the source
-    "What the film network sees of each pixel: its value, what that means for its ray, and where it is."
+)->torch.Tensor:            # (B,V,7,h,w), or 6 without chord: p/4, [p/L over water's], u, v, direction to the source
+    "What the film network sees of each pixel: its value, what that means for its ray, and where the pixel is."
     b, v, _, h, w = xrays.shape
-    uv = pixel_centers((h,w), device=xrays.device)
-    s = source_positions(matrices)                                                  # (B,V,3)
+    uv, s = pixel_centers((h,w), device=xrays.device), source_positions(matrices)
     full = lambda t: t[...,None,None].expand(b, v, -1, h, w)
     maps = [xrays/4]
     if use_chord:
-        length = chord(s[:,:,None], ray_directions(matrices, uv.view(-1,2)), fov_mm[:,None,None])[1]
-        length = length.view(b, v, 1, h, w)
+        length = chord(s[:,:,None], ray_directions(matrices, uv.view(-1,2)), fov_mm[:,None,None])[1].view(b, v, 1, h, w)
         maps.append(torch.where(length > 1, xrays/(MU_WATER*length.clamp_min(1)), 0))
-    maps += [uv.permute(2,0,1).expand(b, v, -1, h, w), full(F.normalize(s, dim=-1))]
-    return torch.cat(maps, 2)
+    return torch.cat(maps + [uv.permute(2,0,1).expand(b, v, -1, h, w), full(F.normalize(s, dim=-1))], 2)
 
-# %% ../../nbs/38_models.lift.ipynb #e9e22e18
+# %% ../../nbs/38_models.lift.ipynb #71d96b95
 def ray_inputs(
-    matrices:torch.Tensor,  # (B,V,3,4)
+    matrices:torch.Tensor,  # (B,V,3,4), world mm to film
     points:torch.Tensor,    # (B,N,3), mm
-    fov_mm:torch.Tensor,    # (B,)
-)->tuple[torch.Tensor,torch.Tensor]: # uv (B,V,N,2); features (B,V,7,N)
-    "The ray through each voxel in each view: how deep, in which direction, how long and how far along its chord, and does it meet the film?"
+    fov_mm:torch.Tensor,    # (B,), side of the cube, mm
+)->tuple[torch.Tensor,torch.Tensor]: # uv (B,V,N,2); features (B,V,7,N): depth, direction (3), chord, place on it, seen
+    "The ray through each voxel in each view."
     uv, depth = project_points(matrices, points)
-    s = source_positions(matrices)[:,:,None]                                        # (B,V,1,3)
-    d = F.normalize(points[:,None] - s, dim=-1)
-    enter, length = chord(s, d, fov_mm[:,None,None])
-    along = ((points[:,None] - s)*d).sum(-1) - enter
-    fov = fov_mm[:,None,None]
+    s, fov, points = source_positions(matrices)[:,:,None], fov_mm[:,None,None], points[:,None]
+    d = F.normalize(points - s, dim=-1)
+    enter, length = chord(s, d, fov)
+    along = ((points - s)*d).sum(-1) - enter
     seen = (uv.abs().amax(-1) <= 1).to(depth.dtype)
-    mid = (points.new_zeros(3) - s).norm(dim=-1)
-    return uv, torch.stack([(depth - mid)/fov, *d.unbind(-1), length/fov, along/fov, seen], 2)
+    return uv, torch.stack([(depth - s.norm(dim=-1))/fov, *d.unbind(-1), length/fov, along/fov, seen], 2)
 
-# %% ../../nbs/38_models.lift.ipynb #37d21156
+# %% ../../nbs/38_models.lift.ipynb #c4d6fd98
 class Lift(KeepsMean):
-    "A shared 2-D U-Net on each film, its features sampled at every voxel's shadow, a 3-D U-Net, a thin stage at full resolution."
+    "A shared 2-D U-Net on each film, its features at every voxel's shadow, a 3-D U-Net, the difference from the mean volume."
     def __init__(self,
         cfg:LiftCfg=LiftCfg(),  # Sizes and switches
     ):
         super().__init__()
-        self.cfg, w2, w3, r = cfg, cfg.film_widths, cfg.widths, cfg.n//cfg.coarse
-        self.register_buffer('mean_volume', torch.zeros(1,1,cfg.n,cfg.n,cfg.n))
+        self.cfg, w, r = cfg, cfg.widths[0], cfg.n//cfg.coarse
+        self.register_buffer('mean_volume', torch.zeros(1, 1, cfg.n, cfg.n, cfg.n))
         for k in {cfg.coarse, cfg.n}: self.register_buffer(f'grid{k}', Grid(k, 2.).centers().view(1,-1,3), persistent=False)
-        ni = 6 + cfg.use_chord
-        self.film = UNet(2, 4*ni, w2, cfg.blocks)
-        per_view = w2[0] + 2 + cfg.use_chord + (7 if cfg.use_rays else 1)
-        self.trunk = UNet(3, per_view*(cfg.views if cfg.fusion=='concat' else 1) + 4, w3, cfg.blocks)
-        if r == 1: self.out = zero_(conv(3, w3[0], 1))
+        self.film = UNet(2, 4*(6 + cfg.use_chord), cfg.film_widths, cfg.blocks)
+        per_view = cfg.film_widths[0] + 2 + cfg.use_chord + (7 if cfg.use_rays else 1)
+        if cfg.fusion=='mean': self.mixer = nn.Conv1d(per_view, per_view, 1)
+        times = cfg.views if cfg.fusion=='concat' else 1
+        self.trunk = UNet(3, per_view*times + 4, cfg.widths, cfg.blocks, cfg.first)
+        if not cfg.fine or r==1: self.out = zero_(conv(3, w, r**3))
         else:
-            self.up = conv(3, w3[0], cfg.fine*r**3, k=1)
-            if cfg.fine_film: self.fine_film = nn.Conv2d(w2[0], 4*cfg.fine_film, 1)
-            extra = ((cfg.fine_film + 1)*(cfg.views if cfg.fusion=='concat' else 1) if cfg.fine_film else 0) + 1
-            self.mix, self.out = conv(3, extra, cfg.fine), zero_(conv(3, cfg.fine, 1))
-
+            self.up, self.fine_film = conv(3, w, cfg.fine*r**3, 1), nn.Conv2d(cfg.film_widths[0], 4*cfg.fine_film, 1)
+            self.mix, self.out = conv(3, (cfg.fine_film + 1)*times + 1, cfg.fine), zero_(conv(3, cfg.fine, 1))
     def forward(self,
         batch:dict,  # `xrays` (B,V,1,h,w) and `geometry`: `matrices` (B,V,3,4), `fov_mm` (B,)
     ):               # (B,1,n,n,n), target scale
-        cfg, g = self.cfg, batch['geometry']
-        b, mats, fov = len(batch['xrays']), g['matrices'], g['fov_mm']
-        x = batch['xrays']
-        if x.shape[-1] > cfg.pixels: x = resize(x.flatten(0,1), cfg.pixels).unflatten(0, x.shape[:2])
+        cfg, x, (mats, fov) = self.cfg, batch['xrays'], (batch['geometry'][k] for k in ('matrices', 'fov_mm'))
+        if cfg.fusion=='concat' and x.shape[1] != cfg.views:
+            raise BadInput(f'the model concatenates {cfg.views} views, the batch has {x.shape[1]}', fix="Train with fusion='mean' for any number of views.")
+        x = resize(x.flatten(0,1), cfg.pixels).unflatten(0, x.shape[:2])
         films = film_inputs(x, mats, fov, cfg.use_chord)
-        feats = self.film(channels_last(F.pixel_unshuffle(films.flatten(0,1), 2)))
+        feats = self.film(channels_last(F.pixel_unshuffle(films.flatten(0,1), 2)))   # (B*V,C,h/2,w/2)
         y = self.trunk(self.lift(feats, films, mats, fov))
-        y = self.out(y) if cfg.n==cfg.coarse else self.refine(y, feats, films, mats, fov)
+        fine = cfg.fine and cfg.n > cfg.coarse
+        y = self.refine(y, feats, films, mats, fov) if fine else pixel_shuffle_3d(self.out(y), cfg.n//cfg.coarse)
         return y.float() + self.mean_volume if cfg.residual else y.float()
 
-    def points(self, n, fov): return getattr(self, f'grid{n}')*(fov[:,None,None]/2)
+# %% ../../nbs/38_models.lift.ipynb #8fe33a7f
+@patch
+def points(self:Lift,
+    n:int,             # Voxels along a side: `n` or `coarse` of the config
+    fov:torch.Tensor,  # (B,), mm
+)->torch.Tensor:       # (B,n³,3), mm
+    "World position of each voxel."
+    return getattr(self, f'grid{n}')*(fov[:,None,None]/2)
 
-    def fuse(self, t):
-        "(B,V,C,N) to (B,C',n,n,n)."
-        n = round(t.shape[-1]**(1/3))
-        t = t.flatten(1,2) if self.cfg.fusion=='concat' else t.mean(1)
-        return t.unflatten(2, (n,n,n))
+@patch
+def fuse(self:Lift,
+    t:torch.Tensor,  # (B,V,C,n³)
+    n:int,           # Voxels along a side
+)->torch.Tensor:     # (B,C',n,n,n)
+    "Views side by side, or averaged."
+    return (t.flatten(1,2) if self.cfg.fusion=='concat' else t.mean(1)).unflatten(2, (n,n,n))
 
-    def lift(self, feats, films, mats, fov):
-        "Film features and raw measurements at every voxel of the coarse grid."
-        cfg, n, (b, v) = self.cfg, self.cfg.coarse, films.shape[:2]
-        pts = self.points(n, fov)
-        uv, rays = ray_inputs(mats, pts, fov)
-        raw = F.avg_pool2d(films[:,:,:1 + cfg.use_chord].flatten(0,1), 2)
-        blur = resize(F.avg_pool2d(raw[:,:1], 8), raw.shape[-1])
-        maps = torch.cat([feats.float(), raw, blur], 1).unflatten(0, (b, v))
-        t = torch.cat([sample_views(maps, uv), rays if cfg.use_rays else rays[:,:,-1:]], 2)
-        coords = self.points(n, torch.full_like(fov, 2.)).transpose(1,2).unflatten(2, (n,n,n))
-        return channels_last(torch.cat([self.fuse(t), coords, resize(self.mean_volume, n).expand(b,-1,-1,-1,-1)], 1))
+@patch
+def lift(self:Lift,
+    feats:torch.Tensor,  # (B*V,C,h/2,w/2), film features
+    films:torch.Tensor,  # (B,V,7,h,w), as `film_inputs` makes them
+    mats:torch.Tensor,   # (B,V,3,4)
+    fov:torch.Tensor,    # (B,), mm
+)->torch.Tensor:         # (B,C',n,n,n) on the coarse grid
+    "What every voxel of the coarse grid finds on the films, knows about its rays, and about its place in the mean volume."
+    cfg, n, dt = self.cfg, self.cfg.coarse, feats.dtype
+    uv, rays = ray_inputs(mats, self.points(n, fov), fov)
+    raw = F.avg_pool2d(films[:,:,:1 + cfg.use_chord].flatten(0,1), 2)
+    coarser = resize(resize(raw[:,:1], raw.shape[-1]//8), raw.shape[-1])
+    maps = torch.cat([feats.float(), raw, coarser], 1).unflatten(0, films.shape[:2])
+    t = torch.cat([sample_views(maps, uv), rays if cfg.use_rays else rays[:,:,-1:]], 2).to(dt)
+    if cfg.fusion=='mean': t = F.silu(self.mixer(t.flatten(0,1))).unflatten(0, t.shape[:2])
+    place = torch.cat([getattr(self, f'grid{n}').transpose(1,2).unflatten(2, (n,n,n)), resize(self.mean_volume, n)], 1)
+    return channels_last(torch.cat([self.fuse(t, n), place.to(dt).expand(len(fov), -1, -1, -1, -1)], 1))
 
-    def refine(self, y, feats, films, mats, fov):
-        "To full resolution: sub-voxels from the trunk, and finer film features lifted again."
-        cfg, n, (b, v) = self.cfg, self.cfg.n, films.shape[:2]
-        y = pixel_shuffle_3d(self.up(y), n//cfg.coarse)
-        parts = [self.mean_volume.expand(b,-1,-1,-1,-1).to(y.dtype)]
-        if cfg.fine_film:
-            maps = torch.cat([F.pixel_shuffle(self.fine_film(feats), 2).float(), films[:,:,0:1].flatten(0,1)], 1).unflatten(0, (b, v))
-            uv, _ = project_points(mats, self.points(n, fov))
-            parts.append(self.fuse(sample_views(maps, uv)).to(y.dtype))
-        return self.out(F.silu(channels_last(y) + self.mix(channels_last(torch.cat(parts, 1)))))
+@patch
+def refine(self:Lift,
+    y:torch.Tensor,      # (B,C,m,m,m), features of the trunk
+    feats:torch.Tensor,  # As in `lift`
+    films:torch.Tensor,  # As in `lift`
+    mats:torch.Tensor,   # (B,V,3,4)
+    fov:torch.Tensor,    # (B,), mm
+)->torch.Tensor:         # (B,1,n,n,n)
+    "To full resolution: sub-voxels from the trunk, and a few finer film features lifted again."
+    n, y = self.cfg.n, pixel_shuffle_3d(self.up(y), self.cfg.n//self.cfg.coarse)
+    maps = torch.cat([F.pixel_shuffle(self.fine_film(feats), 2).float(), films[:,:,0:1].flatten(0,1)], 1).unflatten(0, films.shape[:2])
+    t = self.fuse(sample_views(maps, project_points(mats, self.points(n, fov))[0]), n).to(y.dtype)
+    t = torch.cat([t, self.mean_volume.expand(len(y), -1, -1, -1, -1).to(y.dtype)], 1)
+    return self.out(F.silu(channels_last(y) + self.mix(channels_last(t))))
