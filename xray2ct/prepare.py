@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['PREPARE_VERSION', 'to_png8', 'write_patient', 'why_redo', 'safe_id', 'find_sources', 'run_jobs', 'PrepareCfg',
-           'source_hash', 'prepare_ct', 'report_rows', 'collect', 'prepare']
+           'source_hash', 'prepare_ct', 'report_rows', 'collect', 'main']
 
 # %% ../nbs/26_prepare.ipynb #d9c73cbc
 import argparse, errno, io, os, re, sys, time, traceback
@@ -84,7 +84,7 @@ def why_redo(
     same = loads(dumps(want))
     return next((f'{k} changed' for k,v in same.items() if got.get(k) != v), '')
 
-# %% ../nbs/26_prepare.ipynb #f99d20cf
+# %% ../nbs/26_prepare.ipynb #d2fdf85f
 def safe_id(
     name:str,  # File or folder name without its ending
 )->str:        # Letters, digits, '.', '_', '-'
@@ -101,7 +101,7 @@ def _one_study(folder):
     "Do all DICOM files below belong to one study (one file of each sub-folder is asked)?"
     seen = set()
     for f in [folder, *(d for d in folder.rglob('*') if d.is_dir())]:
-        first = next((h for q in sorted(f.iterdir()) if q.is_file() and not q.name.startswith('.') for h in dicom_headers(q, 1)), None)
+        first = next((h for q in sorted(f.iterdir()) if q.is_file() for h in dicom_headers(q)), None)
         if first: seen.add(str(first[1].get('StudyInstanceUID')))
     return len(seen) == 1
 
@@ -112,7 +112,7 @@ def _inside(folder, root, dest):
     files, dirs = [q for q in items if q.is_file()], [q for q in items if q.is_dir()]
     cts = [q for q in files if ct_suffix(q)]
     rel = '_'.join(folder.relative_to(root).parts)
-    if not cts and (any(dicom_headers(q, 1) for q in files if not q.suffix in ('.json', '.png', '.npy')) or dirs and dest not in dirs and _one_study(folder)):
+    if not cts and (any(dicom_headers(q) for q in files) or dirs and dest not in dirs and _one_study(folder)):
         return [(rel or folder.name, folder)]
     named = [(rel if rel and len(cts) == 1 else '_'.join(filter(None, [rel, _stem(q)])), q) for q in cts]
     return named + [s for q in dirs for s in _inside(q, root, dest)]
@@ -258,9 +258,9 @@ def collect(
         rows.append(r)
     return rows
 
-# %% ../nbs/26_prepare.ipynb #e4f8791a
+# %% ../nbs/26_prepare.ipynb #6e0cbcec
 @call_parse
-def prepare(
+def main(
     paths:Param('CT files, DICOM folders or folders of them; the last one is the destination', str, nargs='*', opt=False)=(),
     fov_mm:Param('Edge of the cube in mm', float, action=_Dashes)=360.,
     size:int=256,        # Voxels along each edge of the cube

@@ -6,8 +6,8 @@
 __all__ = ['LPS_TO_RAS', 'CT_SUFFIXES', 'Scan', 'check_affine', 'check_hu', 'read_nifti', 'read_itk', 'dicom_headers',
            'pick_series', 'read_dicom', 'ct_suffix', 'canonical', 'read_ct']
 
-# %% ../nbs/14_scan.ipynb #270df10d
-import os, sys, warnings, zlib
+# %% ../nbs/14_scan.ipynb #8de6ffe5
+import locale, os, sys, warnings, zlib
 from collections import Counter, defaultdict
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -115,18 +115,18 @@ def read_nifti(
         notes.append('warning: the header has no orientation (s-form and q-form codes are 0); the order of the axes is a guess, check it with xray2ct-doctor')
     return _three_d(a, path), affine, notes
 
-# %% ../nbs/14_scan.ipynb #5cf58b64
+# %% ../nbs/14_scan.ipynb #b018a1b6
 sitk.ProcessObject.SetGlobalWarningDisplay(False)
 
 @contextmanager
 def _hushed():
-    "Hold back what C++ prints to file descriptor 2."
+    "Hold back what C++ prints to file descriptor 2, and keep the locale."
     sys.stderr.flush()
-    keep, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    keep, null, where = os.dup(2), os.open(os.devnull, os.O_WRONLY), locale.setlocale(locale.LC_ALL)
     try:
         os.dup2(null, 2); yield
     finally:
-        os.dup2(keep, 2); os.close(keep); os.close(null)
+        os.dup2(keep, 2); os.close(keep); os.close(null); locale.setlocale(locale.LC_ALL, where)
 
 LPS_TO_RAS = np.diag([-1., -1., 1., 1.])
 
@@ -148,17 +148,17 @@ def read_itk(
     m[:3,3] = img.GetOrigin()[:3]
     return a, LPS_TO_RAS@m, []
 
-# %% ../nbs/14_scan.ipynb #43b846fe
+# %% ../nbs/14_scan.ipynb #955a751a
 _TAGS = ['Modality', 'ImageType', 'SeriesInstanceUID', 'SeriesDescription', 'SeriesNumber', 'InstanceNumber', 'Rows', 'Columns', 'PixelSpacing',
          'ImageOrientationPatient', 'ImagePositionPatient', 'NumberOfFrames', 'StudyInstanceUID']
 
 def dicom_headers(
-    folder,     # Searched with its sub-folders
+    folder,     # Searched with its sub-folders; or one file
     limit=None, # Stop after this many
 )->list:        # (path, header without pixels)
     "The DICOM files below a folder."
-    out = []
-    for f in sorted(p for p in Path(folder).rglob('*') if p.is_file() and not p.name.startswith('.')):
+    out, folder = [], Path(folder)
+    for f in [folder] if folder.is_file() else sorted(p for p in folder.rglob('*') if p.is_file() and not p.name.startswith('.')):
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter('ignore')
