@@ -170,7 +170,7 @@ def toy_dataset(
     return CTDataset.from_arrays([f'toy{seed}_{i:03d}' for i in range(n_patients)], [v for v,_ in got], [x for _,x in got],
         geometry.matrices().expand(n_patients,-1,-1,-1), DataCfg(n=n, pixels=pixels, views=geometry.names))
 
-# %% ../nbs/24_data.ipynb #9f51ef33
+# %% ../nbs/24_data.ipynb #918670fa
 def data_hash(
     *datasets,  # `CTDataset`s, such as training and validation
 )->str:         # 16 hexadecimal digits
@@ -183,8 +183,8 @@ def data_hash(
 
 def mean_volume(
     dataset:CTDataset,   # Usually the training patients
-    lo:float=-1024.,     # Window, HU
-    hi:float=3071.,
+    lo:float=-1024.,     # Lower end of the window, HU
+    hi:float=3071.,      # Upper end
 )->torch.Tensor:         # (1,1,n,n,n) HU
     "Mean over patients of the volumes clipped to a window."
     if not len(dataset): raise BadInput('a mean of no patients')

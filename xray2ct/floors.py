@@ -19,7 +19,7 @@ from .data import CTDataset
 from .project import mu_to_hu, sirt
 from .volume import downsample
 
-# %% ../nbs/44_floors.ipynb #2bb5e801
+# %% ../nbs/44_floors.ipynb #38f06136
 NAMES = ('zero', 'constant', 'mean_volume', 'median_volume', 'nearest', 'ridge', 'sirt')
 FILM = 32   # Pixels along each edge of the small X-rays that are compared
 
@@ -66,11 +66,14 @@ class Floors:
         "What these data allow: no SIRT without line integrals, no regression on fewer than 10 patients."
         return tuple(k for k in NAMES if not (k == 'sirt' and not self.calibrated or k == 'ridge' and len(self.ids) < 10))
 
-    def for_window(self, lo, hi):
+    def for_window(self,
+        lo:float,  # Lower end of another window, HU
+        hi:float,  # Upper end
+    ):             # `Floors`
         "The same patients under another window."
         return Floors(self.volumes, self.films, self.mean_xrays, self.ids, lo, hi, self.calibrated)
 
-# %% ../nbs/44_floors.ipynb #ac61ed3b
+# %% ../nbs/44_floors.ipynb #633fe19b
 def small_films(
     xrays:torch.Tensor,  # (B,V,1,h,w) or (B,V,h,w)
 )->torch.Tensor:         # (B,V,k,k), k at most 32: means over areas
@@ -81,7 +84,7 @@ def small_films(
 def fit_floors(
     dataset:CTDataset,     # Training patients, and only they
     lo:float=-200.,        # Window, HU: that of the protocol that will score
-    hi:float=200.,
+    hi:float=200.,         # Its upper end
     max_patients:int=512,  # More are thinned out evenly, because the floors keep their volumes
 )->Floors:
     "Floors of these patients; nothing of them has seen another."

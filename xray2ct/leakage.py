@@ -130,12 +130,12 @@ def find_leaks(
         if len(every) > 2: near += [(splits[p].ids[i], splits[q].ids[j], p, q, s) for i,j,s in near_pairs(thumbs[p], thumbs[q], mean, threshold)]
     return out + [Leak('near', a, b, (p, q), s) for a,b,p,q,s in sorted(near, key=lambda n: -n[-1]) if (a, b) not in seen]
 
-# %% ../nbs/25_leakage.ipynb #a572df0c
+# %% ../nbs/25_leakage.ipynb #51fd2de8
 def leakage_gate(
     splits:dict,              # Name -> `CTDataset`, or name -> patient ids, which asks for ids only
     on_leak:str='error',      # 'error', or 'warn' to reproduce a documented leak
     path=None,                # Cohort, for the message
-    threshold:float=THRESHOLD,
+    threshold:float=THRESHOLD,  # Near-duplicates agree better
 )->list:                      # `Leak`s, if they are only warned about
     "Stop, naming the pair, if somebody would be scored on a patient who was trained on."
     ids_only = all(isinstance(d, (list, tuple)) for d in splits.values())
