@@ -74,7 +74,7 @@ def sample_densities(
     for k, v in dict(liver=52, spleen=75, kidney=130, wall=30, muscle=12, gland=18).items(): h[k] = round(h[k] + (min(1., 1.6*on) if k in ('spleen','kidney') else on)*f*v, 2)
     return h
 
-# %% ../nbs/18_anatomy.ipynb #12746611
+# %% ../nbs/18_anatomy.ipynb #85fc6243
 def _body(seed):
     "Sex, age, size, fat, posture."
     r = rng_for(seed, 'body'); b = lambda *a: round(bell(r, *a), 4)
@@ -85,7 +85,7 @@ def _body(seed):
     fat = tuple(max(2.5, round(k*f*bell(r, 1, .22, .4, 1.7), 3)) for f in (.95, 1.05, 1.15))
     breast = 0. if m else max(0., round(bell(r, 44, 9, 18, 68) + 1.1*(bmi - 27), 3)); arms = 'down' if r.random()<.2 else 'up'
     return dict(sex=sex, age=age, height_cm=height, bmi=bmi, scale=tuple(round(s, 4) for s in scale), fat_mm=fat, breast_mm=breast, arms=arms,
-                visceral=b(1 + .011*(bmi - 26) + (.02 if m else 0), .035, .86, 1.22), muscle=b(1.08 if m else .86, .15, .55, 1.5), kyphosis=b(1 + .006*(age - 55), .22, .45, 1.8),
+                visceral=b(1 + .011*(bmi - 26) + (.02 if m else 0), .035, .86, 1.22), muscle=b(1.08 if m else .86, .15, .55, 1.5), kyphosis=b(1 + .004*(age - 55), .17, .5, 1.45),
                 squareness=b(.45, .12, .1, .75), shift_mm=(b(0, 7), b(2, 12, -28, 28), b(-2, 14, -32, 32)), degrees=(b(0, 1.3, -4, 4), b(0, 2, -5, 5), b(0, 3, -8, 8)),
                 bend_mm=round(3 + 6*r.random(), 3))
 

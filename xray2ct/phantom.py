@@ -280,12 +280,13 @@ def paint_heart(c):
     for k, m in (('la','left'), ('ra','right'), ('rvot','pulmonary'), ('rv','right'), ('lv','left')):
         e = H[k].distance(f.X, f.Y, f.Z); c.over(cover(smax(e, d + 2, 3), w), h[m], sl)
 
-# %% ../nbs/20_phantom.ipynb #90526ef1
+# %% ../nbs/20_phantom.ipynb #0893ba67
 def paint_spine(c):
     "Vertebral bodies with endplates, discs, canal and cord."
     h, w = c.hu, c.w; sl = c.crop((-70, -140, -300), (70, 60, 300))
     if sl is None: return
-    F, T = c.f.crop(sl), c.A.t; Z = F.Z + F.at('slope')*(F.Y - F.at('ys')) + F.at('tilt')*(F.X - F.at('xs')); i = T.index(Z)
+    F, T = c.f.crop(sl), c.A.t; near = lambda q: np.minimum(np.maximum(q, -20), 20)                                             # further away a slice would meet other levels
+    Z = F.Z + F.at('slope')*near(F.Y - F.at('ys')) + F.at('tilt')*near(F.X - F.at('xs')); i = T.index(Z)
     x, y, a, b, ph = F.X - T.at('xs', i), F.Y - T.at('ys', i), T.at('bw', i), T.at('bd', i), T.at('phase', i)
     fr = ph - np.floor(ph); q = fr*(1 - fr)*4; span = T.at('span', i); end = (np.float32(.5) - np.abs(fr - np.float32(.5)))*span
     waist = 1 - np.float32(.09)*q
@@ -325,7 +326,7 @@ def paint_tubes(A, v, fov, sets, w):
     i, s = stroke(sets['bone']); flat[i] = flat[i] + s*(np.float32(h['cortex']) - flat[i])
     i, s = stroke(sets['bone'], -A.p.rib_mm[2]); flat[i] = flat[i] + s*np.float32(h['rib_marrow'] - h['cortex'])
 
-# %% ../nbs/20_phantom.ipynb #a0207364
+# %% ../nbs/20_phantom.ipynb #7b49ebc9
 def _prepare(A, fov):
     "Strokes in world mm and facts: everything that does not depend on n; volumes are measured on a grid of 40^3."
     p, g = A.p, ((np.arange(40) + .5)*fov/40 - fov/2); F = Field(A, *A.warp.dense(g, g, g)); lungs = {s: lung_distance(F, s) for s in (1, -1)}; pts = {}
@@ -348,7 +349,9 @@ def _facts(A, fov, F, lungs, pts):
         if side in p.effusions: ok &= q[:,1]>A.t('back', 0.) + p.effusions[side] + 12 + dia/2
         for f in finds: ok &= ((q - f['at'])**2).sum(1)>((dia + f['diameter_mm'])/2 + 4)**2                                       # and of the others
         ok = np.nonzero(ok)[0]
-        if len(ok): k = ok[int(u*len(ok))]; finds.append(dict(kind='nodule', side=side, centre_mm=at(q[k]), diameter_mm=dia, hu=hu, at=q[k]))
+        if not len(ok): continue
+        k = ok[int(u*len(ok))]; c = at(q[k])
+        if p.scan_mm[0] + dia/2<c[2]<p.scan_mm[1] - dia/2: finds.append(dict(kind='nodule', side=side, centre_mm=c, diameter_mm=dia, hu=hu, at=q[k]))   # a finding is one that was scanned
     for f in finds: del f['at']
     for side, depth in p.effusions.items():
         c = share[1 if side=='right' else -1]*cover(F.Y - effusion_level(F, depth), w); v = round(float(c.sum(dtype=float))*ml, 1)
@@ -366,7 +369,7 @@ def _facts(A, fov, F, lungs, pts):
     return plain | dict(breasts=p.breast_mm>0, bore_mm=p.bore_mm, stomach_gas=p.gas[0], hu=dict(p.hu), lung_volume_ml=round(vol[1] + vol[-1], 1), lung_right_ml=vol[1], lung_left_ml=vol[-1],
                         heart_chest_ratio=ratio, chest_width_mm=round(chest*p.scale[0], 1), cobb_degrees=cobb, findings=finds, landmarks_mm=land)
 
-# %% ../nbs/20_phantom.ipynb #3441c69b
+# %% ../nbs/20_phantom.ipynb #6851c9cc
 def paint_nodules(v, fov, finds, w):
     "Balls, sampled finely enough to keep their mass in 11 mm voxels."
     n = len(v); vox = fov/n
@@ -374,8 +377,8 @@ def paint_nodules(v, fov, finds, w):
         if q['kind']!='nodule': continue
         r, c = q['diameter_mm']/2, np.array(q['centre_mm']); lo = np.maximum(np.floor((c - r - w)/vox + n/2).astype(int), 0); hi = np.minimum(np.ceil((c + r + w)/vox + n/2).astype(int), n)
         if (hi<=lo).any(): continue
-        k = int(np.ceil(vox/1.6)); g = [((np.arange((b - a)*k) + .5)/k + a - n/2)*vox - m for a, b, m in zip(lo, hi, c)]
-        x, y, z = (t.astype(np.float32) for t in g); d = np.sqrt(x*x + (y*y)[:,None] + (z*z)[:,None,None]) - np.float32(r); s = cover(d, max(vox/k, 1.))
+        k = int(np.ceil(vox)); g = [((np.arange((b - a)*k) + .5)/k + a - n/2)*vox - m for a, b, m in zip(lo, hi, c)]
+        x, y, z = (t.astype(np.float32) for t in g); d = np.sqrt(x*x + (y*y)[:,None] + (z*z)[:,None,None]) - np.float32(r); s = cover(d, vox/k)
         b = s.reshape(hi[2]-lo[2], k, hi[1]-lo[1], k, hi[0]-lo[0], k); share = sum(b[:,i,:,j,:,l] for i in range(k) for j in range(k) for l in range(k))*np.float32(1/k**3)
         box = v[lo[2]:hi[2], lo[1]:hi[1], lo[0]:hi[0]]; box += share*(np.float32(q['hu']) - box)
 

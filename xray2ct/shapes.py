@@ -122,7 +122,7 @@ def squircle(
     inv = 1/rho
     return rho*(1 - 1/np.maximum(r, np.float32(.02))), x*inv, y*inv
 
-# %% ../nbs/16_shapes.ipynb #5df30cb1
+# %% ../nbs/16_shapes.ipynb #c119e200
 @dataclass(frozen=True)
 class Ellipsoid:
     "An ellipsoid in mm, turned by a rotation matrix."
@@ -140,12 +140,12 @@ class Ellipsoid:
     def distance(self, x, y, z):
         "Signed distance in mm, first order: exact on the surface."
         x, y, z = x - np.float32(self.centre[0]), y - np.float32(self.centre[1]), z - np.float32(self.centre[2])
-        q = g = 0
+        q, g = np.float32(1e-6), np.float32(1e-6/min(self.radii)**2)        # the centre itself is inside, not 0/0
         for (a,b,c), r in zip(self.axes, self.radii):
             t = (x*np.float32(a/r) + y*np.float32(b/r) + z*np.float32(c/r)); t = t*t
             q = q + t; g = g + t*np.float32(1/(r*r))
         k = np.sqrt(q)
-        return (k - 1)*k/np.maximum(np.sqrt(g), np.float32(1e-6))
+        return (k - 1)*k/np.sqrt(g)
 
 # %% ../nbs/16_shapes.ipynb #a7b31afc
 def capsule(

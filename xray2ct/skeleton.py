@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['RIBS', 'STERNAL', 'Strokes', 'wall_point', 'rib_path', 'bones', 'shoulder', 'descending', 'stems', 'lung_trees']
 
-# %% ../nbs/19_skeleton.ipynb #f6d0c59c
+# %% ../nbs/19_skeleton.ipynb #130bcf29
 import numpy as np
 from .anatomy import LEVELS, Patient
-from .shapes import Table, curve, grow_tree, rng_for
+from .shapes import Table, curve, frame, grow_tree, rng_for
 
 # %% ../nbs/19_skeleton.ipynb #c996e568
 class Strokes:
@@ -86,7 +86,7 @@ def _sternum(B, t):
     z = np.array([122, 112, 98, 88.]); B.add(np.stack([t('cx', z), t('front', z) + 7., z], 1), [24, 25, 20, 15], (0,1,.25), .26)
     z = np.array([86, 60, 30, 6, -8.]); B.add(np.stack([t('cx', z), t('front', z) + 7., z], 1), [14, 16, 18, 15, 8], (0,1,.1), .34)
 
-# %% ../nbs/19_skeleton.ipynb #6ad9af6a
+# %% ../nbs/19_skeleton.ipynb #74f90d81
 def _spine(B, p, t):
     "Pedicles, laminae, articular, transverse and spinous processes of each vertebra."
     o, rows = (1, 0, 0), []
@@ -113,9 +113,10 @@ def _girdle(B, p, t):
         inf, _ = wall_point(t, p, 76 if up else 54, 2 if up else -4, 16, s); sup, _ = wall_point(t, p, 40, 128, 15, s)
         glen = np.array([s*(120 if up else 127), -24, 140 + dz]); edge = np.linspace(.04, 1, 12)[:,None]
         med, lat = inf + (sup - inf)*edge, inf + (glen - inf)*edge
+        n = np.array(frame(glen - inf, sup - inf)[1])*s                                     # the blade is nearly flat, and bulges over the ribs
         for m, l, e in zip(med, lat, edge[:,0]):
-            a = 54 + (62 - 54)*e + (14*(1 - e) if up else 0); c, n = wall_point(t, p, a, (m[2] + l[2])/2, 15, s)
-            B.add([m, .5*c + .25*(m + l), l], [10., 12., 10.], n, .14, 14.)
+            c, _ = wall_point(t, p, 54 + 8*e + (14*(1 - e) if up else 0), (m[2] + l[2])/2, 14, s); out = ((c - (m + l)/2)*n).sum()
+            B.add([m, (m + l)/2 + out*n, l], [9., 9., 9.], n, .17, 12.)
         _, nn = wall_point(t, p, 55, 90, 15, s)
         B.add([inf, (inf + glen)/2 + nn*2, glen], [4.5, 4.5, 8.], nn, .8); B.add([inf, sup], [3.6, 3.6], nn, .7)
         B.add([sup*.45 + inf*.55 + nn*3 + [0,0,18], glen + nn*8 + [0,-12,10], tip], [4., 8., 9.], (0,.3,1), .5)
