@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['PREPARE_VERSION', 'to_png8', 'write_patient', 'why_redo', 'safe_id', 'find_sources', 'run_jobs', 'PrepareCfg',
-           'source_hash', 'prepare_ct', 'report_rows', 'collect', 'main']
+           'source_hash', 'prepare_ct', 'make_root', 'report_rows', 'collect', 'main']
 
-# %% ../nbs/26_prepare.ipynb #d9c73cbc
-import argparse, errno, io, os, re, sys, time, traceback
+# %% ../nbs/26_prepare.ipynb #68e98a97
+import argparse, copyreg, errno, io, os, re, sys, time, traceback
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, replace
@@ -135,7 +135,7 @@ def find_sources(
         first[k] = q
     return out
 
-# %% ../nbs/26_prepare.ipynb #5043956c
+# %% ../nbs/26_prepare.ipynb #3c2fb041
 def _pool(fn, jobs, workers):
     "Yield (job, result or exception) as they come from a pool."
     with ProcessPoolExecutor(workers, mp_context=get_context('spawn'), initializer=torch.set_num_threads, initargs=(1,)) as ex:
@@ -146,6 +146,8 @@ def _pool(fn, jobs, workers):
                 yield futures[f], e if e is not None else f.result()
         except GeneratorExit: ex.shutdown(wait=False, cancel_futures=True); raise
         except KeyboardInterrupt: ex.shutdown(wait=False, cancel_futures=True); raise
+
+copyreg.pickle(BadInput, lambda e: (BadInput, (e.what, e.path, e.fix)))   # an exception crosses processes with its parts, not as one text
 
 def run_jobs(
     fn,           # Of a module (spawned processes import it); called as fn(*job)
@@ -206,7 +208,7 @@ def prepare_ct(
     else: row |= dict(state='skipped', notes=[])
     return row | dict(seconds=round(time.time()-t, 2))
 
-# %% ../nbs/26_prepare.ipynb #9f5a2cf0
+# %% ../nbs/26_prepare.ipynb #28568781
 class _Dashes(argparse.Action):
     "Let `--fov-mm` stand for a parameter that Python has to call `fov_mm`."
     def __init__(self, option_strings, dest, **kw): super().__init__([o.replace('_','-') for o in option_strings] + option_strings, dest, **kw)
@@ -224,6 +226,14 @@ def _check_sizes(size, pixels, fov_mm, workers):
     for v,name,lo,hi in ((size,'--size',8,1024), (pixels,'--pixels',8,4096), (fov_mm,'--fov-mm',50,2000), (workers,'--workers',1,512)):
         if not lo <= v <= hi: raise BadInput(f'{name}={v:g} is out of range', fix=f'Choose {lo} to {hi}.')
 
+def make_root(
+    dest,   # Folder for the patients
+):
+    "Make the destination, or say why it cannot be made."
+    try: Path(dest).mkdir(parents=True, exist_ok=True)
+    except FileExistsError: raise BadInput('the destination is a file', dest, 'The last argument is the folder for the patients.') from None
+    except OSError as e: raise BadInput(f'this folder cannot be made ({e.strerror})', dest, 'Give another destination.') from None
+
 def report_rows(
     rows:list,       # From `prepare_ct`, or with an `error`
     t0:float,        # time.time() at the start
@@ -237,7 +247,7 @@ def report_rows(
     else:
         for r in by['done']:
             for n in r.get('notes', []):
-                if len(rows) <= 10 or n.startswith('warning'): print(f"{r['patient']}: {n}")
+                if len(rows) <= 10 or n.startswith(('warning', 'stored left-handed', 'oblique')): print(f"{r['patient']}: {n}")
         print(f"{len(by['done'])} made, {len(by['skipped'])} already complete, {len(by['failed'])} refused in {human_time(time.time()-t0)}: {dest}")
     for r in by['failed']: print(f"error: {r['error']}", file=sys.stderr)
     if by['failed']: raise SystemExit(2)
@@ -253,12 +263,12 @@ def collect(
     for j,r in progress(run_jobs(fn, jobs, workers), desc, len(jobs)):
         if isinstance(r, OSError) and r.errno == errno.ENOSPC: raise BadInput('the disk is full', Path(j[1]).parent, 'Make room and run the same command again; it goes on where it stopped.')
         if isinstance(r, Exception):
-            if not isinstance(r, BadInput): traceback.print_exception(r, file=sys.stderr)
-            r = dict(patient=Path(j[1]).name, source=str(j[0]), state='failed', error=str(r) if isinstance(r, BadInput) else f'{j[0]}: {type(r).__name__}: {r}')
+            if not isinstance(r, (BadInput, OSError, MemoryError)): traceback.print_exception(r, file=sys.stderr)   # a bug of ours
+            r = dict(patient=Path(j[1]).name, source=str(j[0]), state='failed', error=str(r) if isinstance(r, BadInput) else f'{j[0]}: {r or type(r).__name__}')
         rows.append(r)
     return rows
 
-# %% ../nbs/26_prepare.ipynb #6e0cbcec
+# %% ../nbs/26_prepare.ipynb #95751d3a
 @call_parse
 def main(
     paths:Param('CT files, DICOM folders or folders of them; the last one is the destination', str, nargs='*', opt=False)=(),
@@ -277,12 +287,11 @@ def main(
         t0 = time.time()
         if len(paths) < 2: raise BadInput('a source and a destination are needed', fix='xray2ct-prepare SRC... DEST')
         *src, dest = paths; dest = Path(dest)
-        if dest.is_file(): raise BadInput('the destination is a file', dest, 'The last argument is the folder for the patients.')
         _check_sizes(size, pixels, fov_mm, workers)
         where = centre if centre in ('body', 'volume', 'world') else _numbers(centre, 3, '--centre')
         cfg = PrepareCfg(size=size, fov_mm=fov_mm, pixels=pixels, centre=where, keep_table=table, rescale=_numbers(rescale, 2, '--rescale') if rescale else None)
         g = replace(geometry_from_dict(read_json(geometry), geometry)[0], pixels=pixels) if geometry else Geometry(pixels=pixels)
         jobs = [(q, child_of(dest, i), cfg, g) for i,q in find_sources(src, dest)]
-        dest.mkdir(parents=True, exist_ok=True)
+        make_root(dest)
         if not (dest/'cohort.json').exists(): write_json(dict(made_by='xray2ct-prepare'), dest/'cohort.json')   # folders without geometry.json are now known to be half-written
         report_rows(collect(prepare_ct, jobs, workers, 'CTs'), t0, dest, json)

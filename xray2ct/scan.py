@@ -36,7 +36,7 @@ class Scan:
         "Edges of the whole box (x,y,z) in mm."
         return self.spacing_mm*self.hu.shape[::-1]
 
-# %% ../nbs/14_scan.ipynb #aacf9a9b
+# %% ../nbs/14_scan.ipynb #3d69b7a4
 def check_affine(
     affine,  # (4,4) voxel index (x,y,z) -> RAS mm
     shape,   # (nx,ny,nz)
@@ -51,7 +51,7 @@ def check_affine(
     size = (sp*shape).max()
     if not 60 <= size <= 3000:
         unit = 'metres' if size < 1 else 'centimetres' if size < 60 else 'micrometres'
-        raise BadInput(f'the box would be {size:.3g} mm wide (spacing {sp[0]:.3g} x {sp[1]:.3g} x {sp[2]:.3g}): is the header in {unit}?', path,
+        raise BadInput(f'the box would be {size:.3g} mm wide (spacing {sp[0]:.3g} x {sp[1]:.3g} x {sp[2]:.3g}), so the header is probably in {unit}', path,
                        'Spacing must be in millimetres: scale the affine and save the scan again.')
     notes = []
     codes = ''.join(nib.aff2axcodes(a))
