@@ -155,7 +155,7 @@ def undo_film(
     x = torch.rot90(x, k, (-2,-1))
     return x.flip(-1) if mirror else x
 
-# %% ../nbs/63_orient.ipynb #cbe08abc
+# %% ../nbs/63_orient.ipynb #d62fd48c
 @dataclass
 class Match:
     "How a CT and its films go together."
@@ -165,6 +165,7 @@ class Match:
     problems: list = field(default_factory=list)     # Sentences, with what to do
     shadows: torch.Tensor = None                     # (V,P,P) of the CT as given
     looks: Turn = None                               # The turn that anatomy asks for
+    turned: bool = False                             # Is a turn (of the CT or of a film) what is wrong?
 
 def _film_fits(films, shadows, free):
     "For each film the best (score, view, op), over exchanged views and the eight ways to hang it."
@@ -184,6 +185,7 @@ def match(
     fov_mm:float=360.,    # Edge of the cube
     free:bool=False,      # Is the geometry a guess?
     margin:float=.008,    # By which another explanation must be better
+    believe:float=.85,    # Agreement from which a turn is believed; with measurements and a known geometry the right one reaches 0.99
     shadows=None,         # What `render_turns` gave, if it is known
 )->Match:
     "Compare films and CT under every turn, and say what is wrong and what to do about it."
@@ -195,9 +197,11 @@ def match(
     odd = not m.looks.is_identity and sure > .01 and (side > .05 or m.looks.sign[:2] != (1,1) or m.looks.perm != (0,1,2))
     fits = _film_fits(films, shadows[0], free)
     film_score = float(np.mean([f[0] for f in fits]))
+    top = max(m.best, film_score)
+    m.turned = top - m.agrees > margin and top >= believe
     if -agreement(films, shadows[0], free).mean() > .6: m.problems.append('the films are inverted: dense tissue is dark. Invert the grey values (more attenuation must be larger)')
-    elif max(m.best, film_score) < .75: m.problems.append(f'no orientation of the CT agrees with the films (best {m.best:.2f}): films of another patient, another field of view, or not X-rays of a chest')
-    elif max(m.best, film_score) - m.agrees > margin: m.problems += _blame(m, fits, film_score, odd, geometry.names)
+    elif m.turned: m.problems += _blame(m, fits, film_score, odd, geometry.names)
+    elif top < .75 or top - m.agrees > margin: m.problems.append(f'films and CT do not go together in any orientation (agreement {m.agrees:.3f} as given, {top:.3f} at best): films of another patient, another acquisition than was assumed, or not X-rays of a chest')
     elif odd: m.problems.append(f'CT and films agree ({m.agrees:.3f}), but both look turned: as a chest, {m.looks.words} (CT: {m.looks.numpy}). Check one patient by eye; situs inversus is rare')
     return m
 
