@@ -6,7 +6,7 @@
 __all__ = ['SAMPLE', 'Step', 'fingerprint', 'stamp_of', 'is_done', 'resolved', 'run_command', 'remaining', 'run_steps',
            'commands', 'score_rows', 'score_table', 'main']
 
-# %% ../nbs/66_quickstart.ipynb #cda09044
+# %% ../nbs/66_quickstart.ipynb #317bb57d
 import os, shlex, shutil, subprocess, sys, time
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ from fastcore.script import Param, call_parse
 from .config import with_overrides
 from .core import BadInput, exit_on_bad_input, human_time, read_json, write_json
 from .recipes import get_recipe
-from .records import run_id
+from .records import code_version, run_id
 
 # %% ../nbs/66_quickstart.ipynb #6736a216
 @dataclass(frozen=True, kw_only=True)
@@ -41,23 +41,25 @@ def fingerprint(
     else: return None
     return [len(found), sum(s.st_size for s in found), max((s.st_mtime_ns for s in found), default=0)]
 
-# %% ../nbs/66_quickstart.ipynb #c155bebb
+# %% ../nbs/66_quickstart.ipynb #6a99c06f
 def stamp_of(
-    step:Step,  # A step that may have run
-)->dict:        # Plain values for JSON
+    step:Step,    # A step that may have run
+    code:str='',  # Hash of the package that ran it
+)->dict:          # Plain values for JSON
     "The command with the present state of what it reads and makes."
     state = lambda ps: {Path(p).as_posix(): fingerprint(p) for p in ps}
-    return dict(argv=list(step.argv), needs=state(step.needs), makes=state(step.makes))
+    return dict(argv=list(step.argv), code=code, needs=state(step.needs), makes=state(step.makes))
 
 def is_done(
     step:Step,    # A step
     stamps:dict,  # Title -> stamp, as the stamp file holds them
+    code:str='',  # Hash of the package
 )->bool:          # True if running it again would change nothing
-    "Was this very command run to its end on these very inputs, and is all it made still there?"
-    old, now = stamps.get(step.title), stamp_of(step)
-    return old is not None and None not in now['makes'].values() and all(old.get(k) == now[k] for k in now)
+    "Was this very command run to its end by this code on these very inputs, and is all it made still there?"
+    old, now = stamps.get(step.title), stamp_of(step, code)
+    return old is not None and all(old.get(k) == now[k] for k in now)
 
-# %% ../nbs/66_quickstart.ipynb #5628274c
+# %% ../nbs/66_quickstart.ipynb #d23b1888
 def resolved(
     argv,  # Command as typed
 )->list:   # The same with the program's full path
@@ -73,11 +75,13 @@ def run_command(
 )->int:        # Its exit code; 130 after Ctrl-C
     "Run a command in this terminal and wait for it, also when Ctrl-C tells both of us to stop."
     sys.stdout.flush()
-    p = subprocess.Popen(resolved(argv))
+    many = argv[0] in ('torchrun', 'xray2ct-cohort')     # several processes: one thread each, the trainer spreads them itself
+    env = {k: v for k,v in os.environ.items() if k != 'OMP_NUM_THREADS'} | (dict(OMP_NUM_THREADS='1') if many else {})
+    p = subprocess.Popen(resolved(argv), env=env)
     try: return p.wait()
     except KeyboardInterrupt: p.wait(); return 130
 
-# %% ../nbs/66_quickstart.ipynb #098f2803
+# %% ../nbs/66_quickstart.ipynb #274aca2d
 def remaining(
     steps,          # Steps that are still due
     took:float=0.,  # Seconds that the steps run so far took
@@ -91,28 +95,28 @@ def run_steps(
     steps:list,         # In order
     stamp_file:Path,    # Where the stamps are kept
     say=print,          # Called with each line
+    code:str='',        # Hash of the package
 )->int:                 # Exit code of the first command that failed, or 0
     "Run every step that is due, numbered, with the time so far and an estimate of the rest."
     stamp_file, n, t0, should = Path(stamp_file), len(steps), time.time(), 0.
     stamps = read_json(stamp_file) if stamp_file.exists() else {}
-    due, ran = [s for s in steps if not is_done(s, stamps)], False
+    due, ran = [s for s in steps if not is_done(s, stamps, code)], False
     for i,s in enumerate(steps, 1):
-        if is_done(s, stamps):                      # asked again: an earlier step may have changed its inputs
+        if is_done(s, stamps, code):                      # asked again: an earlier step may have changed its inputs
             say(f'[{i}/{n}] {s.title}: done already'); continue
         rest = [x for x in steps[i-1:] if x in due or x is s]
         say(f'\n[{i}/{n}] {s.title}   ({human_time(time.time()-t0)} so far, about {human_time(remaining(rest, time.time()-t0, should))} remain)\n$ {s}')
-        stamps.pop(s.title, None)
         rc = run_command(s.argv); ran = True
         missing = [Path(p) for p in s.makes if not Path(p).exists()]
         if rc == 0 and missing: say(f'error: {missing[0]}: the command ended well but did not make it.'); rc = 1
         if rc:
             say(f'\n[{i}/{n}] {s.title}: stopped with exit code {rc}; what it said stands above. Run the same command again to go on from here.')
             return rc
-        stamps[s.title] = stamp_of(s); write_json(stamps, stamp_file); should += s.seconds
+        stamps[s.title] = stamp_of(s, code); write_json(stamps, stamp_file); should += s.seconds
     say(f'\nall {n} steps are done' + (f', in {human_time(time.time()-t0)}' if ran else '; nothing had changed since the last time'))
     return 0
 
-# %% ../nbs/66_quickstart.ipynb #553be5ae
+# %% ../nbs/66_quickstart.ipynb #a42b33d7
 SAMPLE = Path('samples/lidc_0001/lidc_0001.nii.gz')   # One real patient (LIDC-IDRI-0001, CC BY 3.0), never trained on
 
 def commands(
@@ -130,16 +134,16 @@ def commands(
     name = sample.name.removesuffix('.nii.gz'); case, best = real/name, run/'model.safetensors'
     S = lambda title, cmd, needs, makes, seconds: Step(title=title, argv=tuple(map(str, cmd)), needs=tuple(needs), makes=tuple(makes), seconds=seconds)
     return [
-        S('100 virtual patients to learn from', ['xray2ct-cohort', cohorts[0], train, '--scale', scale], [], [train], 60),
-        S('20 others to be tested on', ['xray2ct-cohort', cohorts[1], test, '--scale', scale], [], [test], 15),
+        S('100 virtual patients to learn from', ['xray2ct-cohort', cohorts[0], train, '--scale', scale], [], [train], 90),
+        S('20 others to be tested on', ['xray2ct-cohort', cohorts[1], test, '--scale', scale], [], [test], 20),
         S('training', ['torchrun', '--standalone', f'--nproc_per_node={nproc}', '-m', 'xray2ct.train', recipe, '--scale', scale, '--data', train, *overrides],
           [train], [best, run/'config.json'], 480),
-        S('scores on the test patients, beside every floor', ['xray2ct-evaluate', run, test, '--json', run/'scores.json'], [best, test], [run/'scores.json'], 30),
-        S('a real CT scan and its two X-rays', ['xray2ct-prepare', sample, real], [sample], [real], 20),
-        S('scores on the real patient', ['xray2ct-evaluate', run, real, '--json', run/'scores_real.json'], [best, real], [run/'scores_real.json'], 10),
+        S('scores on the test patients, beside every floor', ['xray2ct-evaluate', run, test, '--json', run/'scores.json'], [best, test], [run/'scores.json'], 60),
+        S('a real CT scan and its two X-rays', ['xray2ct-prepare', sample, real], [sample], [real], 12),
+        S('scores on the real patient', ['xray2ct-evaluate', run, real, '--json', run/'scores_real.json'], [best, real], [run/'scores_real.json'], 12),
         S('the real patient from two X-rays alone', ['xray2ct-predict', '--frontal', case/f'{name}_pa.npy', '--lateral', case/f'{name}_lat.npy', '--weights', run,
-          '-o', run/f'{name}.nii.gz'], [best, real], [run/f'{name}.nii.gz'], 8),
-        S('the report', ['xray2ct-report', run], [best, run/'scores.json', run/'scores_real.json'], [run/'report.html'], 15)]
+          '-o', run/f'{name}.nii.gz'], [best, real], [run/f'{name}.nii.gz'], 6),
+        S('the report', ['xray2ct-report', run], [best, run/'scores.json', run/'scores_real.json'], [run/'report.html'], 12)]
 
 # %% ../nbs/66_quickstart.ipynb #7ea36f5d
 def score_rows(
@@ -165,7 +169,7 @@ def score_table(
     line = lambda r: r[0].ljust(w[0]) + ''.join('  '+x.rjust(n) for x,n in zip(r[1:], w[1:]))
     return '\n'.join([line(head), '-'*(sum(w)+2*(len(w)-1)), *map(line, rows)])
 
-# %% ../nbs/66_quickstart.ipynb #40f5b2ac
+# %% ../nbs/66_quickstart.ipynb #9ce41f0e
 @call_parse
 def main(
     overrides:Param('`dotted.key=value` for the trainer, any number', str, nargs='*', opt=False)=(),
@@ -186,6 +190,6 @@ def main(
         if dry: return print('\n'.join(map(str, steps)))
         if not Path(sample).exists(): raise BadInput('the sample CT is not here', sample, 'Run this in the root of the repository, or name a CT with --sample.')
         print(f'{run}: {len(steps)} steps, on two cores about {human_time(sum(s.seconds for s in steps))} in all')
-        if rc := run_steps(steps, run/'quickstart.json'): raise SystemExit(rc)
+        if rc := run_steps(steps, run/'quickstart.json', code=code_version()['source']): raise SystemExit(rc)
         print('\n' + score_table({Path(steps[1].argv[2]).name: read_json(run/'scores.json'), 'real sample': read_json(run/'scores_real.json')}))
         print(f'\nreport           {run/"report.html"}\nreconstruction   {steps[6].argv[-1]}   (Hounsfield units; research only, not for clinical use)')

@@ -61,7 +61,7 @@ def unpack(
     "Read a picture back out of the page."
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(img.split('base64,')[1].split('"')[0]))))
 
-# %% ../nbs/62_report.ipynb #e33bdb02
+# %% ../nbs/62_report.ipynb #ce7d5a9d
 def volume_rows(
     pred:np.ndarray,   # (D,H,W) = [z,y,x], HU
     truth:np.ndarray,  # (D,H,W), HU, or None
@@ -71,11 +71,11 @@ def volume_rows(
     "Prediction, truth and their difference inside the window, in the three planes through the middle."
     vols = [('prediction', pred, window, None)]
     if truth is not None: vols += [('truth', truth, window, None), ('error', pred.clip(*window)-truth.clip(*window), (-error, error), 'RdBu_r')]
-    side = lambda p: f'{p}: {LETTERS[p][0]} on the left, {LETTERS[p][2]} on top'
+    side = lambda p: f'{p} ({LETTERS[p][0]} left, {LETTERS[p][2]} up)'
     rows = [tag('tr', tag('th', n, scope='row'), [tag('td', picture(plane(v, p), lim, f'{n}, {p} plane', cmap)) for p in LETTERS]) for n,v,lim,cmap in vols]
     return tag('table', tag('tr', tag('td'), [tag('th', side(p), scope='col') for p in LETTERS]), rows, class_='planes')
 
-# %% ../nbs/62_report.ipynb #3988e913
+# %% ../nbs/62_report.ipynb #be4ff012
 def curve(
     xs,                # Steps
     ys,                # Values; others than finite ones are left out
@@ -93,11 +93,12 @@ def curve(
     py = lambda y: H-B - (H-B-12)*(y-lo)/max(hi-lo, 1e-9)
     text = lambda x, y, s, anchor='end': tag('text', s, x=f'{x:.1f}', y=f'{y:.1f}', text_anchor=anchor, class_='tick')
     grid = [[tag('line', x1=L, x2=W-12, y1=f'{py(y):.1f}', y2=f'{py(y):.1f}', class_='grid'), text(L-6, py(y)+4, f'{y:g}')] for y in np.arange(lo, hi+step/2, step).round(6)]
-    ticks = [text(px(x), H-B+18, f'{x:g}', 'middle') for x in np.linspace(x0, x1, 5).round().astype(int)]
+    ticks = [text(px(x), H-B+18, f'{x:g}', 'middle') for x in np.linspace(x0, x1, 5)[:-1].round().astype(int)]
     base = [] if floor is None else [tag('line', x1=L, x2=W-12, y1=f'{py(floor):.1f}', y2=f'{py(floor):.1f}', class_='floor'),
                                      text(W-14, py(floor)-5, f'mean volume {floor:.2f} {unit}')]
     line = tag('polyline', points=' '.join(f'{px(x):.1f},{py(y):.1f}' for x,y in pts), class_='line')
-    return tag('svg', grid, ticks, base, line, viewBox=f'0 0 {W} {H}', role='img', aria_label=f'Validation, {unit}, from {pts[0][1]:.2f} to {pts[-1][1]:.2f}')
+    names = [text(W-12, H-B+18, 'updates'), text(L-6, 10, unit)]
+    return tag('svg', grid, ticks, names, base, line, viewBox=f'0 0 {W} {H}', role='img', aria_label=f'Validation, {unit}, from {pts[0][1]:.2f} to {pts[-1][1]:.2f}')
 
 def _nice(
     x:float,  # A positive step
@@ -107,7 +108,7 @@ def _nice(
     p = 10**math.floor(math.log10(x))
     return next(m*p for m in (1, 2, 5, 10) if m*p >= x*(1-1e-9))
 
-# %% ../nbs/62_report.ipynb #84ca601c
+# %% ../nbs/62_report.ipynb #933dab09
 def score_section(
     title:str,    # Name of the test set
     scores:dict,  # JSON of `xray2ct-evaluate`
@@ -122,13 +123,13 @@ def score_section(
     def bar(d):
         if base is None: return tag('td')
         g = d['psnr']-base
-        return tag('td', f'{g:+.2f} dB', tag('span', '', class_='bar' + (' minus' if g < 0 else ''), style=f'width:{100*abs(g)/top:.0f}px'), class_='gain')
+        return tag('td', f'{round(g, 2)+0:+.2f} dB', tag('span', '', class_='bar' + (' minus' if g < 0 else ''), style=f'width:{100*abs(g)/top:.0f}px'), class_='gain')
     cells = lambda d: [tag('td', num(d, k) if d.get(k) is not None else '–') for k in ('psnr', 'ssim', 'mae_hu')]
     who, ci = f'{scores["n"]} patient' + ('s' if scores['n'] != 1 else ''), (scores.get('ci95') or {}).get('psnr') or [None]
     words = f'{m["psnr"]:.2f} dB over {who}' + (f' (95 % interval over patients {ci[0]:.2f} to {ci[1]:.2f})' if ci[0] is not None else '')
     words += f'. {scores["verdict"][0].upper()}{scores["verdict"][1:]}' if scores.get('verdict') else ''
     head = tag('tr', [tag('th', t, scope='col') for t in ('method', 'PSNR, dB', 'SSIM', 'mean |error|, HU', 'over the mean volume')])
-    return tag('section', tag('h2', title), tag('p', words + '.', class_='lead'), tag('table', head, [tag('tr', tag('th', n, scope='row'), cells(d), bar(d), class_=c) for n,d,c in rows], class_='scores'))
+    return tag('section', tag('h2', title), tag('p', scores['patients'], class_='dim') if scores.get('patients') else None, tag('p', words + '.', class_='lead'), tag('table', head, [tag('tr', tag('th', n, scope='row'), cells(d), bar(d), class_=c) for n,d,c in rows], class_='scores'))
 
 # %% ../nbs/62_report.ipynb #4a35839d
 def pick_cases(
