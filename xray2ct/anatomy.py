@@ -52,7 +52,7 @@ class Patient:
     effusions: dict       # side -> depth mm of fluid on the back of the chest
     emphysema: float      # Share of the upper lungs that is destroyed, 0 for none
 
-# %% ../nbs/18_anatomy.ipynb #9a4aade3
+# %% ../nbs/18_anatomy.ipynb #71e5d871
 def sample_densities(
     rng,            # Generator
     contrast:str,   # Phase
@@ -61,7 +61,7 @@ def sample_densities(
     "HU of every tissue of one patient."
     b = lambda m, s, lo=-1e9, hi=1e9: round(bell(rng, m, s, lo, hi), 2)
     h = dict(air=-1000., skin=b(20, 10), fat=b(-104, 6, -118, -88), muscle=b(48, 9, 22, 66), water=b(6, 6), blood=b(42, 5, 30, 52),
-             lung=b(-858, 28, -905, -770), nodes=b(40, 8), disc=b(85, 12), cord=b(32, 5), cartilage=b(100, 18, 60, 150),
+             lung=b(-858, 28, -905, -770), disc=b(85, 12), cord=b(32, 5), cartilage=b(100, 18, 60, 150),
              marrow=b(265 - 2.0*age, 32, 50, 300), cortex=b(860, 110, 600, 1200), rib_marrow=b(240 - 1.3*age, 35, 40, 300),
              gland=b(30, 12), liver=b(56, 8, 25, 72), spleen=b(48, 5), kidney=b(31, 4), wall=b(38, 6), food=b(25, 18, -10, 70), stool=b(-20, 50))
     blood = h['blood']
@@ -71,10 +71,11 @@ def sample_densities(
     on = {'none':0., 'pulmonary':.08, 'arterial':.35, 'venous':1.}[contrast]
     h |= dict(vein=vein, right=round(.5*(pa + vein), 2) if contrast!='arterial' else round(pa + 60, 2), pulmonary=pa, left=left, aorta=art,
               cava=round(blood + on*f*85, 2), myocardium=round(46 + {'none':0, 'pulmonary':15, 'arterial':70, 'venous':55}[contrast]*f, 2))
-    for k, v in dict(liver=52, spleen=75, kidney=130, wall=30, muscle=12, gland=18).items(): h[k] = round(h[k] + (min(1., 1.6*on) if k in ('spleen','kidney') else on)*f*v, 2)
+    for k, v in dict(liver=52, spleen=75, kidney=130, wall=30, muscle=12, gland=18).items():
+        h[k] = round(h[k] + (min(1., 1.6*on) if k in ('spleen','kidney') else on)*f*v, 2)      # spleen and kidneys take it up early
     return h
 
-# %% ../nbs/18_anatomy.ipynb #85fc6243
+# %% ../nbs/18_anatomy.ipynb #a40fa4bd
 def _body(seed):
     "Sex, age, size, fat, posture."
     r = rng_for(seed, 'body'); b = lambda *a: round(bell(r, *a), 4)
@@ -85,11 +86,13 @@ def _body(seed):
     fat = tuple(max(2.5, round(k*f*bell(r, 1, .22, .4, 1.7), 3)) for f in (.95, 1.05, 1.15))
     breast = 0. if m else max(0., round(bell(r, 44, 9, 18, 68) + 1.1*(bmi - 27), 3)); arms = 'down' if r.random()<.2 else 'up'
     return dict(sex=sex, age=age, height_cm=height, bmi=bmi, scale=tuple(round(s, 4) for s in scale), fat_mm=fat, breast_mm=breast, arms=arms,
-                visceral=b(1 + .011*(bmi - 26) + (.02 if m else 0), .035, .86, 1.22), muscle=b(1.08 if m else .86, .15, .55, 1.5), kyphosis=b(1 + .004*(age - 55), .17, .5, 1.45),
-                squareness=b(.45, .12, .1, .75), shift_mm=(b(0, 7), b(2, 12, -28, 28), b(-2, 14, -32, 32)), degrees=(b(0, 1.3, -4, 4), b(0, 2, -5, 5), b(0, 3, -8, 8)),
+                visceral=b(1 + .011*(bmi - 26) + (.02 if m else 0), .035, .86, 1.22),
+                muscle=b(1.08 if m else .86, .15, .55, 1.5), kyphosis=b(1 + .004*(age - 55), .17, .5, 1.45),
+                squareness=b(.45, .12, .1, .75),
+                shift_mm=(b(0, 7), b(2, 12, -28, 28), b(-2, 14, -32, 32)), degrees=(b(0, 1.3, -4, 4), b(0, 2, -5, 5), b(0, 3, -8, 8)),
                 bend_mm=round(3 + 6*r.random(), 3))
 
-# %% ../nbs/18_anatomy.ipynb #b200c46e
+# %% ../nbs/18_anatomy.ipynb #c6ba4718
 def _inside(seed, m, age):
     "Breath, organs, vessels, bones, findings, scanner."
     r = rng_for(seed, 'inside'); b = lambda *a: round(bell(r, *a), 4); u = lambda lo, hi: round(lo + (hi - lo)*r.random(), 4)
@@ -99,9 +102,11 @@ def _inside(seed, m, age):
     sco = (u(9, 26)*(1 if r.random()<.5 else -1), u(-60, 50), u(70, 110)) if r.random()<.2 else (b(0, 2.), u(-60, 50), u(80, 120))
     cut, wide = r.random()<.55, r.random()<.7
     scan = (round(-u(135, 180), 2), round(u(140, 180), 2)) if cut else (-400., 400.)
-    return dict(dome_mm=(-breath, -breath - gap), heart=heart, heart_turn=b(0, 7, -16, 16), contrast=contrast, scoliosis=sco, scan_mm=scan, bore_mm=700. if wide else u(345, 480),
+    return dict(dome_mm=(-breath, -breath - gap), heart=heart, heart_turn=b(0, 7, -16, 16), contrast=contrast,
+                scoliosis=sco, scan_mm=scan, bore_mm=700. if wide else u(345, 480),
                 aorta_mm=(b(15.5 + .06*(age - 60) + m, 1.8, 11.5, 22), b(12. + .05*(age - 60) + m*.6, 1.2, 8.5, 17)), trachea_mm=b(9. if m else 7.6, .8, 5.5, 12),
-                rib_mm=(b(6.8 if m else 6.2, .7, 4.6, 8.5), b(3.9 if m else 3.5, .45, 2.5, 5.2), b(1.15, .2, .6, 1.8)), rib_drop=b(1., .14, .62, 1.4), mediastinum=b(1., .16, .62, 1.5),
+                rib_mm=(b(6.8 if m else 6.2, .7, 4.6, 8.5), b(3.9 if m else 3.5, .45, 2.5, 5.2), b(1.15, .2, .6, 1.8)),
+                rib_drop=b(1., .14, .62, 1.4), mediastinum=b(1., .16, .62, 1.5),
                 organs={k: b(1., s, 1-2.2*s, 1+2.2*s) for k, s in dict(liver=.07, spleen=.15, stomach=.16, kidney=.08).items()},
                 gas=(u(.15, .6) if r.random()<.65 else 0., u(0, 1), u(0, 1)), lung_slope=b(42, 15, 5, 90), noise_hu=u(10, 34), blur_mm=u(.9, 1.9))
 
@@ -132,7 +137,7 @@ _BK  = [ -58,  -58,  -66,  -76, -86, -92, -97, -98, -88, -75, -62, -47, -30, -16
 _SPZ = [-300, -240, -208, -177, -147, -118, -90, -64, -39, -15, 8, 31, 53, 74, 94, 113, 131, 148, 165, 196, 260]
 _SPY = [ -12,   -6,   -4,   -8,  -17,  -28, -41, -51, -58, -63, -67, -69, -66, -58, -49, -36, -22, -10, 2, 14, 22]
 
-# %% ../nbs/18_anatomy.ipynb #6531d162
+# %% ../nbs/18_anatomy.ipynb #d5be478d
 def build_tables(
     p:Patient,  # Who
 )->Table:       # Functions of height in the patient's frame
@@ -143,15 +148,18 @@ def build_tables(
     front = pchip(_Z, _FR, z)*(1 + 1.4*(belly - 1)) + .25*bend; back = pchip(_Z, _BK, z) + bend
     a, apex, half = p.scoliosis; q = np.clip(np.abs(z - apex)/half, 0, 2)
     side = a*np.where(q<1, (1 - q*q)**2, -.35*((q - 1)*(2 - q)*4)**2)                       # a main curve between two small counter-curves
-    t.add('W', None, pchip(_Z, _W, z)*belly).add('D', None, (front - back)/2).add('cy', None, (front + back)/2).add('front', None, front).add('back', None, back)
-    t.add('xs', None, side).add('ys', None, bent).add('cx', None, .45*side).add('slope', None, np.gradient(bent, z)).add('tilt', None, np.gradient(side, z)).add('bend', None, .5*bend)
+    t.add('W', None, pchip(_Z, _W, z)*belly).add('D', None, (front - back)/2).add('cy', None, (front + back)/2)
+    t.add('front', None, front).add('back', None, back)
+    t.add('xs', None, side).add('ys', None, bent).add('cx', None, .45*side)
+    t.add('slope', None, np.gradient(bent, z)).add('tilt', None, np.gradient(side, z)).add('bend', None, .5*bend)
     f, s, b = p.fat_mm; shape = lambda lo, mid, hi: pchip([-300, -120, 0, 90, 150, 300], [lo, lo, mid, mid, hi, hi], z)
     t.add('fat_f', None, f*shape(1.5, .9, .5)).add('fat_s', None, s*shape(1.25, .9, .75)).add('fat_b', None, b*shape(1.15, .85, .9))
     m = p.muscle
     t.add('mus', [-300, -120, -60, 0, 90, 300], [14*m, 11*m, 4 + 6*m, 5 + 5*m, 6 + 5*m, 8 + 6*m])
     t.add('pec', [-40, 0, 50, 90, 130, 200], [0, 4*m, 12*m, 16*m, 15*m, 5*m]).add('lat', [-140, -60, 20, 80, 130, 200], [0, 7*m, 16*m, 21*m, 19*m, 8*m])
     t.add('erec', [-300, -150, -60, 40, 110, 200], [22*m, 21*m, 17*m, 13*m, 13*m, 12*m])
-    t.add('bw', [-240, -147, -90, -15, 53, 113, 148, 200], [24, 22.5, 20.5, 17, 15, 14, 14.5, 13]).add('bd', [-240, -147, -90, -15, 53, 113, 148, 200], [17.5, 16.5, 15.5, 14.5, 13, 10.5, 9, 8.5])
+    t.add('bw', [-240, -147, -90, -15, 53, 113, 148, 200], [24, 22.5, 20.5, 17, 15, 14, 14.5, 13])
+    t.add('bd', [-240, -147, -90, -15, 53, 113, 148, 200], [17.5, 16.5, 15.5, 14.5, 13, 10.5, 9, 8.5])
     zs = sorted(LEVELS.values()); mids = [zs[0]-15] + [(x + y)/2 for x, y in zip(zs, zs[1:])] + [zs[-1]+9]
     ph = np.interp(t.z, mids, np.arange(len(mids))); t.add('span', None, np.interp(t.z, zs, np.diff(mids)))
     t.add('phase', None, ph)                                             # whole numbers are the middles of discs

@@ -15,7 +15,7 @@ from .anatomy import Patient, build_tables, build_warp, cobb_degrees, sample_pat
 from .shapes import Ellipsoid, Noise, Table, Warp, capsule, cover, frame, merge, ramp, rng_for, rotation, smax, smin, squircle, tubes
 from .skeleton import bones, descending, lung_trees, shoulder, stems
 
-# %% ../nbs/20_phantom.ipynb #7f208c78
+# %% ../nbs/20_phantom.ipynb #1c540a37
 @dataclass(frozen=True)
 class Anatomy:
     "Shapes of one patient, in the patient's frame."
@@ -27,7 +27,9 @@ class Anatomy:
     belly: dict      # name -> Ellipsoid
     domes: dict      # side +1/-1 -> (x centre, y centre, half-width, half-depth, rim height, rise)
 
-def build_anatomy(p):
+def build_anatomy(
+    p:Patient,  # Who
+)->Anatomy:
     "Everything that follows from a `Patient` without looking at a voxel."
     t = build_tables(p); R, L = p.dome_mm; lift = round(.8*((R + L)/2 + 17), 3); domes = {}
     for s, top in ((1, R), (-1, L)):
@@ -63,7 +65,7 @@ def _belly(p, t):
                 kidney_right=Ellipsoid((62, t('ys', -130.) - 4, R - 122), (26*k, 27*k, 54*k), frame((1, -.5, -.25))),
                 kidney_left=Ellipsoid((-64, t('ys', -120.) - 4, L - 88), (26*k, 27*k, 55*k), frame((-1, -.5, -.25))))
 
-# %% ../nbs/20_phantom.ipynb #6bff09ee
+# %% ../nbs/20_phantom.ipynb #82aa9988
 class Field:
     "Coordinates of any shape in the patient's frame, with the distance to the inner chest wall."
     def __init__(self, A, X, Y, Z):
@@ -83,8 +85,11 @@ class Field:
         if name not in self.root.known: self.root.known[name] = make(self.root)
         return self.root.known[name][self.sl]
 
-def dome_distance(f, side):
-    "Distance to the diaphragm of one side, negative below it."
+def dome_distance(
+    f:Field,    # Where
+    side:int,   # +1 right, -1 left
+)->np.ndarray:  # mm, negative below
+    "Distance to one dome of the diaphragm; its rim slopes down to the back."
     def make(f):
         x0, y0, a, b, rim, rise = f.A.domes[side]; y = f.Y - np.float32(y0); z = f.Z - np.float32(.45)*y - np.float32(rim)
         return Ellipsoid((x0, 0, 0), (a, b, rise)).distance(f.X, y, np.maximum(z, 0)) + np.minimum(z, 0)*np.float32(.4)
@@ -92,8 +97,10 @@ def dome_distance(f, side):
 
 OUTER = ('ventricles','right_atrium','left_atrium','outflow')  # ellipsoids whose union is the outside of the heart
 
-def heart_distance(f):
-    "Distance to the outside of the heart; 60 mm in slabs that are far from it."
+def heart_distance(
+    f:Field,    # Where
+)->np.ndarray:  # mm, negative inside; 60 in slabs that are far away
+    "Distance to the outside of the heart."
     def make(f):
         e = [f.A.heart[k] for k in OUTER]
         if float(f.Z.min())>max(q.box()[1][2] for q in e) + 45 or float(f.Z.max())<min(q.box()[0][2] for q in e) - 45: return np.full(f.Z.shape, 60, np.float32)
@@ -101,7 +108,7 @@ def heart_distance(f):
         return smin(smin(d[0], d[1], 14), smin(d[2], d[3], 6), 12)
     return f.shared('heart', make)
 
-# %% ../nbs/20_phantom.ipynb #ec8103c4
+# %% ../nbs/20_phantom.ipynb #d69925f3
 def lung_distance(
     f:Field,    # Where
     side:int,   # +1 right, -1 left
@@ -119,8 +126,10 @@ def lung_distance(
     u, v = f.X - s*np.float32(46), f.Y - f.at('bend') + 8
     return smax(d, f.Z - np.float32(148) + np.float32(.8)*(np.sqrt(u*u + v*v + 900) - 30), 10)
 
-def body_layers(f):
-    "(distance to the muscles' outside, thickness of the fat over them), mm."
+def body_layers(
+    f:Field,  # Where
+)->tuple:     # (distance to the outside of the muscles, thickness of the fat over them), mm
+    "Muscles over the ribs, shoulders, neck and arms, and the fat on them."
     p, X, Y, Z = f.A.p, f.X, f.Y, f.Z
     n2, fr, bk, ax = f.nx*f.nx, np.maximum(f.ny, 0), np.maximum(-f.ny, 0), np.abs(f.dx)
     fr2, bk2 = fr*fr, bk*bk
@@ -138,15 +147,20 @@ def body_layers(f):
         for s in (1, -1): h, away = shoulder(p, s); d = smin(d, capsule(X, Y, Z, tuple(h), tuple(h + 2*away), 39*m, 33*m), 14)
     return d, f.at('fat_f')*fr2 + f.at('fat_s')*n2 + f.at('fat_b')*bk2
 
-def body_distance(f, mus, fat):
-    "Distance to the skin's outside, from what `body_layers` gives."
+def body_distance(
+    f:Field,    # Where
+    mus, fat,   # From `body_layers`
+)->np.ndarray:  # mm, negative inside
+    "Distance to the outside of the skin."
     d = mus - fat
     for e in breasts(f.A): d = smin(d, e.distance(f.X, f.Y, f.Z), 20)
     return d - 2
 
-# %% ../nbs/20_phantom.ipynb #9f0a9c18
-def breasts(A):
-    "Two ellipsoids on the front of the chest, flattened as in a supine patient, or none."
+# %% ../nbs/20_phantom.ipynb #3522e231
+def breasts(
+    A:Anatomy,  # Whose
+)->list:        # Two ellipsoids, or none
+    "Breasts on the front of the chest, flattened as in a supine patient."
     r = A.p.breast_mm
     if not r: return []
     return [Ellipsoid((s*.56*A.t('W', 20.), A.t('front', 20.)*.72 + 4 + A.p.fat_mm[0], 18), (r, .62*r, r*1.05)) for s in (1, -1)]
@@ -180,13 +194,17 @@ class Slab:
         if inside is not None: d = smax(d, inside(f), 4)
         self.over(cover(d, self.w), hu, sl)
 
-# %% ../nbs/20_phantom.ipynb #660770b6
-def paint_wall(c):
+# %% ../nbs/20_phantom.ipynb #a4fba834
+def paint_wall(
+    c:Slab,  # Painted in place
+):
     "Skin, fat with septa, muscle with fat planes, breasts, the space inside the ribs."
     f, w, h, p = c.f, c.w, c.hu, c.A.p; mus, fat = body_layers(f); d = body_distance(f, mus, fat)
-    fat = h['fat'] + 28*_ridge(c.tex['fine'], 7) + 8*c.tex['mid']; c.v += cover(d, w)*np.float32(h['skin'] + 1000); c.v += cover(d + 2, w)*(fat - np.float32(h['skin']))
+    fat = h['fat'] + 28*_ridge(c.tex['fine'], 7) + 8*c.tex['mid']
+    c.v += cover(d, w)*np.float32(h['skin'] + 1000); c.v += cover(d + 2, w)*(fat - np.float32(h['skin']))
     lean = np.clip(_ridge(c.tex['mid'], 6)*.5 + _ridge(c.tex['fine'], 9)*.35, 0, .8)
-    deep = f.dc - mus; plane = np.maximum(1 - np.abs(f.dc - 11.5)*np.float32(.45), 0)*ramp(deep, 14, 20) + np.maximum(1 - np.abs(f.dc - np.float32(.6)*deep - 4)*np.float32(.5), 0)*ramp(deep, 17, 24)
+    deep = f.dc - mus; plane = np.maximum(1 - np.abs(f.dc - 11.5)*np.float32(.45), 0)*ramp(deep, 14, 20)
+    plane += np.maximum(1 - np.abs(f.dc - np.float32(.6)*deep - 4)*np.float32(.5), 0)*ramp(deep, 17, 24)
     lean = np.minimum(lean*np.float32(.75) + plane*np.float32(.6)*ramp(c.tex['mid'], -.6, .2), .9)                 # fat between the layers of muscle
     meat = h['muscle'] + (h['fat'] - h['muscle'])*lean + 6*c.tex['fine']; c.v += cover(mus, w)*(meat - fat)
     for e in breasts(c.A):
@@ -195,7 +213,9 @@ def paint_wall(c):
     sl = c.crop((-190, -60, 62), (190, 70, 122))                                            # the armpits are fat
     if sl:
         F = f.crop(sl)
-        for s in (1, -1): c.over(np.minimum(cover(Ellipsoid((s*(c.A.t('W', 95.) + 19), 2, 95), (17, 34, 34)).distance(F.X, F.Y, F.Z), 8), ramp(F.dc, 11, 14))*np.float32(.9), h['fat'], sl)
+        for s in (1, -1):
+            e = Ellipsoid((s*(c.A.t('W', 95.) + 19), 2, 95), (17, 34, 34)).distance(F.X, F.Y, F.Z)
+            c.over(np.minimum(cover(e, 8), ramp(F.dc, 11, 14))*np.float32(.9), h['fat'], sl)
     c.v += cover(f.dc, w)*(h['fat'] + 14*c.tex['mid'] + 40*_ridge(c.tex['fine'], 8) - meat)      # nested layers add up: no voxel is covered twice
     sl = c.crop((-60, -150, -300), (60, 40, 200))
     if sl:
@@ -204,8 +224,10 @@ def paint_wall(c):
 
 def _ridge(n, k): "Thin sheets where a noise passes through zero."; return np.maximum(1 - np.float32(k)*np.abs(n), 0)
 
-# %% ../nbs/20_phantom.ipynb #06120abf
-def paint_belly(c):
+# %% ../nbs/20_phantom.ipynb #8f54767a
+def paint_belly(
+    c:Slab,  # Painted in place
+):
     "Organs under the diaphragm."
     A, w, h, b = c.A, c.w, c.hu, c.A.belly
     if float(c.f.Z.min())>max(A.p.dome_mm) + 40: return
@@ -214,7 +236,8 @@ def paint_belly(c):
         f = c.f.crop(sl); t = c.tex['mid'][sl]; s = ramp(t, -.05, .25)*cover(smax(f.dc + 8, f.Z + 85 - f.Y*np.float32(.35), 10), 8)*ramp(f.Y - f.at('ys'), 30, 45)
         c.over(s, h['wall'] - 5, sl); c.over(s*ramp(t, .48, .6)*ramp(f.Y, 20, 40)*np.float32(.8 if A.p.gas[1]>.4 else 0.), -850., sl)
     for k in ('kidney_left','kidney_right'):
-        c.shape(b[k], h['kidney'], _under); e = b[k]; c.shape(Ellipsoid((e.centre[0]*.9, e.centre[1] + 4, e.centre[2]), tuple(.42*r for r in e.radii), e.axes), h['fat'] + 60, _under)
+        c.shape(b[k], h['kidney'], _under); e = b[k]
+        c.shape(Ellipsoid((e.centre[0]*.9, e.centre[1] + 4, e.centre[2]), tuple(.42*r for r in e.radii), e.axes), h['fat'] + 60, _under)
     c.shape(b['spleen'], h['spleen'] + 0., _under)
     lo, hi = b['stomach'].box(w + 6)
     sl = c.crop(np.minimum(lo, b['antrum'].box(w)[0]), np.maximum(hi, b['antrum'].box(w)[1]))
@@ -229,10 +252,14 @@ def paint_belly(c):
         c.over(cover(smax(d, _under(f), 4), w), h['liver'] + 5*c.tex['fine'][sl] + 3*c.tex['mid'][sl], sl)
 
 def _below(f): return dome_distance(f, 1), dome_distance(f, -1)
-def _under(f): "Inside the belly: under the diaphragm and the heart that rests on it, and within the wall."; return smax(smax(np.minimum(*_below(f)) + 4, 5 - heart_distance(f), 4), f.dc + 4, 4)
+def _under(f):
+    "Inside the belly: under the diaphragm and the heart that rests on it, and within the wall."
+    return smax(smax(np.minimum(*_below(f)) + 4, 5 - heart_distance(f), 4), f.dc + 4, 4)
 
-# %% ../nbs/20_phantom.ipynb #9bcb5299
-def paint_lungs(c):
+# %% ../nbs/20_phantom.ipynb #4254a852
+def paint_lungs(
+    c:Slab,  # Painted in place
+):
     "Diaphragm, parenchyma with fissures, gravity and emphysema, fluid."
     A, w, h, p = c.A, c.w, c.hu, c.A.p
     for s, side in ((1, 'right'), (-1, 'left')):
@@ -249,28 +276,44 @@ def paint_lungs(c):
         u += 25*np.clip(d*np.float32(.25) + 1, 0, 1)                                      # vessels too fine to draw, at the pleura
         c.over(share, u, sl)
         if side in p.effusions:
-            lv = f.Y - effusion_level(f, p.effusions[side]); c.over(share*np.clip((12 - lv)*np.float32(1/14), 0, 1)*np.float32(.7), -60., sl); c.over(share*cover(lv, max(w, 2)), h['water'] + 6, sl)
+            lv = f.Y - effusion_level(f, p.effusions[side])
+            c.over(share*np.clip((12 - lv)*np.float32(1/14), 0, 1)*np.float32(.7), -60., sl)       # lung that the fluid has pressed airless
+            c.over(share*cover(lv, max(w, 2)), h['water'] + 6, sl)
 
-def fissures(f, side):
-    "Distances to the oblique fissure, and on the right to the horizontal one."
+def fissures(
+    f:Field,   # Where
+    side:int,  # +1 right, -1 left
+)->list:       # Signed distances, mm
+    "The oblique fissure, and on the right the horizontal one above it."
     ob = (f.Z - 30)*np.float32(.60) + (f.Y + 28)*np.float32(.80) - f.X*np.float32(.06*side)
     if side<0: return [ob]
     return [ob, np.where(ob>0, f.Z - 18 + f.Y*np.float32(.10), np.float32(99))]
 
-def destroyed(f, tex):
+def destroyed(
+    f:Field,    # Where
+    tex:dict,   # Noise there, `mid` and `fine`
+)->np.ndarray:  # 0..1
     "Share of the parenchyma lost to emphysema: patches of 1-2 cm, more of them towards the apex."
     e = f.A.p.emphysema; return ramp(tex['mid'] + np.float32(.4)*tex['fine'] + f.Z*np.float32(.0016), .62 - e, .72 - e)
 
-def textures(p, fov):
+def textures(
+    p:Patient,  # Who
+    fov:float,  # Side of the cube, mm
+)->dict:        # name -> Noise
     "Noise of the tissue at three sizes."
     return {k: Noise(rng_for(p.seed, 'texture', k), cell, fov) for k, cell in (('slow', 48.), ('mid', 18.), ('fine', 8.))}
 
-def effusion_level(f, depth):
-    "Height (y) of the fluid's surface: flat behind, lower towards the apex."
+def effusion_level(
+    f:Field,      # Where
+    depth:float,  # Of the fluid on the back of the chest, mm
+)->np.ndarray:    # y of the surface, mm
+    "Where free fluid ends in a supine patient: flat, and lower towards the apex."
     return f.at('back') + np.float32(depth) - ramp(f.Z, -20, 150)*np.float32(.8*depth)
 
-# %% ../nbs/20_phantom.ipynb #967dfe7e
-def paint_heart(c):
+# %% ../nbs/20_phantom.ipynb #4f59e11b
+def paint_heart(
+    c:Slab,  # Painted in place
+):
     "Myocardium and the chambers."
     H, h, w = c.A.heart, c.hu, c.w; bx = [e.box(w + 8) for e in H.values()]
     sl = c.crop(np.min([b[0] for b in bx], 0), np.max([b[1] for b in bx], 0))
@@ -280,12 +323,14 @@ def paint_heart(c):
     for k, m in (('la','left'), ('ra','right'), ('rvot','pulmonary'), ('rv','right'), ('lv','left')):
         e = H[k].distance(f.X, f.Y, f.Z); c.over(cover(smax(e, d + 2, 3), w), h[m], sl)
 
-# %% ../nbs/20_phantom.ipynb #0893ba67
-def paint_spine(c):
+# %% ../nbs/20_phantom.ipynb #a770689c
+def paint_spine(
+    c:Slab,  # Painted in place
+):
     "Vertebral bodies with endplates, discs, canal and cord."
     h, w = c.hu, c.w; sl = c.crop((-70, -140, -300), (70, 60, 300))
     if sl is None: return
-    F, T = c.f.crop(sl), c.A.t; near = lambda q: np.minimum(np.maximum(q, -20), 20)                                             # further away a slice would meet other levels
+    F, T = c.f.crop(sl), c.A.t; near = lambda q: np.minimum(np.maximum(q, -20), 20)          # further away a slice would meet other levels
     Z = F.Z + F.at('slope')*near(F.Y - F.at('ys')) + F.at('tilt')*near(F.X - F.at('xs')); i = T.index(Z)
     x, y, a, b, ph = F.X - T.at('xs', i), F.Y - T.at('ys', i), T.at('bw', i), T.at('bd', i), T.at('phase', i)
     fr = ph - np.floor(ph); q = fr*(1 - fr)*4; span = T.at('span', i); end = (np.float32(.5) - np.abs(fr - np.float32(.5)))*span
@@ -298,17 +343,24 @@ def paint_spine(c):
     yc = y + b + 8; r = np.sqrt(x*x + yc*yc)
     c.over(cover(r - np.float32(9.5), w), h['fat'] + 60, sl); c.over(cover(r - 8, w), 12., sl); c.over(cover(r - 5, w), h['cord'], sl)
 
-# %% ../nbs/20_phantom.ipynb #383cb8d1
+# %% ../nbs/20_phantom.ipynb #30f69894
 SLAB = 1<<16  # Voxels painted at a time: the arrays of a slab stay in the cache
 
 def _world(A, sets):
     "Segments of every material from the patient's frame to world mm, in one go; thin axes turn with the patient."
     q = A.warp.inverse(np.concatenate([x for a in sets.values() for x in a[:2]])); m, out, i = rotation(A.p.degrees), {}, 0
     for k, a in sets.items():
-        n, f = len(a[0]), a[4]; out[k] = q[i:i+n], q[i+n:i+2*n], a[2], a[3], np.stack([m[0,j]*f[:,0] + m[1,j]*f[:,1] + m[2,j]*f[:,2] for j in range(3)], 1), a[5]; i += 2*n
+        n, f = len(a[0]), a[4]; f = np.stack([m[0,j]*f[:,0] + m[1,j]*f[:,1] + m[2,j]*f[:,2] for j in range(3)], 1)
+        out[k] = q[i:i+n], q[i+n:i+2*n], a[2], a[3], f, a[5]; i += 2*n
     return out
 
-def paint_tubes(A, v, fov, sets, w):
+def paint_tubes(
+    A:Anatomy,  # Whose
+    v,          # (n,n,n) volume, painted in place
+    fov:float,  # Side of the cube, mm
+    sets:dict,  # material -> segments in world mm
+    w:float,    # Width of an edge, mm
+):
     "Cartilage, bones, vessels and airways over the painted volume, in that order."
     n, h, flat = len(v), A.p.hu, v.reshape(-1); scratch = np.zeros(n**3, np.float32)
     def stroke(a, grow=0., lim=None):
@@ -326,7 +378,7 @@ def paint_tubes(A, v, fov, sets, w):
     i, s = stroke(sets['bone']); flat[i] = flat[i] + s*(np.float32(h['cortex']) - flat[i])
     i, s = stroke(sets['bone'], -A.p.rib_mm[2]); flat[i] = flat[i] + s*np.float32(h['rib_marrow'] - h['cortex'])
 
-# %% ../nbs/20_phantom.ipynb #7b49ebc9
+# %% ../nbs/20_phantom.ipynb #b24d97cf
 def _prepare(A, fov):
     "Strokes in world mm and facts: everything that does not depend on n; volumes are measured on a grid of 40^3."
     p, g = A.p, ((np.arange(40) + .5)*fov/40 - fov/2); F = Field(A, *A.warp.dense(g, g, g)); lungs = {s: lung_distance(F, s) for s in (1, -1)}; pts = {}
@@ -340,9 +392,12 @@ def _prepare(A, fov):
 def _facts(A, fov, F, lungs, pts):
     "What is in the patient, where, how large: JSON-able, mm in world coordinates, the same at every n."
     p, w = A.p, fov/40; ml = w**3/1000; g = (np.arange(40) + .5)*w - fov/2; grid = (g, g[:,None], g[:,None,None])
-    r2 = lambda q: [round(float(x), 2) for x in q]; at = lambda q: r2(A.warp.inverse(np.array([q], float))[0]); mean = lambda c: r2([(x*c).sum(dtype=float)/c.sum(dtype=float) for x in grid])
-    share = {s: cover(d, w) for s, d in lungs.items()}; vol = {s: round(float(c.sum(dtype=float))*ml, 1) for s, c in share.items()}; heart = cover(heart_distance(F), w)
-    chest = 2*max(A.t('W', float(z)) for z in range(-80, 60, 5)); box = [A.heart[k].box() for k in OUTER]; ratio = round(float(max(b[1][0] for b in box) - min(b[0][0] for b in box))/chest, 4)
+    r2 = lambda q: [round(float(x), 2) for x in q]; at = lambda q: r2(A.warp.inverse(np.array([q], float))[0])
+    mean = lambda c: r2([(x*c).sum(dtype=float)/c.sum(dtype=float) for x in grid])
+    share = {s: cover(d, w) for s, d in lungs.items()}; vol = {s: round(float(c.sum(dtype=float))*ml, 1) for s, c in share.items()}
+    heart = cover(heart_distance(F), w)
+    chest = 2*max(A.t('W', float(z)) for z in range(-80, 60, 5)); box = [A.heart[k].box() for k in OUTER]
+    ratio = round(float(max(b[1][0] for b in box) - min(b[0][0] for b in box))/chest, 4)
     finds = []
     for side, u, dia, hu in p.nodules:
         s = 1 if side=='right' else -1; q, d = pts[s]; ok = (d<-(dia/2 + 3)) & (((q - [s*44., -17, 44])**2).sum(1)>35**2)        # in the lung, clear of the hilum
@@ -351,7 +406,8 @@ def _facts(A, fov, F, lungs, pts):
         ok = np.nonzero(ok)[0]
         if not len(ok): continue
         k = ok[int(u*len(ok))]; c = at(q[k])
-        if p.scan_mm[0] + dia/2<c[2]<p.scan_mm[1] - dia/2: finds.append(dict(kind='nodule', side=side, centre_mm=c, diameter_mm=dia, hu=hu, at=q[k]))   # a finding is one that was scanned
+        if p.scan_mm[0] + dia/2<c[2]<p.scan_mm[1] - dia/2:                                                      # a finding is one that was scanned
+            finds.append(dict(kind='nodule', side=side, centre_mm=c, diameter_mm=dia, hu=hu, at=q[k]))
     for f in finds: del f['at']
     for side, depth in p.effusions.items():
         c = share[1 if side=='right' else -1]*cover(F.Y - effusion_level(F, depth), w); v = round(float(c.sum(dtype=float))*ml, 1)
@@ -363,23 +419,32 @@ def _facts(A, fov, F, lungs, pts):
         c = share[1] + share[-1]; e = c*destroyed(F, {k: q.dense(g, g, g) for k, q in textures(p, fov).items()})
         finds.append(dict(kind='emphysema', centre_mm=mean(e), share=round(float(e.sum(dtype=float)/c.sum(dtype=float)), 3)))
     land = {k: e.centre for k, e in (A.heart | A.belly).items() if k in ('lv','rv','la','ra','liver','spleen','stomach','kidney_left','kidney_right')}
-    land |= dict(carina=(3, -16 + A.t('bend', 66.), 66 + .2*A.lift), sternum=(A.t('cx', 40.), A.t('front', 40.) + 7, 40)) | {k: (A.t('xs', z), A.t('ys', z), z) for k, z in (('T4', 94.), ('T8', 8.), ('T12', -90.))}
+    land |= dict(carina=(3, -16 + A.t('bend', 66.), 66 + .2*A.lift), sternum=(A.t('cx', 40.), A.t('front', 40.) + 7, 40))
+    land |= {k: (A.t('xs', z), A.t('ys', z), z) for k, z in (('T4', 94.), ('T8', 8.), ('T12', -90.))}
     land = dict(zip(land, map(r2, A.warp.inverse(np.array(list(land.values()), float)))), lung_right=mean(share[1]), lung_left=mean(share[-1]), heart=mean(heart))
-    plain = {k: getattr(p, k) for k in ('seed','sex','age','height_cm','bmi','arms','contrast')} | {k: list(getattr(p, k)) for k in ('fat_mm','scan_mm','shift_mm','degrees')}
-    return plain | dict(breasts=p.breast_mm>0, bore_mm=p.bore_mm, stomach_gas=p.gas[0], hu=dict(p.hu), lung_volume_ml=round(vol[1] + vol[-1], 1), lung_right_ml=vol[1], lung_left_ml=vol[-1],
+    plain = {k: getattr(p, k) for k in ('seed','sex','age','height_cm','bmi','arms','contrast','bore_mm')}
+    plain |= {k: list(getattr(p, k)) for k in ('fat_mm','scan_mm','shift_mm','degrees')}
+    return plain | dict(breasts=p.breast_mm>0, stomach_gas=p.gas[0], hu=dict(p.hu), lung_volume_ml=round(vol[1] + vol[-1], 1), lung_right_ml=vol[1], lung_left_ml=vol[-1],
                         heart_chest_ratio=ratio, chest_width_mm=round(chest*p.scale[0], 1), cobb_degrees=cobb, findings=finds, landmarks_mm=land)
 
-# %% ../nbs/20_phantom.ipynb #6851c9cc
-def paint_nodules(v, fov, finds, w):
+# %% ../nbs/20_phantom.ipynb #b7e80760
+def paint_nodules(
+    v,            # (n,n,n) volume, painted in place
+    fov:float,    # Side of the cube, mm
+    finds:list,   # Findings; those that are no nodules are skipped
+    w:float,      # Width of an edge, mm
+):
     "Balls, sampled finely enough to keep their mass in 11 mm voxels."
     n = len(v); vox = fov/n
     for q in finds:
         if q['kind']!='nodule': continue
-        r, c = q['diameter_mm']/2, np.array(q['centre_mm']); lo = np.maximum(np.floor((c - r - w)/vox + n/2).astype(int), 0); hi = np.minimum(np.ceil((c + r + w)/vox + n/2).astype(int), n)
+        r, c = q['diameter_mm']/2, np.array(q['centre_mm'])
+        lo = np.maximum(np.floor((c - r - w)/vox + n/2).astype(int), 0); hi = np.minimum(np.ceil((c + r + w)/vox + n/2).astype(int), n)
         if (hi<=lo).any(): continue
         k = int(np.ceil(vox)); g = [((np.arange((b - a)*k) + .5)/k + a - n/2)*vox - m for a, b, m in zip(lo, hi, c)]
         x, y, z = (t.astype(np.float32) for t in g); d = np.sqrt(x*x + (y*y)[:,None] + (z*z)[:,None,None]) - np.float32(r); s = cover(d, vox/k)
-        b = s.reshape(hi[2]-lo[2], k, hi[1]-lo[1], k, hi[0]-lo[0], k); share = sum(b[:,i,:,j,:,l] for i in range(k) for j in range(k) for l in range(k))*np.float32(1/k**3)
+        b = s.reshape(hi[2]-lo[2], k, hi[1]-lo[1], k, hi[0]-lo[0], k)
+        share = sum(b[:,i,:,j,:,l] for i in range(k) for j in range(k) for l in range(k))*np.float32(1/k**3)
         box = v[lo[2]:hi[2], lo[1]:hi[1], lo[0]:hi[0]]; box += share*(np.float32(q['hu']) - box)
 
 # %% ../nbs/20_phantom.ipynb #b9be3e84

@@ -79,7 +79,7 @@ class Table:
         v = self.at(name, self.index(np.asarray(z, np.float32)))
         return float(v) if np.ndim(z)==0 else v
 
-# %% ../nbs/16_shapes.ipynb #b108b2f2
+# %% ../nbs/16_shapes.ipynb #1d0357ba
 def cover(
     d,  # Signed distance in mm, negative inside
     w,  # Width of the edge in mm: the voxel, or the scanner's blur if that is larger
@@ -88,13 +88,19 @@ def cover(
     a = d*np.float32(-1/w); a += np.float32(.5)
     return np.minimum(np.maximum(a, 0, out=a), 1, out=a)
 
-def smin(a, b, k):
-    "Smooth minimum of two distances; the seam is `k` mm wide."
+def smin(
+    a, b,  # Distances, mm, same shape
+    k,     # Width of the seam, mm
+)->np.ndarray:
+    "Smooth minimum of two distances: a union without a crease."
     h = np.abs(a - b); h = np.maximum(np.float32(k) - h, 0); h *= h; h *= np.float32(-.25/k)
     h += np.minimum(a, b); return h
 
-def smax(a, b, k):
-    "Smooth maximum of two distances; the seam is `k` mm wide."
+def smax(
+    a, b,  # Distances, mm, same shape
+    k,     # Width of the seam, mm
+)->np.ndarray:
+    "Smooth maximum of two distances: an intersection without a crease."
     h = np.abs(a - b); h = np.maximum(np.float32(k) - h, 0); h *= h; h *= np.float32(.25/k)
     h += np.maximum(a, b); return h
 

@@ -38,13 +38,20 @@ class Strokes:
 
 def _cs(deg): a = np.deg2rad(np.asarray(deg, float)); return np.cos(a).round(9), np.sin(a).round(9)
 
-# %% ../nbs/19_skeleton.ipynb #b32accf7
+# %% ../nbs/19_skeleton.ipynb #08bdef74
 RIBS = {1:(146,104,158), 2:(141,84,160), 3:(131,58,160), 4:(113,22,160), 5:(96,-9,159), 6:(73,-42,157), 7:(50,-72,153),
         8:(26,-94,140), 9:(0,-110,122), 10:(-24,-122,106), 11:(-56,-132,84), 12:(-86,-130,54)}  # start z, end z, end angle
 STERNAL = {1:108, 2:92, 3:72, 4:53, 5:36, 6:21, 7:9}  # where the cartilages of ribs 1-7 reach the sternum, z
 
-def wall_point(t, p, deg, z, off, side=1):
-    "(k,3) points `off` mm outside the inner chest wall at angles from the spine (degrees) and heights, with outward normals."
+def wall_point(
+    t:Table,    # Its tables
+    p:Patient,  # Who
+    deg,        # Angles from the spine around the chest, degrees
+    z,          # Heights, mm
+    off,        # Distance outside the inner chest wall, mm
+    side=1,     # +1 right, -1 left
+)->tuple:       # (k,3) points, (k,3) outward normals
+    "Points on or outside the chest wall."
     deg, z = np.broadcast_arrays(np.asarray(deg, float), np.asarray(z, float)); c, s = _cs(deg)
     q = np.sqrt((1 + np.sqrt(np.maximum(1 - 4*p.squareness**2*(c*s)**2, 0)))/2)
     W, D, cx, cy = (np.asarray(t(k, z), float) + o for k, o in (('W', off), ('D', off), ('cx', 0), ('cy', 0)))
@@ -52,8 +59,13 @@ def wall_point(t, p, deg, z, off, side=1):
     n = np.stack([u/W, v/D, 0*u], -1); n = n/np.sqrt((n*n).sum(-1, keepdims=True))
     return np.stack([cx + W*u, cy + D*v, z], -1), n
 
-def rib_path(t, p, k, side):
-    "Knots and outward normals of rib `k` (1-12) on a side (+1 right, -1 left), vertebra first."
+def rib_path(
+    t:Table,    # Its tables
+    p:Patient,  # Who
+    k:int,      # 1 to 12
+    side:int,   # +1 right, -1 left
+)->tuple:       # (13,3) knots, the vertebra's end first; (13,3) outward normals
+    "The path of a rib."
     top, low, end = RIBS[k]; drop = (top - low)*p.rib_drop
     f = np.linspace(0, 1, 11); f0 = 24 if k<11 else 22
     ang = f0 + (end - f0)*f; z = top - drop*(.55*f + .45*f*f) - 3*side*p.scoliosis[0]/20
@@ -86,7 +98,7 @@ def _sternum(B, t):
     z = np.array([122, 112, 98, 88.]); B.add(np.stack([t('cx', z), t('front', z) + 7., z], 1), [24, 25, 20, 15], (0,1,.25), .26)
     z = np.array([86, 60, 30, 6, -8.]); B.add(np.stack([t('cx', z), t('front', z) + 7., z], 1), [14, 16, 18, 15, 8], (0,1,.1), .34)
 
-# %% ../nbs/19_skeleton.ipynb #74f90d81
+# %% ../nbs/19_skeleton.ipynb #09a890a9
 def _spine(B, p, t):
     "Pedicles, laminae, articular, transverse and spinous processes of each vertebra."
     o, rows = (1, 0, 0), []
@@ -100,8 +112,11 @@ def _spine(B, p, t):
         rows.append(((x, k - 20, z - 8), (x, k - (40 if lum else 30), z - (12 if lum else 22)), 6.5 if lum else 5., 6. if lum else 3.6, o, .45))
     B.bars(rows)
 
-def shoulder(p, side):
-    "(centre of the humeral head, vector along the upper arm), mm."
+def shoulder(
+    p:Patient,  # Who
+    side:int,   # +1 right, -1 left
+)->tuple:       # (centre of the humeral head, vector along the upper arm), mm
+    "Where an arm begins and where it goes."
     return (np.array([side*142., -21, 156]), np.array([side*16., 8, 150])) if p.arms=='up' else (np.array([side*149., -21, 142]), np.array([side*22., -4, -160]))
 
 def _girdle(B, p, t):
@@ -124,9 +139,13 @@ def _girdle(B, p, t):
         head, away = shoulder(p, s)
         B.bars([(head, head + [s*1, 0, 1], 22., 22., (1, 0, 0), 1)]); B.add([head, head + .25*away, head + away], [18., 12., 11.5])
 
-# %% ../nbs/19_skeleton.ipynb #ec296cdb
-def descending(t, p, z):
-    "Centre (x, y) of the descending aorta at heights z: left and in front of the spine, crossing towards it on its way down."
+# %% ../nbs/19_skeleton.ipynb #77f6d8df
+def descending(
+    t:Table,    # Its tables
+    p:Patient,  # Who
+    z,          # Heights, mm
+)->tuple:       # x, y of the centre, mm
+    "The descending aorta: left and in front of the spine, crossing towards it on its way down."
     z = np.asarray(z, float); x = np.interp(z, [-260,-120,-60,0,75], [-4,-7,-14,-22,-27.]) + t('xs', z)
     return x, t('ys', z).astype(float) + t('bd', z) + p.aorta_mm[1] - 3
 
@@ -141,19 +160,26 @@ def stems(
     a, d = p.aorta_mm; zd = np.array([58, 30, 0, -30, -60, -90, -130, -180, -300.]); dx, dy = descending(t, p, zd); g = p.heart
     arch = at([(-6, 20, 26 + lift*.7), (6, 32, 48), (9, 27, 72), (2, 10, 91), (-14, -14, 90)])
     S['aorta'].add(np.concatenate([arch, [[dx[0] - 1, dy[0] + 6, 76]], np.stack([dx, dy, zd], 1)]), [a*1.1, a, a*.98, .9*a + .05*d, .4*a + .6*d] + [d]*6 + [.85*d]*4)
-    for q, r in (([(4, 14, 94), (14, 24, 116), (30, 18, 130), (72, 12, 134), (130, 0, 132)], [6.5, 6, 5, 4.5, 4]), ([(-6, 2, 98), (-14, 12, 124), (-24, 16, 170), (-26, 18, 260)], [4.5, 4, 3.5, 3.5]),
-                 ([(-14, -10, 96), (-24, -2, 122), (-52, 10, 135), (-92, 4, 132), (-135, -4, 130)], [5.5, 5, 4.5, 4, 4]), ([(26, 20, 128), (30, 16, 175), (30, 18, 260)], [4, 3.5, 3.5])): S['aorta'].add(at(q), r)
+    for q, r in (([(4, 14, 94), (14, 24, 116), (30, 18, 130), (72, 12, 134), (130, 0, 132)], [6.5, 6, 5, 4.5, 4]),
+                 ([(-6, 2, 98), (-14, 12, 124), (-24, 16, 170), (-26, 18, 260)], [4.5, 4, 3.5, 3.5]),
+                 ([(-14, -10, 96), (-24, -2, 122), (-52, 10, 135), (-92, 4, 132), (-135, -4, 130)], [5.5, 5, 4.5, 4, 4]),
+                 ([(26, 20, 128), (30, 16, 175), (30, 18, 260)], [4, 3.5, 3.5])): S['aorta'].add(at(q), r)
     S['pulmonary'].add(at([(-12, 46, 22), (-20, 36, 46), (-20, 14, 59), (-34, -8, 61), (-48, -26, 52)], .5), np.array([15, 14, 13, 10.5, 8])*np.sqrt(g))
     S['pulmonary'].add(at([(-20, 16, 58), (8, -4, 52), (28, -12, 50), (44, -16, 44)], .5), np.array([12, 10.5, 9, 8])*np.sqrt(g))
-    for s, q in ((1, [(20, -14, 28), (46, -4, 36)]), (1, [(20, -20, 14), (48, -30, 6)]), (-1, [(-30, -16, 30), (-52, -8, 40)]), (-1, [(-28, -22, 14), (-52, -36, 4)])): S['left'].add(at(q, .6), [7, 5])
-    S['vein'].add(at([(27, 18, 112), (26, 15, 75), (23, 15, 34)]), 9.5); S['vein'].add(at([(27, 18, 110), (38, 28, 124), (64, 28, 132), (130, 4, 126)]), [8, 7, 6, 5])
+    for q in ([(20, -14, 28), (46, -4, 36)], [(20, -20, 14), (48, -30, 6)],
+              [(-30, -16, 30), (-52, -8, 40)], [(-28, -22, 14), (-52, -36, 4)]): S['left'].add(at(q, .6), [7, 5])
+    S['vein'].add(at([(27, 18, 112), (26, 15, 75), (23, 15, 34)]), 9.5)
+    S['vein'].add(at([(27, 18, 110), (38, 28, 124), (64, 28, 132), (130, 4, 126)]), [8, 7, 6, 5])
     S['vein'].add(at([(26, 20, 106), (2, 36, 110), (-26, 34, 122), (-62, 30, 131), (-130, 4, 126)]), [8, 7.5, 7, 6, 5])
     for s in (1, -1): S['vein'].add(at([(s*36, 26, 124), (s*34, 18, 170), (s*34, 20, 260)]), 6.)
     S['cava'].add(at([(20, 6, -4), (20, 2, -60), (18, 0, -120), (16, 2, -300)], 0), [11.5, 11, 10.5, 10])
     r = p.trachea_mm; car = at([(3, -16, 66)], .2)[0]; low = .25*lift
     S['airway'].add(np.concatenate([at([(0, 18, 260), (0, 14, 170), (2, 2, 122), (3, -10, 88)]), car[None]]), r, (0,1,0), .88)
-    S['airway'].add(np.concatenate([car[None], at([(22, -20, 50 + low), (40, -22, 38 + low)])]), np.array([.9, .8, .7])*r); S['airway'].add(np.concatenate([car[None], at([(-20, -22, 50 + low), (-44, -26, 36 + low)])]), np.array([.85, .74, .65])*r)
-    R, L = p.dome_mm; W = t('W', -100.); colon = np.array([(.72*W, 6, R - 165), (.62*W, 50, R - 140), (.2*W, 70, R - 146), (-.35*W, 70, L - 118), (-.70*W, 34, L - 74), (-.76*W, 2, L - 96), (-.78*W, -14, L - 190)])
+    S['airway'].add(np.concatenate([car[None], at([(22, -20, 50 + low), (40, -22, 38 + low)])]), np.array([.9, .8, .7])*r)
+    S['airway'].add(np.concatenate([car[None], at([(-20, -22, 50 + low), (-44, -26, 36 + low)])]), np.array([.85, .74, .65])*r)
+    R, L = p.dome_mm; W = t('W', -100.)
+    colon = np.array([(.72*W, 6, R - 165), (.62*W, 50, R - 140), (.2*W, 70, R - 146), (-.35*W, 70, L - 118),
+                      (-.70*W, 34, L - 74), (-.76*W, 2, L - 96), (-.78*W, -14, L - 190)])
     S['colon'] = Strokes().add(colon, [21, 23, 20, 20, 21, 18, 17]); gas = [k for k, g in (((1, 2, 3), p.gas[1]), ((3, 4, 5), p.gas[2])) if g>.45]
     S['colon_gas'] = Strokes().add([(0, 0, -900), (0, 0, -910)], 1.)
     for k in gas: S['colon_gas'].add(colon[list(k)] + [0, 3, 1], [10, 16, 8])
