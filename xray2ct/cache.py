@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['XRAY_MODES', 'RESIZES', 'CACHE_VERSION', 'DataCfg', 'documented_ct', 'read_volume', 'fit_film', 'read_film',
-           'read_matrices', 'read_arrays', 'settings_key', 'read_entry', 'cache_patient', 'cache_root', 'Cache',
-           'build_cache']
+           'read_matrices', 'read_arrays', 'settings_key', 'read_entry', 'write_entry', 'cache_patient', 'cache_root',
+           'Cache', 'build_cache']
 
 # %% ../nbs/23_cache.ipynb #193ced8c
 import errno, fcntl, inspect, json, os, shutil, tempfile, time, warnings
@@ -23,7 +23,7 @@ from .patients import PatientFiles, find_patients, pick_xray
 from .scan import Scan, check_hu, read_ct, read_nifti
 from .volume import HU_RANGE, centre_of, downsample, resample
 
-# %% ../nbs/23_cache.ipynb #426914c0
+# %% ../nbs/23_cache.ipynb #e3d91642
 XRAY_MODES, RESIZES = ('line_integral', 'png8'), ('antialias', 'documented')
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +38,7 @@ class DataCfg:
     split: str = 'file'               # 'file', 'file:PATH', 'hash', 'documented' or 'test'
     incomplete: str = 'error'         # Incomplete patient folders: 'error' or 'skip'
     leakage: str = 'error'            # A patient in two splits: 'error', or 'warn' (to reproduce the documented leak)
+    copies: int = 0                   # Warped copies of each training patient, with X-rays of their own
     cache: str = ''                   # Folder for prepared arrays; '' is `.xray2ct_cache` beside the patients
     def __post_init__(self):
         object.__setattr__(self, 'views', (self.views,) if isinstance(self.views, str) else tuple(self.views))
@@ -165,7 +166,7 @@ def _stamps(paths):
         out.append([p.name, s.st_size, s.st_mtime_ns if now - s.st_mtime_ns > 2_000_000_000 else -1])
     return out
 
-# %% ../nbs/23_cache.ipynb #e0da8a19
+# %% ../nbs/23_cache.ipynb #0455c9c2
 def read_entry(
     place,  # Folder of one entry
 ):          # Its facts, or None if it is absent or damaged
@@ -175,7 +176,12 @@ def read_entry(
     ok = all((place/k).is_file() and (place/k).stat().st_size == v for k,v in meta['bytes'].items())
     return dict(meta, place=place) if ok else None
 
-def _write_entry(place, hu, x, meta):
+def write_entry(
+    place,  # Folder of the entry
+    hu,     # (n,n,n) float16
+    x,      # (V,pixels,pixels)
+    meta,   # Facts to keep with them
+):
     "Fill a folder under another name, then rename it to `place`."
     tmp = place.parent/f'.part-{os.getpid()}-{time.time_ns()}'
     tmp.mkdir(parents=True)
@@ -206,7 +212,7 @@ def cache_patient(
         if e['stamps'] != stamps: write_json({k: v for k,v in e.items() if k != 'place'} | dict(stamps=stamps), place/'entry.json')
         return e, False
     hu, x, meta = read_arrays(files, cfg)
-    _write_entry(place, hu, x, meta | dict(stamps=stamps))
+    write_entry(place, hu, x, meta | dict(stamps=stamps))
     return read_entry(place), True
 
 # %% ../nbs/23_cache.ipynb #2a3a0de8

@@ -75,7 +75,7 @@ def _files_of(root, ids, cfg):
         raise BadInput('; '.join(bad[0].problems), bad[0].folder, 'Complete it, take it out of the split, or leave such folders out with data.incomplete=skip.')
     return [f for f in files if not f.problems], bad
 
-# %% ../nbs/24_data.ipynb #89d944e2
+# %% ../nbs/24_data.ipynb #b9daa487
 @patch(cls_method=True)
 def from_arrays(cls:CTDataset,
     ids,            # N patient ids
@@ -108,6 +108,18 @@ def subset(self:CTDataset,
     pick = lambda a: _Mapped(a.paths[i] for i in ix) if isinstance(a, _Mapped) else [a[i] for i in ix]
     out = CTDataset.from_arrays(ids, pick(self.volumes), pick(self.xrays), self.matrices[ix], self.cfg)
     out.shas = self.shas and [self.shas[i] for i in ix]
+    return out
+
+@patch
+def extended(self:CTDataset,
+    entries,  # Facts of cache entries, as `read_entry` gives them
+)->CTDataset:
+    "These patients, and behind them those of more cache entries."
+    paths = [_Mapped([*(a.paths if isinstance(a, _Mapped) else ()), *(e['place']/k for e in entries)]) for a,k in ((self.volumes, 'volume.npy'), (self.xrays, 'xrays.npy'))]
+    if not isinstance(self.volumes, _Mapped): paths = [[*a, *p] for a,p in zip((self.volumes, self.xrays), paths)]
+    matrices = torch.cat([self.matrices, torch.tensor([e['matrices'] for e in entries], dtype=torch.float32)])
+    out = CTDataset.from_arrays([*self.ids, *(e['patient'] for e in entries)], *paths, matrices, self.cfg)
+    out.shas = self.shas and [*self.shas, *((e['volume_sha'], e['xrays_sha']) for e in entries)]
     return out
 
 # %% ../nbs/24_data.ipynb #c660c623
