@@ -257,13 +257,14 @@ def resize_volume(
     if hu.shape[-1] == size: return hu
     return F.interpolate(hu[None,None].float(), size=(size,)*3, mode='trilinear', align_corners=False)[0,0]
 
-# %% ../nbs/60_predict.ipynb #12ba48e5
+# %% ../nbs/60_predict.ipynb #cf1ab554
 @dataclass
 class Prediction:
     "A volume with its grid and everything that should be said about it."
     hu: torch.Tensor      # (n,n,n) = [z,y,x], HU
     grid: Grid            # Where its voxels are
     residual: dict        # View -> unexplained part of the X-ray, 'mean_volume' the same for the floor
+    measured: bool        # Were the X-rays line integrals?
     notes: list           # What was done
     warnings: list        # What may be wrong
 
@@ -289,9 +290,9 @@ def reconstruct(
     res = dict(zip(films.geometry.names, residual(opened, films.integrals, films.geometry, fov)))
     if predictor.floors is not None: res['mean_volume'] = float(np.mean(residual(in_world(predictor.floors.for_window(*HU_RANGE).mean_volume, predictor.cfg), films.integrals, films.geometry, fov)))
     hu = resize_volume(hu, size or hu.shape[-1])
-    return Prediction(hu, Grid(hu.shape[-1], fov), res, notes, films.warnings)
+    return Prediction(hu, Grid(hu.shape[-1], fov), res, films.measured, notes, films.warnings)
 
-# %% ../nbs/60_predict.ipynb #efc16550
+# %% ../nbs/60_predict.ipynb #50d45bb8
 NOTICE = 'Research only, not for clinical use: most of this volume is a guess about what two X-rays leave open.'
 
 def summary(
@@ -303,7 +304,7 @@ def summary(
     "What `xray2ct-predict --json` prints."
     q = torch.quantile(p.hu.flatten()[::max(1, p.hu.numel()//100000)], torch.tensor([0., .05, .5, .95, 1.]))
     return dict(out=str(out), weights=str(weights), size=p.grid.n, fov_mm=p.grid.fov_mm, spacing_mm=p.grid.spacing_mm, hu_quantiles=dict(zip(('min', 'p5', 'p50', 'p95', 'max'), q.tolist())),
-                residual=p.residual, warnings=p.warnings, notes=p.notes, seconds=round(seconds, 3), notice=NOTICE)
+                residual=p.residual, measured=p.measured, warnings=p.warnings, notes=p.notes, seconds=round(seconds, 3), notice=NOTICE)
 
 def say(
     s:dict,  # From `summary`
@@ -311,7 +312,7 @@ def say(
     "The same for people."
     r = dict(s['residual']); m = r.pop('mean_volume', None)
     yield from s['notes']
-    yield f'unexplained part of the X-rays: {", ".join(f"{k} {v:.2f}" for k,v in r.items())}' + (f'; of the mean volume {m:.2f}' if m is not None else '') + ' (a weak check: many wrong volumes cast the same two shadows)'
+    yield f'unexplained part of the X-rays{"" if s["measured"] else ", whose scale is a guess"}: {", ".join(f"{k} {v:.2f}" for k,v in r.items())}' + (f'; of the mean volume {m:.2f}' if m is not None else '') + ' (a weak check: many wrong volumes cast the same two shadows)'
     yield f'{s["out"]}: {s["size"]}^3 voxels of {s["spacing_mm"]:.3g} mm, HU {s["hu_quantiles"]["min"]:.0f} to {s["hu_quantiles"]["max"]:.0f}, {human_time(s["seconds"])}'
     yield s['notice']
 

@@ -116,7 +116,7 @@ def run_steps(
     say(f'\nall {n} steps are done' + (f', in {human_time(time.time()-t0)}' if ran else '; nothing had changed since the last time'))
     return 0
 
-# %% ../nbs/66_quickstart.ipynb #a42b33d7
+# %% ../nbs/66_quickstart.ipynb #609a8fc1
 SAMPLE = Path('samples/lidc_0001/lidc_0001.nii.gz')   # One real patient (LIDC-IDRI-0001, CC BY 3.0), never trained on
 
 def commands(
@@ -143,7 +143,7 @@ def commands(
         S('scores on the real patient', ['xray2ct-evaluate', run, real, '--json', run/'scores_real.json'], [best, real], [run/'scores_real.json'], 12),
         S('the real patient from two X-rays alone', ['xray2ct-predict', '--frontal', case/f'{name}_pa.npy', '--lateral', case/f'{name}_lat.npy', '--weights', run,
           '-o', run/f'{name}.nii.gz'], [best, real], [run/f'{name}.nii.gz'], 6),
-        S('the report', ['xray2ct-report', run], [best, run/'scores.json', run/'scores_real.json'], [run/'report.html'], 12)]
+        S('the report', ['xray2ct-report', run, *([] if data == Path('data') else ['--data', test, '--data', real])], [best, run/'scores.json', run/'scores_real.json'], [run/'report.html'], 12)]
 
 # %% ../nbs/66_quickstart.ipynb #7ea36f5d
 def score_rows(
