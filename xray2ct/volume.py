@@ -88,7 +88,7 @@ def write_nifti(
     raw = img.to_bytes()
     with atomic_path(path) as tmp: tmp.write_bytes(gzip.compress(raw, level, mtime=0) if str(path).endswith('.gz') else raw)
 
-# %% ../nbs/22_volume.ipynb #347f7e9a
+# %% ../nbs/22_volume.ipynb #1f79f4bf
 BODY_HU = -400.
 NOBODY = 'no body found: nothing larger than a few centimetres is denser than -400 HU', None, 'Is this a chest CT in HU?'
 
@@ -119,14 +119,41 @@ def _fine(m, f, shape):
         if k > 1: m = np.repeat(m, k, axis=a)
     return m[tuple(map(slice, shape))]
 
+# %% ../nbs/22_volume.ipynb #98858901
+def _unseen(v):
+    "(H,W) what lies outside the circle that the scanner reconstructed: padding in nearly every slice, whose complement is a disc."
+    out = (v <= -1023.5).mean(0) > .9
+    if out.mean() < .01 or not (~out).any(): return np.zeros_like(out)
+    at = np.argwhere(~out); c = (at.min(0) + at.max(0))/2
+    far = np.sqrt(((at-c)**2).sum(1))
+    grid = np.sqrt(((np.indices(out.shape) - c[:,None,None])**2).sum(0))
+    disc = grid <= np.quantile(far, .995) + .5
+    return out if (disc & ~out).sum() > .95*(disc | ~out).sum() else np.zeros_like(out)
+
+def _is_lung(x):
+    "Are these voxels lung parenchyma? In the sample lungs have a median of -880 to -840 HU and 88 % in -940..-650; cloth and mattress reach 80 %."
+    return len(x) > 60 and np.median(x) > -910 and ((x > -940) & (x < -650)).mean() > .84
+
+def _add_cut_lungs(m, v, dense, out):
+    "Fill, in place, lung that is open to the edge of the scan, where no body closes the hole."
+    edge = ndi.binary_dilation(out, border_value=1) & ~out
+    for s,x,d in zip(m, v, dense):
+        if not (s & edge).any(): continue
+        lab, _ = ndi.label(~(d | out | s))
+        lungs = [q for k in set(lab[edge].tolist()) - {0} if _is_lung(x[q := lab == k])]
+        if lungs: s[...] = ndi.binary_fill_holes(np.logical_or.reduce([s, *lungs]))
+
+# %% ../nbs/22_volume.ipynb #343b81c7
 def _coarse_body(v, spacing):
     "Body mask of a volume of about 2 mm; `spacing` (x,y,z) mm."
-    sp = spacing[:2]
-    dense = v > BODY_HU
-    m = _largest(_morph(_morph(dense, 4, sp, ndi.binary_erosion), 4, sp, ndi.binary_dilation))
+    sp, out = spacing[:2], _unseen(v)
+    def opened(m, mm): return _morph(_morph(m | out, mm, sp, ndi.binary_erosion), mm, sp, ndi.binary_dilation) & ~out
+    dense = (v > BODY_HU) & ~out
+    m = _largest(opened(dense, 4))
     m = _morph(m, 4, sp, ndi.binary_dilation) & dense
     m = np.stack([ndi.binary_fill_holes(s) for s in m])
-    core = _largest(_morph(_morph(m, 10, sp, ndi.binary_erosion), 10, sp, ndi.binary_dilation))
+    _add_cut_lungs(m, v, dense, out)
+    core = _largest(opened(m, 10))
     return _morph(core, 4, sp, ndi.binary_dilation) & m
 
 # %% ../nbs/22_volume.ipynb #f6ab25fd
@@ -213,7 +240,7 @@ def centre_of(
     if lungs is None: i[2] = (shape[2]-1)/2                        # blocks at the end may be padded
     return at(i.clip(0, shape-1))
 
-# %% ../nbs/22_volume.ipynb #b0abc69d
+# %% ../nbs/22_volume.ipynb #e585034c
 def _fov_notes(scan, found, c, fov):
     "What of the patient the cube cuts off, and what of the cube the scan does not fill."
     notes, half = [], fov/2
@@ -228,7 +255,9 @@ def _fov_notes(scan, found, c, fov):
         i = np.flatnonzero(body.any(tuple(k for k in range(3) if k != 2-a)))
         over = (i[-1]-i[0]+1)*sp[a] - fov
         if over > 1: notes.append(f'warning: the body is {over+fov:.0f} mm wide along {name}: {over:.0f} mm do not fit into the cube; a larger --fov-mm keeps them')
-        if min(i[0], body.shape[2-a]-1-i[-1]) == 0: notes.append(f'the body reaches the edge of the scan along {name}: its shadow is incomplete there')
+    ring = ndi.binary_dilation(_unseen(_coarse(scan.hu, scan.spacing_mm)[0]), border_value=1)
+    cut = float((body & ring).any((1,2)).mean())
+    if cut > .02: notes.append(f'the body reaches the edge of the scanned area in {100*cut:.0f} % of the slices: what lies outside is missing in the X-rays')
     return notes
 
 def cube_of(
