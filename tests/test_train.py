@@ -12,8 +12,10 @@ from xray2ct.checkpoint import latest_checkpoint, list_checkpoints, load_weights
 from xray2ct.config import cfg_to_dict, with_overrides
 from xray2ct.core import read_json, write_json
 from xray2ct.data import toy_dataset
+from xray2ct.geometry import Geometry, Grid
 from xray2ct.journal import TIMES, read_journal
 from xray2ct.models.direct import DirectCfg
+from xray2ct.prepare import write_patient
 from xray2ct.recipes import get_recipe
 from xray2ct.records import read_records, run_id
 from xray2ct.train import Diverged, main, train
@@ -22,18 +24,39 @@ ENV = {k: v for k,v in os.environ.items() if k not in ('RANK', 'WORLD_SIZE', 'LO
 SMALL = ['train.checkpoint_seconds=0', 'optim.ema=.9']
 
 def torchrun(*args): return [sys.executable, '-m', 'torch.distributed.run', *args]
-ALONE = [sys.executable]
+ALONE, STARTED = [sys.executable], []
 
 def start(where, overrides=(), launcher=ALONE, preexec=None, extra=(), recipe='smoke'):
     "Start a training in folder `where`."
     cmd = [*launcher, '-m', 'xray2ct.train', recipe, *extra, *SMALL, *overrides]
-    return subprocess.Popen(cmd, cwd=where, env=ENV, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=preexec, start_new_session=True)
+    STARTED.append(subprocess.Popen(cmd, cwd=where, env=ENV, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=preexec, start_new_session=True))
+    return STARTED[-1]
 
-def finish(p, code=0, timeout=100):
+def children(pid):
+    "Child processes."
+    try: return [int(c) for c in Path(f'/proc/{pid}/task/{pid}/children').read_text().split()]
+    except OSError: return []
+
+def kill_tree(pid):
+    "SIGKILL to a process and to all that it has started (torchrun's workers lead sessions of their own)."
+    kids = children(pid)
+    try: os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError: pass
+    for k in kids: kill_tree(k)
+
+@pytest.fixture(autouse=True)
+def no_orphans():
+    "A test that fails leaves nothing running."
+    yield
+    for p in STARTED:
+        if p.poll() is None: kill_tree(p.pid); p.wait()
+    STARTED.clear()
+
+def finish(p, code=0, timeout=400):
     "Wait for a process and check how it ended; its output."
     try: out, err = p.communicate(timeout=timeout)
-    except subprocess.TimeoutExpired: os.killpg(p.pid, signal.SIGKILL); out, err = p.communicate(); raise AssertionError(f'no end after {timeout} s\n{err[-3000:]}') from None
-    assert p.returncode == code, f'exit code {p.returncode}, not {code}\n{out[-1500:]}\n{err[-3000:]}'
+    except subprocess.TimeoutExpired: kill_tree(p.pid); out, err = p.communicate(); raise AssertionError(f'no end after {timeout} s\n{err[-3000:]}') from None
+    assert p.returncode == code, f'exit code {p.returncode}, not {code}\n{out[-1500:]}\n{err[:6000]}\n...\n{err[-3000:]}'
     return out, err
 
 def run_dir(where):
@@ -47,7 +70,7 @@ def journal(where):
     lines = (run_dir(where)/'metrics.jsonl').read_text().splitlines()
     return [{k: v for k,v in json.loads(l).items() if k not in TIMES} for l in lines]
 
-def wait_for_step(where, step, p, timeout=60):
+def wait_for_step(where, step, p, timeout=200):
     "Wait until the run has written update `step`."
     end = time.time()+timeout
     while time.time() < end:
@@ -133,7 +156,7 @@ def test_killed_ten_times_ends_like_an_unbroken_run(tmp_path, noisy, unbroken):
         except Exception: done = 0
         wait_for_step(broken, done+1, p); time.sleep(rng.uniform(0, .25))
         assert p.poll() is None, f'finished before kill {kill}'
-        os.killpg(p.pid, signal.SIGKILL); p.communicate()
+        p.kill(); p.communicate()
         cks = run_dir(broken)/'checkpoints'
         torn += bool(list(cks.glob('.part-*'))); at.append(latest_checkpoint(cks)['step'])
         rows = []
@@ -146,7 +169,6 @@ def test_killed_ten_times_ends_like_an_unbroken_run(tmp_path, noisy, unbroken):
     same(unbroken, broken)
     rec, = read_records(folder=broken/'results'/'runs'); assert len(rec['sessions']) == 11
 
-def children(pid): return [int(c) for c in Path(f'/proc/{pid}/task/{pid}/children').read_text().split()]
 def rank_of(pid):
     try: return dict(l.split('=', 1) for l in Path(f'/proc/{pid}/environ').read_text().split('\0') if '=' in l).get('RANK')
     except OSError: return None
@@ -239,6 +261,22 @@ def test_bad_input_is_one_sentence(tmp_path, capsys, monkeypatch):
     call(capsys, 'smoke', dict(overrides=['train.steps=4']), code=None)
     run = run_dir(tmp_path); says('seed is 0 there and 1 here', overrides=['seed=1'], resume=str(run))
     says('model.', 'direct64', overrides=['data.n=32'], resume=str(run), data=str(tmp_path))
+
+def test_folders_of_patients_and_a_leak(tmp_path, capsys, monkeypatch):
+    "A cohort of files, as users have it; one patient under two names stops the run before the first update."
+    monkeypatch.chdir(tmp_path)
+    ds, root = toy_dataset(6, 32, 64), tmp_path/'mine'
+    ids = [f'p{i}' for i in range(6)]
+    for i,p in enumerate(ids): write_patient(root/p, ds[i]['volume'][0], Grid(32), Geometry(pixels=64))
+    write_json(dict(train=ids[:4], validation=ids[4:]), root/'split.json')
+    out = call(capsys, 'smoke', dict(overrides=['train.steps=4'], data=str(root)), code=None)
+    assert '4 patients to learn from, 2 to validate on' in out and 'done:' in out
+    rec, = read_records(); assert [c['patient'] for c in rec['scores']['cases']] == ids[4:] and len(rec['scores']['floors']) > 2
+    write_patient(root/'p6', ds[1]['volume'][0], Grid(32), Geometry(pixels=64))
+    write_json(dict(train=ids[:4], validation=['p4', 'p6']), root/'split.json')
+    err = call(capsys, 'smoke', dict(overrides=['train.steps=5'], data=str(root)))
+    said = [l for l in err.splitlines() if l.startswith('error:')]; assert len(said) == 1 and 'p1' in said[0] and 'p6' in said[0]
+    assert len(list((tmp_path/'runs').iterdir())) == 1
 
 def test_dry_and_config_file_and_new_rate(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -123,7 +123,7 @@ def thin(
     if len(rows) <= most: return list(rows)
     return [rows[round(i*(len(rows)-1)/(most-1))] for i in range(most)]
 
-# %% ../nbs/55_journal.ipynb #c1b11095
+# %% ../nbs/55_journal.ipynb #e018132e
 class Console:
     "One line an epoch (or a validation), and a bar with the time that remains."
     def __init__(self,
@@ -133,7 +133,8 @@ class Console:
         quiet:bool=False,  # Say nothing?
     ):
         self.steps, self.batch, self.quiet, self.kept = steps, batch, quiet, []
-        self.bar = tqdm(total=steps, initial=step, unit='update', file=sys.stderr, dynamic_ncols=True, mininterval=.5, smoothing=.05, disable=quiet, delay=1)
+        self.bar = tqdm(total=steps, initial=step, unit='update', file=sys.stderr, dynamic_ncols=True, smoothing=.05, disable=quiet,
+                        mininterval=.5 if sys.stderr.isatty() else 10)
 
     def write(self,
         text:str,  # One line or more

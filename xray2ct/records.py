@@ -63,20 +63,22 @@ def free_id(
     taken = lambda n: any((Path(f)/n).exists() or (Path(f)/f'{n}.json').exists() for f in folders)
     return next(n for n in (id, *(f'{id}-{k}' for k in range(2, 10**6))) if not taken(n))
 
-# %% ../nbs/54_records.ipynb #a16677e2
-def results_dir()->Path:  # Folder with documented.json and runs/
-    "Where the committed results lie."
+# %% ../nbs/54_records.ipynb #43e49791
+def results_dir(
+    holding:str='documented.json',  # What has to be in it
+)->Path:                            # Folder
+    "The results of this folder, of the nearest one above it, or of the repository."
     here = Path.cwd()
     for p in (here, *here.parents, Path(inspect.getfile(BadInput)).resolve().parents[1]):
-        if (p/'results'/'documented.json').exists(): return p/'results'
+        if (p/'results'/holding).exists(): return p/'results'
     return Path('results')
 
 def read_records(
     recipe:str=None,  # Only these; all by default
-    folder=None,      # Folder of records; the repository's by default
+    folder=None,      # Folder of records; results/runs, here or above, by default
 )->list:              # Records as dictionaries, in order of their names
     "Every record that was written, of failed runs too."
-    files = sorted(p for p in Path(folder or results_dir()/'runs').glob('*.json') if not p.name.startswith('.'))
+    files = sorted(p for p in Path(folder or results_dir('runs')/'runs').glob('*.json') if not p.name.startswith('.'))
     recs = [read_json(p) for p in files]
     return [r for r in recs if recipe is None or r.get('recipe') == recipe]
 
