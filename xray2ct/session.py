@@ -42,7 +42,7 @@ class Session:
     @property
     def per_epoch(self): return self.n_train/self.cfg.train.batch   # Updates an epoch
 
-# %% ../nbs/57_session.ipynb #2db492d9
+# %% ../nbs/57_session.ipynb #335ef96d
 def make_session(
     cfg:RunCfg,      # The run
     n_train:int,     # Training patients
@@ -60,8 +60,9 @@ def make_session(
     if cfg.train.channels_last: weights_channels_last(model)
     model.to(device)
     precision, net = pick_precision(cfg.train.precision, device), model
-    if rank_world()[1] > 1:
-        net = DDP(model, device_ids=[device.index] if device.type == 'cuda' else None, gradient_as_bucket_view=True)
+    if (world := rank_world()[1]) > 1:
+        gpu = device.type == 'cuda'
+        net = DDP(model, device_ids=[device.index] if gpu else None, gradient_as_bucket_view=True, find_unused_parameters=world > 2 and not gpu)
     return Session(cfg, model, net, make_optimizer(model, cfg.optim), torch.amp.GradScaler(device.type, enabled=precision == 'fp16'),
                    Ema(model, cfg.optim.ema) if cfg.optim.ema else None, device, precision, n_train, Clock(lr=cfg.optim.lr))
 

@@ -4,16 +4,17 @@
 
 # %% auto #0
 __all__ = ['NO_ROOM', 'disk_talks', 'fresh_group', 'from_main', 'Diverged', 'Watch', 'evaluating', 'validate', 'open_cohort',
-           'open_floors', 'Saver', 'StopSignal', 'make_record', 'utc_now', 'peak_mb', 'tenth_of', 'eval_due', 'train',
-           'resolve', 'check_world', 'spread_threads', 'one_voice', 'overrides_first', 'main']
+           'open_copies', 'open_floors', 'Saver', 'StopSignal', 'make_record', 'utc_now', 'peak_mb', 'tenth_of',
+           'eval_due', 'train', 'resolve', 'check_world', 'spread_threads', 'one_voice', 'overrides_first', 'main']
 
-# %% ../nbs/58_train.ipynb #c68bcc98
+# %% ../nbs/58_train.ipynb #5e365bd4
 import datetime, errno, json, math, os, resource, signal, sys, threading, time, warnings
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 import torch
 import torch.distributed as dist
 from fastcore.script import Param, call_parse
+from .augment import with_copies
 from .checkpoint import full_disk, open_run, save_checkpoint, save_weights
 from .config import RunCfg, cfg_from_dict, cfg_to_dict, with_overrides
 from .core import BadInput, exit_on_bad_input, human_time, machine, n_params, read_json, write_json
@@ -148,7 +149,7 @@ def validate(
             vals.append(psnr(output_hu(model, b, s.cfg, s.precision), b['volume'], s.cfg.protocol))
     return mean_over_ranks(torch.cat(vals))
 
-# %% ../nbs/58_train.ipynb #5607f581
+# %% ../nbs/58_train.ipynb #fd8cadac
 def open_cohort(
     cfg:RunCfg,    # Which patients, at which resolution
     data:str='',   # Cohort folder; data/<cohort> by default
@@ -166,6 +167,18 @@ def open_cohort(
         sets = [CTDataset(root, split[k], cfg.data, quiet=not is_main()) for k in ('train', 'validation')]
         from_main(lambda: leakage_gate(dict(train=sets[0], validation=sets[1]), cfg.data.leakage, root) and None, root)
     return tuple(sets)
+
+def open_copies(
+    cfg:RunCfg,  # How many
+    training,    # Training patients
+    data:str='', # Cohort folder; data/<cohort> by default
+):               # The training patients, and behind them their warped copies
+    "What the updates learn from. Rank 0 makes the copies that are missing; the others read them."
+    if not cfg.data.copies: return training
+    if cfg.cohort == 'toy' and not data: raise BadInput(f'data.copies={cfg.data.copies} has no effect on toy chests, which have no files', fix='Use data.copies=0, or a cohort with --data.')
+    make = lambda: with_copies(Path(data or f'data/{cfg.cohort}'), training, cfg.data.copies, quiet=not is_main())
+    from_main(lambda: make() and None, data)
+    return make()
 
 def open_floors(
     run,           # The run's folder
@@ -268,7 +281,7 @@ def peak_mb(
     gpu = torch.cuda.max_memory_allocated(device)/1e6 if torch.device(device).type == 'cuda' else None
     return dict(ram=round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss/1e3), gpu=gpu and round(gpu))
 
-# %% ../nbs/58_train.ipynb #a5f6c608
+# %% ../nbs/58_train.ipynb #caf6dbe5
 def tenth_of(
     steps:int,  # Of the run
 )->int:         # Update
@@ -285,10 +298,10 @@ def eval_due(
     regular = step % t.eval_every == 0 if t.eval_every else step//per_epoch > (step-1)//per_epoch
     return regular or step in (tenth_of(t.steps), t.steps)
 
-def _loop(s, sets, run, hist, say, start):
+def _loop(s, learn, validation, run, hist, say, start):
     "Look, validate, save; True if somebody asked to stop."
     t, world, saver, watch = s.cfg.train, rank_world()[1], Saver(run/'checkpoints', s.cfg), Watch(s)
-    data = InMemory(sets[0]) if size_gb(sets[0]) <= t.preload_gb else sets[0]
+    data = InMemory(learn) if size_gb(learn) <= t.preload_gb else learn
     journal = Journal(run, s.step, t.tensorboard) if is_main() else None
     batches, mark, stopping = batch_stream(data, s.cfg, s.step, pin=s.device.type == 'cuda'), time.monotonic(), False
     try:
@@ -303,7 +316,7 @@ def _loop(s, sets, run, hist, say, start):
                 hist['train_s'] += took; hist['wait_s'] += sum(r['wait'] for r in rows)
                 say.rows(rows)
                 if journal: journal.write(rows)
-                if evals: _judge(s, sets[1], run, hist, say, journal)
+                if evals: _judge(s, validation, run, hist, say, journal)
                 hist['wall_s'] = hist['prior_s'] + time.monotonic()-start
                 if is_main() and (stopping or s.step == t.steps or saver.due(s.step)): saver.save(s, hist)
                 if stopping: break
@@ -348,7 +361,7 @@ def _leave(rec, run, results):
         write_json(rec, Path(run)/'record.json')
     except OSError as e: print(f'the record could not be written: {e}', file=sys.stderr)
 
-# %% ../nbs/58_train.ipynb #17670bc7
+# %% ../nbs/58_train.ipynb #f7fe1712
 def train(
     cfg:RunCfg,     # The run
     sets,           # (training, validation) data sets
@@ -357,6 +370,7 @@ def train(
     results='results/runs',  # Folder for the record
     device='cpu',   # Where
     quiet=False,    # No lines and no bar?
+    learn=None,     # What the updates learn from, if it is more than the training set: see `open_copies`
 )->dict:            # The record; its status is 'finished' or 'stopped'
     "Train, validate, save, and leave a record; every process of a group must call."
     run, start, foreign = Path(run), time.monotonic(), bool(ck and ck.get('foreign'))
@@ -369,7 +383,7 @@ def train(
         say = Console(cfg.train.steps, cfg.train.batch, s.step, quiet or not is_main())
         _say_opening(s, sets, run, hist, say, ck if foreign else None)
         try:
-            if _loop(s, sets, run, hist, say, start): rec = make_record(s, run, hist, 'stopped', sets, why='asked to stop')
+            if _loop(s, learn or sets[0], sets[1], run, hist, say, start): rec = make_record(s, run, hist, 'stopped', sets, why='asked to stop')
             else: rec = _finish(s, sets, run, hist, floors, results, start)
         except BadInput as e:
             if is_main(): _leave(make_record(s, run, hist, 'diverged' if isinstance(e, Diverged) else 'stopped', sets, why=str(e)), run, results)
@@ -446,7 +460,7 @@ def overrides_first(
     k = 1 + next((i for i in range(len(out)) if free(out, i)), -1)
     return out[:k] + moved + out[k:]
 
-# %% ../nbs/58_train.ipynb #4196d86c
+# %% ../nbs/58_train.ipynb #c81fce3f
 def _closing(rec, run):
     "The last lines of a run."
     if rec['status'] != 'finished': return f'stopped after update {rec["steps"]}; {run} has a checkpoint'
@@ -476,6 +490,7 @@ def main(
         with fresh_group('nccl' if gpu else 'gloo'):
             run, ck, rec = from_main(lambda: open_run(cfg, runs, resume))
             if rec is None:
-                rec = train(cfg, open_cohort(cfg, data), run, ck, Path(results)/'runs', torch.device('cuda', torch.cuda.current_device()) if gpu else 'cpu')
+                sets = open_cohort(cfg, data)
+                rec = train(cfg, sets, run, ck, Path(results)/'runs', torch.device('cuda', torch.cuda.current_device()) if gpu else 'cpu', learn=open_copies(cfg, sets[0], data))
             if is_main(): print(_closing(rec, run))
         if rec['status'] == 'stopped': raise KeyboardInterrupt
