@@ -116,7 +116,7 @@ def run_steps(
     say(f'\nall {n} steps are done' + (f', in {human_time(time.time()-t0)}' if ran else '; nothing had changed since the last time'))
     return 0
 
-# %% ../nbs/66_quickstart.ipynb #609a8fc1
+# %% ../nbs/66_quickstart.ipynb #ddaba6a6
 SAMPLE = Path('samples/lidc_0001/lidc_0001.nii.gz')   # One real patient (LIDC-IDRI-0001, CC BY 3.0), never trained on
 
 def commands(
@@ -141,7 +141,7 @@ def commands(
         S('scores on the test patients, beside every floor', ['xray2ct-evaluate', run, test, '--json', run/'scores.json'], [best, test], [run/'scores.json'], 60),
         S('a real CT scan and its two X-rays', ['xray2ct-prepare', sample, real], [sample], [real], 12),
         S('scores on the real patient', ['xray2ct-evaluate', run, real, '--json', run/'scores_real.json'], [best, real], [run/'scores_real.json'], 12),
-        S('the real patient from two X-rays alone', ['xray2ct-predict', '--frontal', case/f'{name}_pa.npy', '--lateral', case/f'{name}_lat.npy', '--weights', run,
+        S('the real patient from two X-rays alone', ['xray2ct-predict', '--frontal', case/f'{name}_pa.npy', '--lateral', case/f'{name}_lat.npy', '--weights', run, '--size', 128,
           '-o', run/f'{name}.nii.gz'], [best, real], [run/f'{name}.nii.gz'], 6),
         S('the report', ['xray2ct-report', run, *([] if data == Path('data') else ['--data', test, '--data', real])], [best, run/'scores.json', run/'scores_real.json'], [run/'report.html'], 12)]
 
