@@ -178,7 +178,7 @@ def _see_split(root, ids):
     twice = [i for a,b in combinations(parts, 2) for i in set(parts[a]) & set(parts[b])]
     return {i: k for k,v in parts.items() for i in v}, [f'split.json: patient {i!r} stands in two splits. Leave it in one' for i in sorted(set(twice))]
 
-# %% ../nbs/64_doctor.ipynb #f3f7edbf
+# %% ../nbs/64_doctor.ipynb #7a534805
 def check_folder(
     root,               # Cohort folder, or one patient's
     views=('pa','lat'), # Needed views
@@ -211,7 +211,7 @@ def summary(
     out += [f'wrong: {r.patient}: {p}' for r in reports for p in r.problems] + [f'wrong: {p}' for p in whole]
     count = {}
     for r in reports:
-        for w in r.warnings: count.setdefault(w.split(': ', 1)[-1] if w.startswith(r.patient) else w, []).append(r.patient)
+        for w in r.warnings: count.setdefault((w.split(': ', 1)[-1] if w.startswith(r.patient) else w).removeprefix('warning: '), []).append(r.patient)
     out += [f'note: {w} ({", ".join(p[:3])}{f" and {len(p)-3} more" if len(p) > 3 else ""})' for w,p in count.items()]
     n = len(reports)
     fine = {k: sum(k in r.fine for r in reports) for k in ('files', 'Hounsfield units', 'millimetres', 'affine', 'geometry', 'line integrals', 'orientation')}

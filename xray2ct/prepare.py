@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['PREPARE_VERSION', 'to_png8', 'write_patient', 'why_redo', 'safe_id', 'find_sources', 'run_jobs', 'PrepareCfg',
-           'source_hash', 'prepare_ct', 'make_root', 'report_rows', 'collect', 'main']
+           'source_hash', 'prepare_ct', 'make_root', 'leave_nothing', 'report_rows', 'collect', 'main']
 
 # %% ../nbs/26_prepare.ipynb #68e98a97
 import argparse, copyreg, errno, io, os, re, sys, time, traceback
@@ -208,7 +208,7 @@ def prepare_ct(
     else: row |= dict(state='skipped', notes=[])
     return row | dict(seconds=round(time.time()-t, 2))
 
-# %% ../nbs/26_prepare.ipynb #28568781
+# %% ../nbs/26_prepare.ipynb #7e554ad2
 class _Dashes(argparse.Action):
     "Let `--fov-mm` stand for a parameter that Python has to call `fov_mm`."
     def __init__(self, option_strings, dest, **kw): super().__init__([o.replace('_','-') for o in option_strings] + option_strings, dest, **kw)
@@ -226,6 +226,7 @@ def _check_sizes(size, pixels, fov_mm, workers):
     for v,name,lo,hi in ((size,'--size',8,1024), (pixels,'--pixels',8,4096), (fov_mm,'--fov-mm',50,2000), (workers,'--workers',1,512)):
         if not lo <= v <= hi: raise BadInput(f'{name}={v:g} is out of range', fix=f'Choose {lo} to {hi}.')
 
+# %% ../nbs/26_prepare.ipynb #d983cddc
 def make_root(
     dest,   # Folder for the patients
 ):
@@ -233,6 +234,14 @@ def make_root(
     try: Path(dest).mkdir(parents=True, exist_ok=True)
     except FileExistsError: raise BadInput('the destination is a file', dest, 'The last argument is the folder for the patients.') from None
     except OSError as e: raise BadInput(f'this folder cannot be made ({e.strerror})', dest, 'Give another destination.') from None
+
+def leave_nothing(
+    dest,       # Destination where nothing could be made
+    new:bool,   # Did it not exist before?
+):
+    "Take back the label of a cohort without patients, and the folder if it is ours and empty."
+    (Path(dest)/'cohort.json').unlink(missing_ok=True)
+    if new and not any(Path(dest).iterdir()): Path(dest).rmdir()
 
 def report_rows(
     rows:list,       # From `prepare_ct`, or with an `error`
@@ -268,7 +277,7 @@ def collect(
         rows.append(r)
     return rows
 
-# %% ../nbs/26_prepare.ipynb #95751d3a
+# %% ../nbs/26_prepare.ipynb #cea0d92c
 @call_parse
 def main(
     paths:Param('CT files, DICOM folders or folders of them; the last one is the destination', str, nargs='*', opt=False)=(),
@@ -292,6 +301,9 @@ def main(
         cfg = PrepareCfg(size=size, fov_mm=fov_mm, pixels=pixels, centre=where, keep_table=table, rescale=_numbers(rescale, 2, '--rescale') if rescale else None)
         g = replace(geometry_from_dict(read_json(geometry), geometry)[0], pixels=pixels) if geometry else Geometry(pixels=pixels)
         jobs = [(q, child_of(dest, i), cfg, g) for i,q in find_sources(src, dest)]
+        new, ours = not dest.exists(), not (dest/'cohort.json').exists()
         make_root(dest)
-        if not (dest/'cohort.json').exists(): write_json(dict(made_by='xray2ct-prepare'), dest/'cohort.json')   # folders without geometry.json are now known to be half-written
-        report_rows(collect(prepare_ct, jobs, workers, 'CTs'), t0, dest, json)
+        if ours: write_json(dict(made_by='xray2ct-prepare'), dest/'cohort.json')   # folders without geometry.json are now known to be half-written
+        rows = collect(prepare_ct, jobs, workers, 'CTs')
+        if ours and all(r['state'] == 'failed' for r in rows): leave_nothing(dest, new)
+        report_rows(rows, t0, dest, json)
