@@ -18,7 +18,7 @@ from .core import BadInput, atomic_path, read_json
 from .models import build_model
 from .records import free_id, run_id
 
-# %% ../nbs/56_checkpoint.ipynb #997fce78
+# %% ../nbs/56_checkpoint.ipynb #2f928b38
 def _flat(
     tensors,  # Name -> tensor, on any device
 )->dict:      # Name -> contiguous tensor on the CPU, none sharing memory
@@ -28,7 +28,7 @@ def _flat(
 def full_disk(
     e:OSError,   # From writing
     path,        # What was being written
-    fix:str='Free some space and run the same command again.',
+    fix:str='Free some space and run the same command again.',  # What the user can do
 )->BadInput:     # To be raised
     "The sentence for a write that failed."
     why = {errno.ENOSPC: 'the disk is full', errno.EDQUOT: 'the disk quota is used up', errno.EFBIG: 'the file is larger than allowed here', errno.EROFS: 'the file system is read-only', errno.EACCES: 'no permission to write'}
@@ -48,7 +48,7 @@ def save_weights(
     except OSError as e: raise full_disk(e, path) from None
     return Path(path)
 
-# %% ../nbs/56_checkpoint.ipynb #261f4097
+# %% ../nbs/56_checkpoint.ipynb #44ea7ac1
 PICKLES = ('.pt', '.pth', '.ckpt', '.pkl', '.bin')   # Suffixes of files that can run code when opened
 
 def read_tensors(
@@ -80,7 +80,7 @@ def load_weights(
 def fill(
     model,       # `nn.Module`
     state:dict,  # Name -> tensor
-    path='the checkpoint',
+    path='the checkpoint',  # Where they come from, for the error
 ):
     "Put weights into a model; a name or shape that does not fit is a `BadInput` that says which."
     own = model.state_dict()

@@ -27,12 +27,13 @@ class BadInput(ValueError):
         text = f'{path}: {what}' if path is not None else what
         super().__init__(' '.join(f'{text}. {fix or ""}'.split()).strip())
 
-# %% ../nbs/00_core.ipynb #d8675dde
+# %% ../nbs/00_core.ipynb #9e7c2bd8
 @contextmanager
 def exit_on_bad_input():
     "Turn `BadInput` into one line on stderr and exit code 2; anything else is a bug and keeps its traceback."
     try: yield
     except BadInput as e:
+        for bar in list(getattr(tqdm, '_instances', ())): bar.close()   # or the sentence would stand behind a progress bar
         print(f'error: {e}', file=sys.stderr, flush=True)
         raise SystemExit(2) from None
     except KeyboardInterrupt:

@@ -98,7 +98,7 @@ def alarm(
     return (f'{bar}\n!! BELOW THE FLOOR after {step} of {steps} updates: {psnr:.2f} dB, while the mean training volume\n!! scores {floor:.2f} dB without looking at an X-ray. This run has learnt nothing about\n'
             f'!! any patient yet. Runs that start like this seldom recover: look at the learning rate,\n!! the geometry and the loss before paying for the rest.\n{bar}')
 
-# %% ../nbs/55_journal.ipynb #677911c2
+# %% ../nbs/55_journal.ipynb #d68879fa
 def epoch_line(
     step:int,           # Updates done
     steps:int,          # Updates of the run
@@ -117,7 +117,7 @@ def epoch_line(
 
 def thin(
     rows:list,  # Anything, in order
-    most:int=200,
+    most:int=200,  # Rows to keep
 )->list:        # At most `most` of them, evenly spread, first and last included
     "A curve for a record."
     if len(rows) <= most: return list(rows)

@@ -135,7 +135,7 @@ def resize(
     if nd==2 and max(old) > max(size): return F.interpolate(x, size=size, mode='bilinear', antialias=True)
     return F.interpolate(x, size=size, mode='bilinear' if nd==2 else 'trilinear', align_corners=align_corners)
 
-# %% ../nbs/30_layers.ipynb #54314b6e
+# %% ../nbs/30_layers.ipynb #9e01cfd2
 def sinusoids(
     x:torch.Tensor,      # (N,), positions or times
     dim:int,             # Even
@@ -151,7 +151,7 @@ def sinusoids_2d(
     h:int,     # Rows
     w:int,     # Columns
     dim:int,   # Divisible by 4
-    device=None,
+    device=None,  # Where
 )->torch.Tensor:  # (h*w,dim), row by row
     "A fixed position for every pixel of an h x w map."
     if dim%4: raise BadInput(f'2-D positions need a number of channels that 4 divides, not {dim}')

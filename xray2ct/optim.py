@@ -67,7 +67,7 @@ def autocast(
     if precision == 'fp32': return nullcontext()
     return torch.autocast(torch.device(device).type, dtype=dict(bf16=torch.bfloat16, fp16=torch.float16)[precision])
 
-# %% ../nbs/51_optim.ipynb #5f81b94c
+# %% ../nbs/51_optim.ipynb #4d817016
 def weights_channels_last(
     model:nn.Module,  # Changed in place
 )->nn.Module:         # The same
@@ -79,7 +79,7 @@ def weights_channels_last(
 
 def make_optimizer(
     model:nn.Module,  # Its trainable parameters
-    cfg:OptimCfg,
+    cfg:OptimCfg,     # Rate, decay, memory
 ):                    # `torch.optim.AdamW`
     "AdamW in one kernel a group (fused), on CPU and GPU."
     ps = [p for p in model.parameters() if p.requires_grad]

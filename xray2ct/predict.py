@@ -164,7 +164,7 @@ def view_geometry(
     if name not in g.names: raise BadInput(f'it describes no view {name!r}', found, did_you_mean(name, g.names))
     return g.views[g.names.index(name)], found
 
-# %% ../nbs/60_predict.ipynb #b212c562
+# %% ../nbs/60_predict.ipynb #29286d3d
 @dataclass
 class Films:
     "Two X-rays on a model's pixels, and what had to be assumed to put them there."
@@ -202,7 +202,7 @@ def read_films(
     return Films(seen[:,None], p, Geometry(tuple(views), d.pixels), all(im.calibrated for im in images), notes, warnings)
 
 def mean_films(
-    predictor:Predictor,
+    predictor:Predictor,  # From `load_predictor`
 )->torch.Tensor:  # (V,h,w) in the model's input scale, or None
     "The mean training X-rays, if the run kept its floors."
     f = predictor.floors

@@ -116,12 +116,12 @@ def run_steps(
     say(f'\nall {n} steps are done' + (f', in {human_time(time.time()-t0)}' if ran else '; nothing had changed since the last time'))
     return 0
 
-# %% ../nbs/66_quickstart.ipynb #ddaba6a6
+# %% ../nbs/66_quickstart.ipynb #ac9b1a98
 SAMPLE = Path('samples/lidc_0001/lidc_0001.nii.gz')   # One real patient (LIDC-IDRI-0001, CC BY 3.0), never trained on
 
 def commands(
     run:Path,          # The run's folder
-    recipe:str='quickstart',
+    recipe:str='quickstart',  # What to train
     scale:str='mini',  # Scale of the cohorts and of the recipe
     overrides=(),      # Passed on to the trainer
     data:Path=Path('data'),        # Where the cohorts are put

@@ -37,10 +37,10 @@ def code_version(
     dirty = bool(git('status', '--porcelain', '--', '.')) if commit else None
     return dict(commit=commit or 'nogit', sha7=commit[:7] if commit else 'nogit', dirty=dirty, source=h.hexdigest()[:12])
 
-# %% ../nbs/54_records.ipynb #1a009e95
+# %% ../nbs/54_records.ipynb #203586f0
 def write_record(
     rec:dict,  # Plain values; 'id' names the file
-    folder='results/runs',
+    folder='results/runs',  # Where records are kept
 )->Path:       # The file
     "Write a record that does not exist yet; `FileExistsError` if it does."
     path = child_of(folder, f'{rec["id"]}.json'); path.parent.mkdir(parents=True, exist_ok=True)
