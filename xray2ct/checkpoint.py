@@ -100,16 +100,11 @@ def find_weights(
         if (path/name).is_file(): return path/name
     raise BadInput('no weights in this folder', path, 'Give a .safetensors file or the folder of a run that has been validated at least once.')
 
-# %% ../nbs/56_checkpoint.ipynb #cf55a063
+# %% ../nbs/56_checkpoint.ipynb #dbcca1b9
 KEEP = 2   # Checkpoints that stay
 
-def _write(path, data):
-    "Write bytes and wait until they are on the disk; size and CRC-32."
-    with open(path, 'wb') as f: f.write(data); f.flush(); os.fsync(f.fileno())
-    return [len(data), zlib.crc32(data)]
-
-def _sync_dir(path):
-    "Wait until the names in a folder are on the disk."
+def _sync(path):
+    "Wait until a file, or the names in a folder, are on the disk."
     fd = os.open(path, os.O_RDONLY)
     try: os.fsync(fd)
     finally: os.close(fd)
@@ -132,12 +127,14 @@ def save_checkpoint(
     part = folder/f'.part-{os.getpid()}-{final.name}'
     try:
         part.mkdir(parents=True, exist_ok=True)
-        files = {'model.safetensors': _write(part/'model.safetensors', to_bytes(_flat(weights)))}
-        if ema: files['ema.safetensors'] = _write(part/'ema.safetensors', to_bytes(_flat(ema)))
-        torch.save(state, buf := io.BytesIO()); files['state.pt'] = _write(part/'state.pt', buf.getbuffer())
-        _write(part/'note.json', json.dumps(note | dict(step=step, files=files), allow_nan=False).encode()); _sync_dir(part)
+        torch.save(state, buf := io.BytesIO())
+        data = {'model.safetensors': to_bytes(_flat(weights)), 'state.pt': buf.getbuffer()} | ({'ema.safetensors': to_bytes(_flat(ema))} if ema else {})
+        note = note | dict(step=step, files={k: [len(v), zlib.crc32(v)] for k,v in data.items()})
+        data['note.json'] = json.dumps(note, allow_nan=False).encode()
+        for k,v in data.items(): (part/k).write_bytes(v)
+        for k in (*data, '.'): _sync(part/k)                       # after all of them are written, so that the disk works on them together
         if final.exists(): _drop(final)
-        os.rename(part, final); _sync_dir(folder)
+        os.rename(part, final); _sync(folder)
     except OSError as e:
         rest = [p.name for p in list_checkpoints(folder)]
         raise full_disk(e, final, f'Free some space and run the same command again: it goes on from {rest[-1]}.' if rest else 'Free some space and run the same command again.') from None
