@@ -62,7 +62,7 @@ def direct64(
         optim=OptimCfg(lr=1e-4, weight_decay=.01, clip=1., schedule='cosine', schedule_per='epoch', schedule_total=100, min_lr=1e-6),
         train=TrainCfg(steps=400, batch=32, eval_every=20))
 
-# %% ../nbs/52_recipes.ipynb #fb0d81d6
+# %% ../nbs/52_recipes.ipynb #3ca4c561
 OURS = OptimCfg(lr=1e-3, weight_decay=.01, clip=1., schedule='cosine', min_lr=1e-5, ema=.99)   # Where our own runs start from
 
 @recipe
@@ -103,4 +103,4 @@ def smoke(
     Should give a falling loss; says nothing about any method.
     Costs less than 20 s on one core, most of it Python's start."""
     return RunCfg(recipe='smoke', scale=scale, protocol='documented', cohort='toy', target=DOCUMENTED_TARGET, data=DataCfg(n=16, pixels=32),
-        model=LiftCfg(n=16, pixels=32, film_widths=(8, 8), trunk_n=8, widths=(8, 16), fine=8), optim=OptimCfg(lr=3e-3, min_lr=1e-4), train=TrainCfg(steps=20, batch=4, eval_every=10, precision='fp32', tensorboard=False))
+        model=LiftCfg(n=16, pixels=32, film_widths=(8, 8), trunk_n=8, widths=(8, 16), fine=8), optim=OptimCfg(lr=1e-3, min_lr=1e-4), train=TrainCfg(steps=20, batch=4, eval_every=10, precision='fp32', tensorboard=False))
