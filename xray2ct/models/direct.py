@@ -5,11 +5,12 @@
 # %% auto #0
 __all__ = ['DirectCfg', 'XrayEncoder', 'Backbone', 'Shape3d', 'Resize', 'Shuffle3d', 'mk_head', 'Direct', 'shuffle_effect']
 
-# %% ../../nbs/32_models.direct.ipynb #648e06fb
+# %% ../../nbs/32_models.direct.ipynb #91da6dd6
 from dataclasses import dataclass, replace
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 from ..core import BadInput, rng_of
 from ..layers import AdaBlock, channels_last, pixel_shuffle_3d, resize, sinusoids, sinusoids_2d
 from .base import KeepsMean, choice, whole
@@ -87,7 +88,7 @@ class XrayEncoder(nn.Module):
         if cfg.positions=='sincos': tokens = tokens + self.pos
         return tokens.flatten(1,2), cond
 
-# %% ../../nbs/32_models.direct.ipynb #1f7f11fb
+# %% ../../nbs/32_models.direct.ipynb #60d38b87
 class Backbone(nn.Module):
     "Start volume to tokens, blocks, head."
     def __init__(self,
@@ -106,9 +107,10 @@ class Backbone(nn.Module):
         start,    # (B,1,n,n,n)
         cond,     # (B,cond_dim)
         context,  # (B,M,xray[-1])
+        again=False,  # Compute the blocks again in the backward pass, instead of keeping what they made?
     ):            # (B,1,n,n,n)
         x = self.embed(start).flatten(2).transpose(1,2) + self.pos
-        for blk in self.blocks: x = blk(x, cond, context)
+        for blk in self.blocks: x = checkpoint(blk, x, cond, context, use_reentrant=False) if again else blk(x, cond, context)
         return self.head(self.norm(x))
 
 class Shape3d(nn.Module):
@@ -137,9 +139,10 @@ def mk_head(
     b, a = cfg.stem[1], cfg.stem[0]
     return nn.Sequential(to3d, *stage(d, b, n//2), *stage(b, a, n), nn.Conv3d(a, 1, 3, padding=1))
 
-# %% ../../nbs/32_models.direct.ipynb #6911f70f
+# %% ../../nbs/32_models.direct.ipynb #6ddaba81
 class Direct(KeepsMean):
     "X-rays to a volume through context tokens; positions, geometry and views reach it only as far as the switches allow."
+    grad_checkpoint = False   # Recompute the blocks in the backward pass: less memory, more time
     def __init__(self,
         cfg:DirectCfg=DirectCfg(),  # Sizes and switches
     ):
@@ -157,7 +160,7 @@ class Direct(KeepsMean):
         x = batch['xrays']
         context, cond = self.encoder(x)
         start = self.mean_volume if self.cfg.start=='mean_volume' else self.start
-        return self.backbone(start.expand(len(x), -1, -1, -1, -1), cond, context)
+        return self.backbone(start.expand(len(x), -1, -1, -1, -1), cond, context, self.grad_checkpoint and self.training)
 
 # %% ../../nbs/32_models.direct.ipynb #46262c42
 @torch.no_grad()
