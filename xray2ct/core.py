@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-# %% ../nbs/00_core.ipynb #8dc3d62d
+# %% ../nbs/00_core.ipynb #a7e3712f
 class BadInput(ValueError):
     "An input that cannot be used: what is wrong, in which file, and what to do about it."
     def __init__(self,
@@ -26,6 +26,7 @@ class BadInput(ValueError):
         self.what, self.path, self.fix = what, path, fix
         text = f'{path}: {what}' if path is not None else what
         super().__init__(' '.join(f'{text}. {fix or ""}'.split()).strip())
+    def __reduce__(self): return BadInput, (self.what, self.path, self.fix)   # crosses processes with its parts, not as one text
 
 # %% ../nbs/00_core.ipynb #9e7c2bd8
 @contextmanager

@@ -6,8 +6,8 @@
 __all__ = ['PREPARE_VERSION', 'to_png8', 'write_patient', 'why_redo', 'safe_id', 'find_sources', 'run_jobs', 'PrepareCfg',
            'source_hash', 'prepare_ct', 'make_root', 'leave_nothing', 'report_rows', 'collect', 'main']
 
-# %% ../nbs/26_prepare.ipynb #68e98a97
-import argparse, copyreg, errno, io, os, re, sys, time, traceback
+# %% ../nbs/26_prepare.ipynb #d9c73cbc
+import argparse, errno, io, os, re, sys, time, traceback
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, replace
@@ -135,7 +135,7 @@ def find_sources(
         first[k] = q
     return out
 
-# %% ../nbs/26_prepare.ipynb #3c2fb041
+# %% ../nbs/26_prepare.ipynb #c489e750
 def _pool(fn, jobs, workers):
     "Yield (job, result or exception) as they come from a pool."
     with ProcessPoolExecutor(workers, mp_context=get_context('spawn'), initializer=torch.set_num_threads, initargs=(1,)) as ex:
@@ -147,7 +147,6 @@ def _pool(fn, jobs, workers):
         except GeneratorExit: ex.shutdown(wait=False, cancel_futures=True); raise
         except KeyboardInterrupt: ex.shutdown(wait=False, cancel_futures=True); raise
 
-copyreg.pickle(BadInput, lambda e: (BadInput, (e.what, e.path, e.fix)))   # an exception crosses processes with its parts, not as one text
 
 def run_jobs(
     fn,           # Of a module (spawned processes import it); called as fn(*job)
