@@ -184,7 +184,8 @@ def check_same_run(
 )->dict:        # Permitted differences, name -> (old, new)
     "Refuse a checkpoint of another run, naming what differs."
     diff = cfg_diff(old, new)
-    bad = {k: v for k,v in diff.items() if not k.startswith(FREE)}
+    free = FREE + (('recipe', 'follows', 'accidents.') if new.follows else ())
+    bad = {k: v for k,v in diff.items() if not k.startswith(free)}
     if bad:
         first = min(bad, key=lambda k: (k != 'model.kind', k != 'recipe', not k.startswith('model.'), k))
         raise BadInput(f'this checkpoint belongs to another run: {first} is {bad[first][0]!r} there and {bad[first][1]!r} here' + (f' (and {len(bad)-1} more)' if len(bad) > 1 else ''), path,

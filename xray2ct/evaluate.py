@@ -82,7 +82,7 @@ def _predictions(predict_hu, dataset, i, floors, controls, device):
     batch = to_device(collate([dataset[i]]), device)
     yield 'batch', None, batch
     yield 'model', None, predict_hu(batch)
-    for name in (floors.names if floors is not None else ()): yield 'floors', name, floors.predict(name, batch)
+    for name in (floors.names if floors is not None and not isinstance(floors, dict) else ()): yield 'floors', name, floors.predict(name, batch)
     if not controls: return
     if len(dataset) > 1:
         other = to_device(collate([dataset[(i+1) % len(dataset)]]), device)
@@ -94,7 +94,7 @@ def score_case(
     dataset,        # Map-style dataset of the patients
     i:int,          # Which patient
     protocol,       # Name or `Protocol`
-    floors=None,    # `Floors`, or anything with `names` and `predict(name, batch)`
+    floors=None,    # `Floors`, or anything with `names` and `predict(name, batch)`, or known scores: patient -> floor -> row
     controls:bool=True,  # Also with wrong and with shuffled X-rays?
     device='cpu',   # Where batches go
 )->dict:            # patient, truth (hash), model {...}, floors {name: {...}}, controls {name: {...}}
@@ -111,6 +111,7 @@ def score_case(
         row = score_prediction(hu, truth, protocol, outline if group == 'model' else None, who if group == 'model' else f'{who} ({name})')
         if group == 'model': out['model'] = row
         else: out[group][name] = row
+    if isinstance(floors, dict): out['floors'] = floors[out['patient']]
     return out
 
 # %% ../nbs/46_evaluate.ipynb #fed11d3a
@@ -153,7 +154,7 @@ def evaluate(
     predict_hu,           # batch -> (B,1,n,n,n) HU, on the grid of the batch
     dataset,              # Map-style: items with xrays, volume (HU), geometry, patient; `CTDataset`
     protocol,             # Name or `Protocol`; required
-    floors=None,          # `Floors`, or anything with `names` and `predict(name, batch) -> HU`
+    floors=None,          # `Floors`, or anything with `names` and `predict(name, batch) -> HU`, or known scores: patient -> floor -> row
     controls:bool=True,   # Also with the X-rays of another patient, and shuffled?
     progress:bool=True,   # A bar on stderr?
     device='cpu',         # Where batches go

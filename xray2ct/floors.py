@@ -94,7 +94,7 @@ def fit_floors(
     volumes = torch.stack([torch.from_numpy(np.array(dataset.volumes[i], dtype=np.float16)) for i in ix])
     xrays = [torch.from_numpy(np.array(dataset.xrays[i], dtype=np.float32)) for i in ix]
     return Floors(volumes, torch.cat([small_films(x[None]) for x in xrays]), (sum(x.double() for x in xrays)/len(ix)).float(),
-                  [dataset.ids[i] for i in ix], lo, hi, cfg.xray_mode == 'line_integral' and cfg.resize != 'documented')
+                  [dataset.ids[i] for i in ix], lo, hi, cfg.xray_mode == 'line_integral' and not cfg.resize.startswith('documented'))
 
 # %% ../nbs/44_floors.ipynb #d560d1a1
 RIDGE_GRID = [(10**e, m) for e in np.linspace(-4, 1, 12).round(3).tolist() for m in (4, 8, 16, 32, 512)]   # lambda over the mean eigenvalue of K; m

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['DOCUMENTED_SSIM', 'loss_term', 'loss_terms', 'LossCfg', 'LossInput', 'per_patient', 'l1_term', 'mse_term',
            'charbonnier_term', 'window_error', 'window_l1_term', 'window_mse_term', 'smooth3d', 'smoothing_kernel',
-           'ssim3d', 'ssim_term', 'gradient_term', 'projection_term', 'active_terms', 'loss_per_patient',
+           'ssim_map', 'ssim3d', 'ssim_term', 'gradient_term', 'projection_term', 'active_terms', 'loss_per_patient',
            'compute_loss']
 
 # %% ../nbs/40_losses.ipynb #4f65fb74
@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from .core import BadInput, did_you_mean
 from .volume import TargetCfg, hu_to_unit, unit_to_hu
 from .project import hu_to_mu, project
+from .vgg import VGG_LAYERS
 
 # %% ../nbs/40_losses.ipynb #dce5d3db
 _TERMS: dict[str, Callable] = {}
@@ -37,6 +38,29 @@ def loss_terms()->dict:  # Name -> function
     "Every registered term."
     return dict(_TERMS)
 
+# %% ../nbs/40_losses.ipynb #e6d0f378
+_CHOICES = dict(ssim_kernel=('gaussian', 'uniform'), ssim_padding=('valid', 'zero'), aux_resize=('trilinear', 'average'), vgg_weights=('imagenet', 'random'),
+                vgg_input=('raw', 'imagenet', 'clamp_imagenet'), vgg_slices=('middle', 'triplanar'), vgg_distance=('l1', 'mse'))
+_SETTING_NUMBERS = ('charbonnier_eps', 'ssim_sigma', 'ssim_range', 'ssim_stride', 'projection_pixels')   # all positive
+_SIGNED = ('window_lo', 'window_hi', 'ssim_offset')                                                      # any finite number
+
+def _check_loss(c):
+    "Refuse values of a `LossCfg` that cannot be meant."
+    for f in fields(c):
+        v = getattr(c, f.name)
+        if not isinstance(v, float): continue
+        if not math.isfinite(v): raise BadInput(f'loss.{f.name}={v} is not a finite number')
+        if v < 0 and f.name not in _SETTING_NUMBERS+_SIGNED: raise BadInput(f'loss.{f.name}={v} is negative', fix='A weight is 0 or more.')
+    for k,words in _CHOICES.items():
+        if getattr(c, k) not in words: raise BadInput(f'loss.{k}={getattr(c, k)!r} is not possible', fix=did_you_mean(getattr(c, k), words))
+    for k in _SETTING_NUMBERS:
+        if getattr(c, k) <= 0: raise BadInput(f'loss.{k}={getattr(c, k)} is out of range', fix='Give a positive number.')
+    if c.ssim_size < 1 or c.ssim_size % 2 == 0: raise BadInput(f'loss.ssim_size={c.ssim_size} has no middle', fix='Give an odd number, such as 11.')
+    if c.window_lo >= c.window_hi: raise BadInput(f'the loss window {c.window_lo:g}..{c.window_hi:g} HU is empty')
+    if not isinstance(c.vgg_layers, tuple) or not c.vgg_layers: raise BadInput(f'loss.vgg_layers={c.vgg_layers!r} names no layer', fix="Give a tuple such as ('relu3_3',).")
+    for name in c.vgg_layers:
+        if name not in VGG_LAYERS: raise BadInput(f'loss.vgg_layers: VGG16 has no layer {name!r}', fix=did_you_mean(str(name), VGG_LAYERS))
+
 # %% ../nbs/40_losses.ipynb #bed3add7
 @dataclass(frozen=True, kw_only=True)
 class LossCfg:
@@ -49,6 +73,15 @@ class LossCfg:
     ssim: float = 0.          # Weight of 1 - SSIM, with the kernel stated below
     gradient: float = 0.      # Weight of the L1 between finite differences along z, y and x
     projection: float = 0.    # Weight of the L1 between line integrals of prediction and truth
+    ssim2d: float = 0.        # Weight of 1 - SSIM of the one slice D//2, the campaign's uniform 11x11 window
+    perceptual: float = 0.    # Weight of the distance between VGG16 features of prediction and truth, on slices
+    edge2d: float = 0.        # Weight of the L1 between 2-D Sobel magnitudes, slice by slice
+    edge3d: float = 0.        # Weight of the L1 between 3-D Sobel magnitudes, kernels divided by 16
+    multiscale: float = 0.    # Weight of the L1 of the final output at full, half and quarter size
+    aux: float = 0.           # Weight of the L1 of the auxiliary outputs (deep supervision)
+    local_stats: float = 0.   # Weight of the L1 between local means and deviations at three scales
+    frequency: float = 0.     # Weight of the high-pass difference of the two spectra, un-normalised FFT
+    tv_match: float = 0.      # Weight of the difference between the total variations of prediction and truth
     charbonnier_eps: float = 0.01     # Target-scale error at which charbonnier turns linear (0.01 = 2 HU at +-200)
     window_lo: float = -200.          # HU, lower end of the window of `window_l1` and `window_mse`
     window_hi: float = 200.           # HU, upper end
@@ -58,19 +91,16 @@ class LossCfg:
     ssim_range: float = 2.            # Data range behind SSIM's constants; the target scale spans 2
     ssim_offset: float = 1.           # Added to the target scale before SSIM, so that it starts at 0
     ssim_padding: str = 'valid'       # 'valid' (whole windows only) or 'zero' (zeros outside, counted)
+    ssim_stride: int = 1              # Voxels between two windows
     projection_pixels: int = 64       # Rays along each side of the film in the projection term
+    aux_resize: str = 'trilinear'     # How the target shrinks to an auxiliary output: 'trilinear' (corners aligned) or 'average'
+    vgg_weights: str = 'imagenet'     # 'imagenet', or 'random': seeded noise without any ImageNet knowledge, for tests and reduced runs
+    vgg_input: str = 'raw'            # Target scale as it is, 'imagenet' (to [0,1], mean and std) or 'clamp_imagenet' (below 0 HU cut off first)
+    vgg_slices: str = 'middle'        # 'middle' (D//2 of the first axis) or 'triplanar' (the middle of all three)
+    vgg_layers: tuple[str, ...] = ('relu1_2', 'relu2_2', 'relu3_3')  # Features that are compared, their mean is taken
+    vgg_distance: str = 'l1'          # 'l1' or 'mse' between features
 
-    def __post_init__(self):
-        for f in fields(self):
-            v = getattr(self, f.name)
-            if isinstance(v, float) and not math.isfinite(v): raise BadInput(f'loss.{f.name}={v} is not a finite number')
-            if f.name in _TERMS and v < 0: raise BadInput(f'loss.{f.name}={v} is negative', fix='A weight is 0 or more.')
-        for k,words in (('ssim_kernel', ('gaussian', 'uniform')), ('ssim_padding', ('valid', 'zero'))):
-            if getattr(self, k) not in words: raise BadInput(f'loss.{k}={getattr(self, k)!r} is not possible', fix=did_you_mean(getattr(self, k), words))
-        for k in ('charbonnier_eps', 'ssim_sigma', 'ssim_range', 'projection_pixels'):
-            if getattr(self, k) <= 0: raise BadInput(f'loss.{k}={getattr(self, k)} is out of range', fix='Give a positive number.')
-        if self.ssim_size < 1 or self.ssim_size % 2 == 0: raise BadInput(f'loss.ssim_size={self.ssim_size} has no middle', fix='Give an odd number, such as 11.')
-        if self.window_lo >= self.window_hi: raise BadInput(f'the loss window {self.window_lo:g}..{self.window_hi:g} HU is empty')
+    def __post_init__(self): _check_loss(self)
 
     def no_effect(self):
         "Settings that no weighted term reads, with the reason."
@@ -89,6 +119,7 @@ class LossInput:
     cfg: LossCfg          # Weights and settings
     target: TargetCfg     # Which HU are -1 and 1
     batch: dict = field(default=None, repr=False)  # The batch, for terms that need its geometry
+    aux: tuple = field(default=(), repr=False)     # Auxiliary outputs of the model, (B,1,d,h,w) float32 each
 
     @cached_property
     def pred_hu(self): return unit_to_hu(self.pred, self.target)
@@ -170,9 +201,12 @@ def smooth3d(
     x:torch.Tensor,  # (...,D,H,W)
     kernel:tuple,    # Symmetric weights, an odd number of them
     pad:int=0,       # Zeros added on each side; 0 keeps whole windows only
-)->torch.Tensor:     # (...,D',H',W') with D' = D + 2 pad - len(kernel) + 1
+    stride:int=1,    # Voxels between two windows
+)->torch.Tensor:     # (...,D',H',W') with D' = (D + 2 pad - len(kernel))//stride + 1
     "Smooth along the last three axes with a separable kernel."
-    for dim in range(x.ndim-3, x.ndim): x = _Smooth.apply(x, kernel, dim, pad)
+    for dim in range(x.ndim-3, x.ndim):
+        x = _Smooth.apply(x, kernel, dim, pad)
+        if stride > 1: x = x[(slice(None),)*dim + (slice(None, None, stride),)]
     return x
 
 @lru_cache
@@ -187,6 +221,19 @@ def smoothing_kernel(
     return tuple((w/w.sum()).tolist())
 
 # %% ../nbs/40_losses.ipynb #17544f53
+def ssim_map(
+    mx:torch.Tensor,    # Local means of one
+    my:torch.Tensor,    # Local means of the other
+    xx_yy:torch.Tensor, # Local means of the sum of the two squares
+    xy:torch.Tensor,    # Local means of the product
+    data_range:float,   # L
+    k1:float=.01,       # Luminance constant
+    k2:float=.03,       # Contrast constant
+)->torch.Tensor:        # SSIM of each window
+    "The formula, from smoothed maps of any dimension."
+    c1, c2, m2, mxy = (k1*data_range)**2, (k2*data_range)**2, mx.square()+my.square(), mx*my
+    return (2*mxy+c1)*(2*(xy-mxy)+c2) / ((m2+c1)*(xx_yy-m2+c2))
+
 def ssim3d(
     pred:torch.Tensor,       # (B,1,D,H,W)
     targ:torch.Tensor,       # (B,1,D,H,W)
@@ -196,6 +243,7 @@ def ssim3d(
     size:int=11,             # Kernel edge in voxels, odd
     sigma:float=1.5,         # Voxels, for the gaussian
     padding:str='valid',     # 'valid': whole windows only; 'zero': zeros outside, counted
+    stride:int=1,            # Voxels between two windows
     k1:float=.01,            # Luminance constant
     k2:float=.03,            # Contrast constant
 )->torch.Tensor:             # (B,), 1 for equal volumes
@@ -204,21 +252,20 @@ def ssim3d(
         raise BadInput(f'a volume of {tuple(pred.shape[-3:])} voxels is smaller than the {size}^3 SSIM window', fix='Use a larger grid, a smaller window or zero padding.')
     if pred.dtype in (torch.float16, torch.bfloat16): pred = pred.float()
     targ, w, pad = targ.to(pred.dtype), smoothing_kernel(kernel, size, sigma), size//2 if padding=='zero' else 0
-    mx, my = smooth3d(pred, w, pad), smooth3d(targ, w, pad)
-    xx_yy, xy = smooth3d(pred.square()+targ.square(), w, pad), smooth3d(pred*targ, w, pad)
-    c1, c2, m2, mxy = (k1*data_range)**2, (k2*data_range)**2, mx.square()+my.square(), mx*my
-    return per_patient((2*mxy+c1)*(2*(xy-mxy)+c2) / ((m2+c1)*(xx_yy-m2+c2)))
+    smooth = lambda x: smooth3d(x, w, pad, stride)
+    return per_patient(ssim_map(smooth(pred), smooth(targ), smooth(pred.square()+targ.square()), smooth(pred*targ), data_range, k1, k2))
 
 # %% ../nbs/40_losses.ipynb #a870e0d6
 DOCUMENTED_SSIM = dict(ssim_kernel='uniform', ssim_size=11, ssim_padding='zero', ssim_range=1., ssim_offset=0.)  # The base run's window, as `LossCfg` settings
 
-@loss_term('ssim', 'ssim_kernel', 'ssim_size', 'ssim_sigma', 'ssim_range', 'ssim_offset', 'ssim_padding')
+@loss_term('ssim', 'ssim_kernel', 'ssim_size', 'ssim_sigma', 'ssim_range', 'ssim_offset', 'ssim_padding', 'ssim_stride')
 def ssim_term(
     p:LossInput,   # Prediction and target
 )->torch.Tensor:   # (B,)
     "One minus SSIM, with the kernel, border and range of the config."
     c = p.cfg
-    return 1-ssim3d(p.pred+c.ssim_offset, p.targ+c.ssim_offset, data_range=c.ssim_range, kernel=c.ssim_kernel, size=c.ssim_size, sigma=c.ssim_sigma, padding=c.ssim_padding)
+    return 1-ssim3d(p.pred+c.ssim_offset, p.targ+c.ssim_offset, data_range=c.ssim_range, kernel=c.ssim_kernel, size=c.ssim_size,
+                    sigma=c.ssim_sigma, padding=c.ssim_padding, stride=c.ssim_stride)
 
 # %% ../nbs/40_losses.ipynb #15d1e308
 @loss_term('gradient')
@@ -261,6 +308,7 @@ def loss_per_patient(
     cfg:LossCfg,           # Weights and settings
     target_cfg:TargetCfg,  # Which HU are -1 and 1
     batch:dict=None,       # The batch, for the projection term
+    aux=(),                # The model's auxiliary outputs, (B,1,d,h,w) each, for the aux term
 )->dict:                   # Term -> (B,), unweighted, with gradient
     "Every active term, one number a patient: a bad value has a name."
     if pred.shape != targ.shape: raise BadInput(f'prediction {tuple(pred.shape)} and target {tuple(targ.shape)} differ in shape', fix='Compare them on one grid.')
@@ -269,7 +317,7 @@ def loss_per_patient(
     if names & {'window_l1', 'window_mse'} and not (target_cfg.lo <= cfg.window_lo and cfg.window_hi <= target_cfg.hi):
         raise BadInput(f'the loss window [{cfg.window_lo:g}, {cfg.window_hi:g}] HU is not inside the target scale [{target_cfg.lo:g}, {target_cfg.hi:g}]', fix='Widen target.lo and target.hi, or narrow the window.')
     with torch.autocast(pred.device.type, enabled=False):
-        p = LossInput(pred.float(), targ.float(), cfg, target_cfg, batch)
+        p = LossInput(pred.float(), targ.float(), cfg, target_cfg, batch, tuple(a.float() for a in aux))
         return {n: f(p) for n,_,f in on}
 
 def compute_loss(
@@ -278,8 +326,9 @@ def compute_loss(
     cfg:LossCfg,           # Weights and settings
     target_cfg:TargetCfg,  # Which HU are -1 and 1
     batch:dict=None,       # The batch, for the projection term
+    aux=(),                # The model's auxiliary outputs, (B,1,d,h,w) each, for the aux term
 )->tuple:                  # (scalar to differentiate, term -> detached unweighted scalar)
     "Weighted sum of the active terms, averaged over patients; nothing waits for the device."
-    vals = {n: v.mean() for n,v in loss_per_patient(pred, targ, cfg, target_cfg, batch).items()}
+    vals = {n: v.mean() for n,v in loss_per_patient(pred, targ, cfg, target_cfg, batch, aux).items()}
     total = sum(getattr(cfg, n)*v for n,v in vals.items())
     return total, {n: v.detach() for n,v in vals.items()}

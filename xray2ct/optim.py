@@ -31,7 +31,9 @@ def rate_at(
     "The learning rate, without state."
     c = clock or Clock(lr=cfg.lr)
     done = step - c.origin
-    if cfg.schedule_per == 'epoch': t, total = math.floor(done/per_epoch + 1e-9), cfg.schedule_total or math.ceil(steps/per_epoch)
+    if cfg.schedule_per == 'epoch':
+        per = cfg.epoch_updates or per_epoch
+        t, total = math.floor(done/per + 1e-9), cfg.schedule_total or math.ceil(steps/per)
     else: t, total = done, cfg.schedule_total or steps
     warm = min(1., (done+1)/cfg.warmup) if cfg.warmup else 1.
     cos = lambda a, b, x: b + (a-b)*(1+math.cos(math.pi*min(max(x, 0.), 1.)))/2       # from a to b

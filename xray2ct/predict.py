@@ -74,7 +74,7 @@ def in_world(
     cfg:RunCfg,       # Of the model
 )->torch.Tensor:      # (n,n,n) = [z,y,x]
     "Order the axes of a prediction as the house does."
-    return hu.permute(2, 1, 0).contiguous() if cfg.data.resize == 'documented' else hu
+    return hu.permute(2, 1, 0).contiguous() if cfg.data.resize.startswith('documented') else hu
 
 # %% ../nbs/60_predict.ipynb #a036381f
 def load_predictor(

@@ -7,12 +7,13 @@ __all__ = ['Session', 'make_session', 'portions', 'supervised_step', 'batch_stre
            'InMemory', 'size_gb']
 
 # %% ../nbs/57_session.ipynb #15029b79
-import math, time
+import inspect, math, time
 from contextlib import nullcontext
 from dataclasses import dataclass
 import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel as DDP
+from .augment import augment_batch
 from .checkpoint import check_same_run, fill
 from .config import RunCfg, cfg_from_dict
 from .core import BadInput, seed_of
@@ -57,6 +58,7 @@ def make_session(
     if cfg.train.grad_checkpoint:
         if not hasattr(model, 'grad_checkpoint'): raise BadInput(f'train.grad_checkpoint=True has no effect: models of kind {kind!r} cannot recompute', fix='Remove it.')
         model.grad_checkpoint = True
+    if cfg.loss.aux and 'aux' not in inspect.signature(model.forward).parameters: raise BadInput(f'loss.aux={cfg.loss.aux} has no effect: models of kind {kind!r} have no auxiliary outputs', fix='Remove it.')
     if cfg.train.channels_last: weights_channels_last(model)
     model.to(device)
     precision, net = pick_precision(cfg.train.precision, device), model
@@ -81,13 +83,13 @@ def supervised_step(
     batch:dict,  # This process's share, on the device
 )->dict:         # loss (B,), each term (scalar), grad_norm (scalar); all on the device
     "Forward, backward and one update."
-    cfg, parts, out = s.cfg, portions(batch, s.cfg.train.accumulate), []
+    cfg, parts, out = s.cfg, portions(augment_batch(batch, s.cfg.data), s.cfg.train.accumulate), []
     s.opt.zero_grad(set_to_none=True)
     for i,b in enumerate(parts):
         alone = s.net is s.model or i == len(parts)-1
         with nullcontext() if alone else s.net.no_sync():
-            with autocast(s.precision, s.device): pred = s.net(b)
-            terms = loss_per_patient(pred, hu_to_unit(b['volume'], cfg.target), cfg.loss, cfg.target, b)
+            with autocast(s.precision, s.device): pred, aux = s.net(b, aux=True) if cfg.loss.aux else (s.net(b), ())
+            terms = loss_per_patient(pred, hu_to_unit(b['volume'], cfg.target), cfg.loss, cfg.target, b, aux)
             total = sum(w*terms[n] for n,w,_ in active_terms(cfg.loss))                    # (B,)
             s.scaler.scale(total.mean()/len(parts)).backward()
         out.append({k: v.detach() for k,v in dict(loss=total, **terms).items()})

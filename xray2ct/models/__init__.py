@@ -10,7 +10,12 @@ from dataclasses import fields, is_dataclass
 from torch import nn
 from ..core import BadInput, did_you_mean
 from .direct import Direct, DirectCfg
+from .direct128 import Direct128, Direct128Cfg
+from .direct256 import Direct256V1, Direct256V1Cfg, Direct256V2, Direct256V2Cfg
+from .enhanced import Enhanced, EnhancedCfg
 from .lift import Lift, LiftCfg
+from .refinement import Refine, RefineCfg
+from .unet import MonaiUnet, MonaiUnetCfg, UnetB24, UnetB24Cfg
 
 # %% ../../nbs/39_models.ipynb #5b5056a4
 MODELS = {}   # kind -> (config class, module class)
@@ -38,6 +43,13 @@ def model_family(
 # %% ../../nbs/39_models.ipynb #2391deea
 register_model('direct', DirectCfg, Direct)
 register_model('lift', LiftCfg, Lift)
+register_model('enhanced', EnhancedCfg, Enhanced)
+register_model('refine', RefineCfg, Refine)
+register_model('direct256_v1', Direct256V1Cfg, Direct256V1)
+register_model('direct256_v2', Direct256V2Cfg, Direct256V2)
+register_model('direct128', Direct128Cfg, Direct128)
+register_model('unet_b24', UnetB24Cfg, UnetB24)
+register_model('monai_unet', MonaiUnetCfg, MonaiUnet)
 
 # %% ../../nbs/39_models.ipynb #00c7f31a
 def build_model(
@@ -58,6 +70,7 @@ def model_cfg_from_dict(
     for k,v in d.items():
         if k not in known: raise BadInput(f'{Cfg.__name__} has no field {k!r}', fix=did_you_mean(k, known))
         old, v = known[k], tuple(v) if isinstance(v, list) else v
+        if is_dataclass(old) and isinstance(v, dict): v = model_cfg_from_dict(v)        # a model inside a model
         if isinstance(old, float) and type(v) is int: v = float(v)
         if type(v) is not type(old): raise BadInput(f'{Cfg.__name__}.{k} is {v!r}', fix=f'It takes a {type(old).__name__}, such as {old!r}.')
         out[k] = v

@@ -20,7 +20,8 @@ from .base import KeepsMean, choice, whole
 class DirectCfg:
     "The documented base at 64³; `DirectCfg.mini()` is the reduced one."
     kind: str = 'direct'                    # Family
-    n: int = 64                             # Voxels along a side; tokens are 4³ voxels
+    n: int = 64                             # Voxels along a side of the output
+    tokens: int = 16                        # Volume tokens along a side; the start volume has 4 voxels a token
     pixels: int = 512                       # Pixels along a film's side
     dim: int = 256                          # Channels of a volume token
     heads: int = 4                          # Attention heads
@@ -44,7 +45,7 @@ class DirectCfg:
     def __post_init__(self):
         for f, known in dict(merge=('mean','concat'), positions=('none','sincos'), head=('scalar','patch','conv'), encoder_norm=('batch','group'),
                              start=('learned','zeros','frozen_random','mean_volume')).items(): choice(self, f, known)
-        for f, by in dict(n=4, pixels=8, dim=self.heads, stem=8, xray=8, cond_dim=1, time_dim=2, depth=1, mlp_ratio=1).items(): whole(self, f, by)
+        for f, by in dict(n=self.tokens, tokens=1, pixels=8, dim=self.heads, stem=8, xray=8, cond_dim=1, time_dim=2, depth=1, mlp_ratio=1).items(): whole(self, f, by)
         if len(self.stem) != 2 or len(self.xray) != 3: raise BadInput('DirectCfg has 2 stem widths and 3 X-ray widths', fix='These are the documented stages.')
         if not self.cross_attention and (self.merge != 'mean' or self.positions != 'none'):
             raise BadInput('without cross-attention no X-ray token is looked at, so merge and positions have no effect', fix='Leave them at mean and none.')
@@ -53,8 +54,8 @@ class DirectCfg:
 
     @classmethod
     def mini(cls, **kwargs):
-        "The reduced scale: 128² films, 32³ voxels, 8³ tokens, the same depth and heads, a third of the width, no attention dropout."
-        return cls(**dict(dict(n=32, pixels=128, dim=96, stem=(24, 48), xray=(24, 48, 168), cond_dim=320, time_dim=96,
+        "The reduced scale: 128² films, 32³ voxels, 8³ tokens, the same depth, a quarter of the width, two heads, no attention dropout."
+        return cls(**dict(dict(n=32, tokens=8, pixels=128, dim=64, heads=2, stem=(16, 32), xray=(24, 48, 128), cond_dim=256, time_dim=64,
                                attention_dropout=0.), **kwargs))
 
 # %% ../../nbs/32_models.direct.ipynb #17ca2707
@@ -96,7 +97,7 @@ class Backbone(nn.Module):
     ):
         super().__init__()
         self.cfg, (a, b), d = cfg, cfg.stem, cfg.dim
-        self.side = cfg.n//4
+        self.side = cfg.tokens
         self.embed = nn.Sequential(nn.Conv3d(1, a, 3, stride=2, padding=1), nn.GroupNorm(8, a), nn.SiLU(),
             nn.Conv3d(a, b, 3, stride=2, padding=1), nn.GroupNorm(8, b), nn.SiLU(), nn.Conv3d(b, d, 3, padding=1))
         self.pos = nn.Parameter(torch.randn(1, self.side**3, d)*.02)
@@ -104,12 +105,12 @@ class Backbone(nn.Module):
                                              cfg.dropout, cfg.attention_dropout, cfg.zero_gates) for _ in range(cfg.depth))
         self.norm, self.head = nn.LayerNorm(d), mk_head(cfg)
     def forward(self,
-        start,    # (B,1,n,n,n)
+        start,    # (1,1,m,m,m), the same for every patient; m = 4 tokens
         cond,     # (B,cond_dim)
         context,  # (B,M,xray[-1])
         again=False,  # Compute the blocks again in the backward pass, instead of keeping what they made?
     ):            # (B,1,n,n,n)
-        x = self.embed(start).flatten(2).transpose(1,2) + self.pos
+        x = (self.embed(start).flatten(2).transpose(1,2) + self.pos).expand(len(cond), -1, -1)
         for blk in self.blocks: x = checkpoint(blk, x, cond, context, use_reentrant=False) if again else blk(x, cond, context)
         return self.head(self.norm(x))
 
@@ -132,9 +133,9 @@ def mk_head(
     cfg:DirectCfg,  # Sizes and `head`
 )->nn.Module:       # (B,tokens,dim) to (B,1,n,n,n)
     "What a token becomes: a scalar to interpolate, a patch of voxels, or features for a decoder."
-    d, n, to3d = cfg.dim, cfg.n, Shape3d(cfg.n//4)
+    d, n, to3d, r = cfg.dim, cfg.n, Shape3d(cfg.tokens), cfg.n//cfg.tokens
     if cfg.head=='scalar': return nn.Sequential(nn.Linear(d, 1), to3d, Resize(n, True))
-    if cfg.head=='patch': return nn.Sequential(nn.Linear(d, 64), to3d, Shuffle3d(4))
+    if cfg.head=='patch': return nn.Sequential(nn.Linear(d, r**3), to3d, Shuffle3d(r))
     def stage(ni, no, size): return Resize(size, False), nn.Conv3d(ni, no, 3, padding=1), nn.GroupNorm(8, no), nn.SiLU()
     b, a = cfg.stem[1], cfg.stem[0]
     return nn.Sequential(to3d, *stage(d, b, n//2), *stage(b, a, n), nn.Conv3d(a, 1, 3, padding=1))
@@ -147,7 +148,7 @@ class Direct(KeepsMean):
         cfg:DirectCfg=DirectCfg(),  # Sizes and switches
     ):
         super().__init__()
-        self.cfg, shape = cfg, (1, 1, cfg.n, cfg.n, cfg.n)
+        self.cfg, shape = cfg, (1, 1, *(4*cfg.tokens,)*3)
         self.encoder, self.backbone = XrayEncoder(cfg), Backbone(cfg)
         if cfg.start=='learned': self.start = nn.Parameter(torch.randn(shape)*.01)
         elif cfg.start=='mean_volume': self.register_buffer('mean_volume', torch.zeros(shape))
@@ -160,7 +161,7 @@ class Direct(KeepsMean):
         x = batch['xrays']
         context, cond = self.encoder(x)
         start = self.mean_volume if self.cfg.start=='mean_volume' else self.start
-        return self.backbone(start.expand(len(x), -1, -1, -1, -1), cond, context, self.grad_checkpoint and self.training)
+        return self.backbone(start, cond, context, self.grad_checkpoint and self.training)
 
 # %% ../../nbs/32_models.direct.ipynb #46262c42
 @torch.no_grad()
