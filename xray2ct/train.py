@@ -318,7 +318,7 @@ def make_record(
     "A run for `records`."
     ups, vals = read_journal(run) if (run/'metrics.jsonl').exists() else ([], [])
     sessions = [json.loads(l) for l in (run/'sessions.jsonl').read_text().splitlines()] if (run/'sessions.jsonl').exists() else []
-    slim = lambda d: {k: {a: b for a,b in v.items() if a != 'cases'} for k,v in d.items()}     # a row a case for the model only
+    slim = lambda d: {k: {a: b for a,b in v.items() if a != 'cases'} | dict(by_case=[round(c['psnr'], 4) for c in v['cases']]) for k,v in d.items()}     # all metrics a case for the model only
     if scores: scores = scores | {g: slim(scores[g]) for g in ('floors', 'controls') if scores.get(g)}
     busy = hist['train_s'] or math.nan
     rec = dict(id=run.name, recipe=s.cfg.recipe, scale=s.cfg.scale, seed=s.cfg.seed, status=status, why=why, config=cfg_to_dict(s.cfg), code=code_version(), machine=machine(),

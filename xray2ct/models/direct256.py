@@ -67,8 +67,8 @@ class Direct256V2Cfg:
 
     @classmethod
     def mini(cls, **kwargs):
-        "The reduced scale: the reduced base at 32³, to 128³, a quarter of the decoder's width."
-        return cls(**dict(dict(n=128, pixels=128, base=DirectCfg.mini(), decoder=(16, 8, 4), narrow=2), **kwargs))
+        "The reduced scale: the reduced base at 32³, to 128³, a quarter of the decoder's width, an eighth at 128³."
+        return cls(**dict(dict(n=128, pixels=128, base=DirectCfg.mini(), decoder=(16, 8, 2), narrow=2), **kwargs))
 
 # %% ../../nbs/35_models.direct256.ipynb #c3b70894
 class ViTBlock(nn.Module):
