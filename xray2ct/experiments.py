@@ -75,7 +75,7 @@ def todo(
     "What has no record yet."
     recs = read_records() if recs is None else recs
     done = {(a.name, s) for a in arms for s in records_of(a, recs)}
-    jobs = [(a, s) for a in arms for s in a.seeds]
+    jobs = [(a, a.seeds[k]) for k in range(max((len(a.seeds) for a in arms), default=0)) for a in arms if k < len(a.seeds)]
     return [j for j in jobs if (j[0].name, j[1]) not in done]
 
 def command(

@@ -180,6 +180,7 @@ def refine_v2_it2(
     Costs half a minute on one core at mini."""
     return refined(scale, 'v2', 10, 'refine_v2_it2', output='up_plus_scaled')
 
+# %% ../nbs/52_recipes.ipynb #f46170b7
 @recipe
 def refine_v2_it3(
     scale,   # 'mini' or 'full'
@@ -220,6 +221,7 @@ def refine_v2_it6(
     Costs 3 minutes on one core at mini."""
     return refined(scale, 'v2', 70, 'refine_v2_it6', zero_init=True)
 
+# %% ../nbs/52_recipes.ipynb #bf77bc9e
 @recipe
 def refine_v2_no_residual(
     scale,   # 'mini' or 'full'
@@ -290,6 +292,7 @@ def direct256_v2_it2(
     Costs half a minute on one core at mini."""
     return end_to_end(scale, Direct256V2Cfg, 15, 1e-4, 'direct256_v2', ONECYCLE)
 
+# %% ../nbs/52_recipes.ipynb #68ce09f6
 @recipe
 def direct256_v2_it3(
     scale,   # 'mini' or 'full'
@@ -373,6 +376,7 @@ def unet64_clamp(
     Costs a minute on one core at mini."""
     return campaign(scale, 64, UnetB24Cfg, dict(output='clamp'), 8, 4, 50, 2e-4, 'unet_b24', FIVE, dict(weight_decay=1e-4, epoch_updates=50, schedule_total=20), dict(augment='as_run'))
 
+# %% ../nbs/52_recipes.ipynb #3b21617a
 @recipe
 def unet64_long(
     scale,   # 'mini' or 'full'

@@ -368,6 +368,7 @@ def train(
     barrier()
     return rec
 
+# %% ../nbs/58_train.ipynb #a15ec05f
 def _open(cfg, sets, run, device, hist, base=None):
     "The session and the floors, after making sure that all processes mean the same."
     hashes = gather_lists([data_hash(*sets)])
