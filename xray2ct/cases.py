@@ -118,20 +118,20 @@ def read_cases(
 def show_cases(
     id:str,        # Of the record
     folder=None,   # Where they are kept; results/cases, here or above, by default
-    dpi:int=60,    # Of the figure
+    dpi:int=55,    # Of the figure
 ):                 # Matplotlib figure
-    "Best, median and worst patient: two films, then truth beside prediction in each plane. One sentence where none were kept."
+    "Best, median and worst patient: two films, then truth beside prediction in each plane, in 32 greys, which halves a notebook. One sentence where none were kept."
     c = read_cases(id, folder)
     if c is None:
-        fig = plt.figure(figsize=(5, .4), dpi=dpi); fig.text(0, .3, f'No pictures of {id} are kept yet.', fontsize=9)
+        fig, ax = plt.subplots(figsize=(6, .4), dpi=dpi); ax.axis('off'); ax.text(0, .3, f'No pictures of {id} are kept yet.', fontsize=9)
         return fig
-    k = len(c['word'])
-    fig, axs = plt.subplots(k, 8, figsize=(12.5, 1.65*k), dpi=dpi, layout='constrained', squeeze=False)
+    c, k = {n: x & 0xf8 if x.dtype == np.uint8 else x for n,x in c.items()}, len(c['word'])
+    fig, axs = plt.subplots(k, 8, figsize=(10.6, 1.42*k), dpi=dpi, layout='constrained', squeeze=False)
     for i in range(k):
         for j,v in enumerate(c['views']): show_image(c['films'][i,j], axs[i,j], (0, 255), f'{v} film' if i == 0 else None, FILM_LETTERS.get(str(v)))
         for j,p in enumerate(LETTERS):
             for m,n in enumerate(('truth', 'pred')): show_image(c[n][i,j], axs[i,2+2*j+m], (0, 255), f'{p}, {"prediction" if m else n}' if i == 0 else None, LETTERS[p])
-        axs[i,0].set_ylabel(f'{c["word"][i]}: {c["patient"][i]}\n{c["psnr"][i]:.2f} dB\nmean volume {c["floor"][i]:.2f}', fontsize=8)
+        axs[i,0].set_ylabel(f'{c["word"][i]}: {c["patient"][i]}\n{c["psnr"][i]:.2f} dB\nmean volume {c["floor"][i]:.2f}', fontsize=7)
     return fig
 
 # %% ../nbs/67_cases.ipynb #b0909c6d
@@ -148,7 +148,7 @@ def runs_of(
 def facts(
     arm,        # Name in results/arms.json, or an `Arm`
     recs=None,  # Records; all of results/runs by default
-)->dict:        # psnr, floor, gain, ci, printed, wrong, wrong_ci, shuffled, spread, seeds, n, id; None if nothing was run
+)->dict:        # psnr, floor, gain, ci, printed, wrong, wrong_ci, shuffled, spread, seeds, n, id (of a run with pictures); None if nothing was run
     "What an arm came to: means over its seeds; differences in dB with the 95 % interval over patients."
     rs = list(runs_of(arm, recs).values())
     if not rs: return None
@@ -159,7 +159,7 @@ def facts(
         ci = np.mean([g['gain']['ci95'] for g in got], 0).tolist() if all('gain' in g for g in got) else None    # a record without the scores of its floors a patient
         return mean(lambda r: r['scores'][group][name]['psnr']), mean(lambda r: r['scores']['mean']['psnr']-r['scores'][group][name]['psnr']), ci
     floor, gain, ci = over('floors', 'mean_volume')
-    out = dict(psnr=mean(lambda r: r['scores']['mean']['psnr']), floor=floor, gain=gain, ci=ci, n=len(own), seeds=len(rs), id=rs[0]['id'],
+    out = dict(psnr=mean(lambda r: r['scores']['mean']['psnr']), floor=floor, gain=gain, ci=ci, n=len(own), seeds=len(rs), id=next((r['id'] for r in rs if read_cases(r['id'])), rs[0]['id']),
                spread=float(np.std([r['scores']['mean']['psnr'] for r in rs], ddof=1)) if len(rs) > 1 else None, printed=mean(lambda r: r['printed']['psnr']) if all(r.get('printed') for r in rs) else None)
     for key,name in (('wrong', 'wrong_patient'), ('shuffled', 'shuffled_xrays')):
         if all(name in r['scores'].get('controls', {}) for r in rs): out[key], out[f'{key}_costs'], out[f'{key}_ci'] = over('controls', name)

@@ -4,11 +4,12 @@
 
 # %% auto #0
 __all__ = ['PICKLES', 'KEEP', 'FREE', 'save_weights', 'read_tensors', 'load_weights', 'fill', 'find_weights', 'save_checkpoint',
-           'list_checkpoints', 'load_checkpoint', 'latest_checkpoint', 'check_same_run', 'given_checkpoint',
+           'list_checkpoints', 'load_checkpoint', 'latest_checkpoint', 'check_same_run', 'only_one', 'given_checkpoint',
            'hint_sibling', 'open_run']
 
 # %% ../nbs/56_checkpoint.ipynb #427d5212
-import io, json, os, shutil, zlib
+import errno, fcntl, io, json, os, shutil, zlib
+from contextlib import contextmanager
 from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
@@ -182,6 +183,24 @@ def check_same_run(
         raise BadInput(f'this checkpoint belongs to another run: {first} is {bad[first][0]!r} there and {bad[first][1]!r} here' + (f' (and {len(bad)-1} more)' if len(bad) > 1 else ''), path,
                        'Give a checkpoint of the same recipe, or --resume never.')
     return diff
+
+# %% ../nbs/56_checkpoint.ipynb #db9dd17c
+@contextmanager
+def only_one(
+    path,       # Lock file
+    say=print,  # Told if there is somebody to wait for
+):
+    "Hold the lock of a run; wait while another process holds it. File systems without locks go on without."
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with open(path, 'w') as f:
+        try:
+            try: fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                say(f'another process is training {Path(path).stem}: waiting for it')
+                fcntl.flock(f, fcntl.LOCK_EX)
+        except OSError as e:
+            if e.errno not in (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK): raise
+        yield
 
 # %% ../nbs/56_checkpoint.ipynb #911c6d5b
 def given_checkpoint(

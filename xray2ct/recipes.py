@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['RECIPES', 'DOCUMENTED_TARGET', 'LEAKY', 'ONECYCLE', 'FIVE', 'OURS', 'recipe', 'list_recipes', 'get_recipe',
-           'campaign', 'longer', 'direct64', 'direct64_long', 'enhanced64', 'enhanced64_long', 'refined', 'upsample64',
+           'campaign', 'longer', 'direct64', 'direct64_long', 'enhanced64', 'enhanced64_long', 'upsample64',
            'refine_v1', 'refine_v2_it1', 'refine_v2_it2', 'refine_v2_it3', 'refine_v2_it4', 'refine_v2_it5',
-           'refine_v2_it6', 'refine_v2_no_residual', 'refine_v2_unscaled', 'refine_long', 'end_to_end', 'direct256_v1',
+           'refine_v2_it6', 'refine_v2_no_residual', 'refine_v2_unscaled', 'refine_long', 'direct256_v1',
            'direct256_v2_it1', 'direct256_v2_it2', 'direct256_v2_it3', 'direct256_v2_it4', 'direct256_v1_long',
            'direct256_v2_long', 'direct128_base', 'direct128', 'unet64', 'unet64_clamp', 'unet64_long', 'unet64_monai',
            'lift64', 'quickstart', 'smoke']
@@ -135,7 +135,7 @@ def enhanced64_long(
     return longer(enhanced64(scale), 2000)
 
 # %% ../nbs/52_recipes.ipynb #2ef12e01
-def refined(scale, net, steps, loss, epoch_updates=10, **model):
+def _refined(scale, net, steps, loss, epoch_updates=10, **model):
     "A refiner behind the frozen base: 64³ to 256³, 32³ to 128³ at mini."
     leak = dict(validate_on='training') if net == 'v1' else {}
     return campaign(scale, 256, RefineCfg, dict(net=net, **model), 8, 2, steps, 5e-5, loss, AccidentCfg(share=4, pooled=2, peak=1., **leak), dict(epoch_updates=epoch_updates), base='direct64')
@@ -148,7 +148,7 @@ def upsample64(
 
     Should give a little less than `direct64`, because the 256³ truth has detail that no 64³ volume has; the document expects the same 13.35 dB (L333-341).
     Costs one update at a rate of 1e-12, because a run needs one: a refiner whose last layer is zero is exactly this interpolation."""
-    return replace(refined(scale, 'v2', 1, 'direct256_v2', zero_init=True), optim=OptimCfg(lr=1e-12, schedule='constant'), accidents=AccidentCfg())
+    return replace(_refined(scale, 'v2', 1, 'direct256_v2', zero_init=True), optim=OptimCfg(lr=1e-12, schedule='constant'), accidents=AccidentCfg())
 
 @recipe
 def refine_v1(
@@ -158,7 +158,7 @@ def refine_v1(
 
     Should give 1.04 dB after epoch 1 and 6.62 after epoch 8 with peak 1 (L106-108), 7.06 and 12.64 on one scale, scored on training patients; 104 updates.
     Costs at mini (2 patients instead of 8) about 4 minutes on one core, and trains `direct64` first where it has no run."""
-    return refined(scale, 'v1', 104, 'refine_v1', 13)
+    return _refined(scale, 'v1', 104, 'refine_v1', 13)
 
 @recipe
 def refine_v2_it1(
@@ -168,7 +168,7 @@ def refine_v2_it1(
 
     Should give 6.55 dB after epoch 1 with peak 1 (L134-136), 12.57 on one scale; 10 updates were all it had.
     Costs half a minute on one core at mini."""
-    return refined(scale, 'v2', 10, 'refine_v2_it1', output='up_plus_tanh')
+    return _refined(scale, 'v2', 10, 'refine_v2_it1', output='up_plus_tanh')
 
 @recipe
 def refine_v2_it2(
@@ -178,7 +178,7 @@ def refine_v2_it2(
 
     Should give about 6.5 dB with peak 1 (L138-140), 12.5 on one scale; 10 updates.
     Costs half a minute on one core at mini."""
-    return refined(scale, 'v2', 10, 'refine_v2_it2', output='up_plus_scaled')
+    return _refined(scale, 'v2', 10, 'refine_v2_it2', output='up_plus_scaled')
 
 # %% ../nbs/52_recipes.ipynb #f46170b7
 @recipe
@@ -189,7 +189,7 @@ def refine_v2_it3(
 
     Should give 6 to 7 dB with peak 1 (L142-148), 12 to 13 on one scale; 20 updates.
     Costs a minute on one core at mini."""
-    return refined(scale, 'v2', 20, 'refine_v2_it3_4', output='up_plus_scaled')
+    return _refined(scale, 'v2', 20, 'refine_v2_it3_4', output='up_plus_scaled')
 
 @recipe
 def refine_v2_it4(
@@ -219,7 +219,7 @@ def refine_v2_it6(
 
     Should give 5.99 dB after epoch 1 and about 7.0 after epoch 7 with peak 1 (L154-161), 12.01 and 13.02 on one scale; 70 updates.
     Costs 3 minutes on one core at mini."""
-    return refined(scale, 'v2', 70, 'refine_v2_it6', zero_init=True)
+    return _refined(scale, 'v2', 70, 'refine_v2_it6', zero_init=True)
 
 # %% ../nbs/52_recipes.ipynb #bf77bc9e
 @recipe
@@ -230,7 +230,7 @@ def refine_v2_no_residual(
 
     Should give less than its neighbours for a long time; nothing is printed for it. 10 updates.
     Costs half a minute on one core at mini."""
-    return refined(scale, 'v2', 10, 'refine_v2_it3_4', output='conv')
+    return _refined(scale, 'v2', 10, 'refine_v2_it3_4', output='conv')
 
 @recipe
 def refine_v2_unscaled(
@@ -240,7 +240,7 @@ def refine_v2_unscaled(
 
     Should start worse than `refine_v2_it6`, which differs in its zero start and weights; nothing is printed for it. 10 updates.
     Costs half a minute on one core at mini."""
-    return refined(scale, 'v2', 10, 'refine_v2_it3_4')
+    return _refined(scale, 'v2', 10, 'refine_v2_it3_4')
 
 @recipe
 def refine_long(
@@ -256,7 +256,7 @@ def refine_long(
 ONECYCLE = dict(schedule='onecycle', schedule_total=10_000, pct_start=.05, epoch_updates=5)   # Accident: meant for updates, stepped once an epoch
 FIVE = AccidentCfg(share=4, pooled=2, peak=1.)                                                # rank 0's five patients of twenty, peak 1
 
-def end_to_end(scale, Cfg, steps, lr, loss, optim, **kwargs):
+def _end_to_end(scale, Cfg, steps, lr, loss, optim, **kwargs):
     "256³ from the films in one network; 128³ at mini."
     shape = {k: v for k,v in optim.items() if k != 'min_lr'} if optim.get('schedule') == 'onecycle' else optim
     extra = dict(min_lr=OptimCfg().min_lr) if optim.get('schedule') == 'onecycle' else {}
@@ -270,7 +270,7 @@ def direct256_v1(
 
     Should give 2.75 dB after epoch 1 and 2.92 after epoch 3 with peak 1 (L201-203), 8.77 and 8.94 on one scale; 15 updates.
     Costs half a minute on one core at mini (2 patients instead of 16)."""
-    return end_to_end(scale, Direct256V1Cfg, 15, 1e-4, 'direct256_v1', ONECYCLE)
+    return _end_to_end(scale, Direct256V1Cfg, 15, 1e-4, 'direct256_v1', ONECYCLE)
 
 @recipe
 def direct256_v2_it1(
@@ -280,7 +280,7 @@ def direct256_v2_it1(
 
     Should give 1.79 dB after epoch 1 with peak 1 (L226-233), 7.81 on one scale; 5 updates.
     Costs a quarter of a minute on one core at mini."""
-    return end_to_end(scale, Direct256V2Cfg, 5, 1e-4, 'direct256_v2', ONECYCLE)
+    return _end_to_end(scale, Direct256V2Cfg, 5, 1e-4, 'direct256_v2', ONECYCLE)
 
 @recipe
 def direct256_v2_it2(
@@ -290,7 +290,7 @@ def direct256_v2_it2(
 
     Should give 2 to 3 dB with peak 1 (L226-233), 8 to 9 on one scale; 15 updates here, the document does not say.
     Costs half a minute on one core at mini."""
-    return end_to_end(scale, Direct256V2Cfg, 15, 1e-4, 'direct256_v2', ONECYCLE)
+    return _end_to_end(scale, Direct256V2Cfg, 15, 1e-4, 'direct256_v2', ONECYCLE)
 
 # %% ../nbs/52_recipes.ipynb #68ce09f6
 @recipe
@@ -301,7 +301,7 @@ def direct256_v2_it3(
 
     Should give 3.90 dB after epoch 1 with peak 1 (L235-237), 9.92 on one scale; 25 updates, up to where the fourth took over.
     Costs a minute on one core at mini."""
-    return end_to_end(scale, Direct256V2Cfg, 25, 2e-5, 'direct256_v2', dict(min_lr=1e-7, epoch_updates=5))
+    return _end_to_end(scale, Direct256V2Cfg, 25, 2e-5, 'direct256_v2', dict(min_lr=1e-7, epoch_updates=5))
 
 @recipe
 def direct256_v2_it4(
@@ -311,7 +311,7 @@ def direct256_v2_it4(
 
     Should give 5.43, 5.89 and 5.97 dB at epochs 10, 20 and 24 with peak 1 (L239-248), 11.45, 11.91 and 11.99 on one scale; 120 updates.
     Costs 3 minutes on one core at mini, and trains `direct256_v2_it3` first where it has no run."""
-    return end_to_end(scale, Direct256V2Cfg, 120, 5e-5, 'direct256_v2', dict(min_lr=1e-7, epoch_updates=5, on_resume='checkpoint'), follows='direct256_v2_it3')
+    return _end_to_end(scale, Direct256V2Cfg, 120, 5e-5, 'direct256_v2', dict(min_lr=1e-7, epoch_updates=5, on_resume='checkpoint'), follows='direct256_v2_it3')
 
 @recipe
 def direct256_v1_long(

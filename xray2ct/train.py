@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 from fastcore.script import Param, call_parse
-from .checkpoint import fill, find_weights, open_run, read_tensors, save_checkpoint, save_weights
+from .checkpoint import fill, find_weights, only_one, open_run, read_tensors, save_checkpoint, save_weights
 from .config import RunCfg, cfg_from_dict, cfg_to_dict, with_overrides
 from .core import BadInput, disk_talks, exit_on_bad_input, human_time, machine, n_params, read_json, sha256_of, write_json
 from .data import data_hash, mean_volume, to_device
@@ -140,8 +140,7 @@ def printed_psnr(
     sets,       # (training, validation)
 )->float:       # dB
     "The number that the documented script would have printed: its patients, its pooling, its peak, nothing clamped."
-    a, (data, ix) = s.cfg.accidents, printed_patients(s.cfg, sets)
-    rank, world = rank_world()
+    a, (data, ix), (rank, world) = s.cfg.accidents, printed_patients(s.cfg, sets), rank_world()
     size = a.pooled or 1
     groups, vals = [ix[i:i+size] for i in range(0, len(ix), size)], [torch.zeros(0, device=s.device)]
     with evaluating(s) as model:
@@ -233,8 +232,7 @@ def printed_of(
     if not got: return None
     a, best = cfg.accidents, max(got, key=lambda r: r['printed_psnr'])
     n = len(printed_patients(cfg, sets)[1])
-    words = f'peak {a.peak:g} on [-1, 1]; {n} {"training" if a.validate_on != "validation" else "validation"} patients' + (f', every {a.share}th' if a.share > 1 else '') \
-        + (f'; squared errors of {a.pooled} averaged before the logarithm' if a.pooled > 1 else '') + '; predictions not clamped'
+    words = f'peak {a.peak:g} on [-1, 1]; {n} {"validation" if a.validate_on == "validation" else "training"} patients, every {a.share}th; squared errors of {a.pooled or 1} averaged before the logarithm; predictions not clamped'
     return dict(psnr=got[-1]['printed_psnr'], best=best['printed_psnr'], step=best['step'], n=n, definition='LEGACY. ' + words)
 
 def _plain(o):
@@ -390,9 +388,7 @@ def fill_base(
     "Load the first stage of a model of two stages."
     if getattr(model, 'base', None) is None: raise BadInput(f'base={name} has no effect: this model has no first stage', fix='Remove it.')
     if not weights: raise BadInput('this model needs a trained first stage', fix='Name a recipe, a run or a weights file with base=.')
-    path = find_weights(weights)
-    tensors, _ = read_tensors(path)
-    fill(model.base, tensors, path)
+    fill(model.base, read_tensors(path := find_weights(weights))[0], path)
     return dict(run=path.parent.name, sha=sha256_of(path)[:12])
 
 def _say_opening(s, sets, run, hist, say, foreign):
@@ -454,11 +450,11 @@ def run_recipe(
     stage = lambda name: stage_of(name, cfg, runs, results, device, data)
     base = stage(cfg.base) if cfg.base else None
     if cfg.follows and resume == 'auto' and not from_main(lambda: (runs/run_id(cfg)/'checkpoints').exists()): resume = str(stage(cfg.follows))
-    run, ck, rec = from_main(lambda: open_run(cfg, runs, resume))
-    if rec is None:
+    with only_one(runs/'.shared'/f'{run_id(cfg)}.lock') if is_main() else nullcontext():
+        run, ck, rec = from_main(lambda: open_run(cfg, runs, resume))
+        if rec is not None: return rec, run
         sets = open_cohort(cfg, data)
-        rec = train(cfg, sets, run, ck, results, device, learn=open_copies(cfg, sets[0], data), base=base)
-    return rec, run
+        return train(cfg, sets, run, ck, results, device, learn=open_copies(cfg, sets[0], data), base=base), run
 
 def stage_of(
     name:str,        # Recipe, or path of a run or weights file
@@ -471,8 +467,7 @@ def stage_of(
     "What a run stands on: found, or trained now with the same scale and seed."
     if '/' in name or name.endswith('.safetensors'): return Path(name)
     first = replace(get_recipe(name, cfg.scale), seed=cfg.seed)
-    done = from_main(lambda: open_run(first, runs, 'auto', say=lambda _: None)[2] is not None)
-    if not done and is_main(): print(f'{cfg.recipe} stands on {name}, which has no finished run in {runs} yet: training that first ({first.train.steps} updates)', flush=True)
+    if is_main() and open_run(first, runs, 'auto', say=lambda _: None)[2] is None: print(f'{cfg.recipe} stands on {name}, which has no finished run in {runs} yet: training that first ({first.train.steps} updates)', flush=True)
     rec, run = run_recipe(first, runs, results, device, data)
     if rec['status'] == 'stopped': raise KeyboardInterrupt
     return run
