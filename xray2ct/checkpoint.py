@@ -8,14 +8,14 @@ __all__ = ['PICKLES', 'KEEP', 'FREE', 'save_weights', 'read_tensors', 'load_weig
            'hint_sibling', 'open_run']
 
 # %% ../nbs/56_checkpoint.ipynb #427d5212
-import errno, fcntl, io, json, os, shutil, zlib
+import errno, fcntl, io, json, os, shutil, tempfile, zlib
 from contextlib import contextmanager
 from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from .config import CONVENIENCE, cfg_diff, cfg_from_dict, cfg_to_dict
-from .core import BadInput, atomic_path, full_disk, read_json
+from .core import BadInput, atomic_path, full_disk, read_json, sha256_of
 from .models import build_model
 from .records import free_id, run_id
 
@@ -187,16 +187,17 @@ def check_same_run(
 # %% ../nbs/56_checkpoint.ipynb #db9dd17c
 @contextmanager
 def only_one(
-    path,       # Lock file
+    run,        # Folder of the run; it need not exist
     say=print,  # Told if there is somebody to wait for
 ):
     "Hold the lock of a run; wait while another process holds it. File systems without locks go on without."
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    with open(path, 'w') as f:
+    place = Path(tempfile.gettempdir())/f'xray2ct-locks-{os.getuid()}'               # not beside the run: refused input leaves nothing behind
+    place.mkdir(mode=0o700, exist_ok=True)
+    with open(place/f'{sha256_of(str(Path(run).resolve()).encode())[:16]}.lock', 'w') as f:
         try:
             try: fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                say(f'another process is training {Path(path).stem}: waiting for it')
+                say(f'another process is training {Path(run).name}: waiting for it')
                 fcntl.flock(f, fcntl.LOCK_EX)
         except OSError as e:
             if e.errno not in (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK): raise

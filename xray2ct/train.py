@@ -450,7 +450,7 @@ def run_recipe(
     stage = lambda name: stage_of(name, cfg, runs, results, device, data)
     base = stage(cfg.base) if cfg.base else None
     if cfg.follows and resume == 'auto' and not from_main(lambda: (runs/run_id(cfg)/'checkpoints').exists()): resume = str(stage(cfg.follows))
-    with only_one(runs/'.shared'/f'{run_id(cfg)}.lock') if is_main() else nullcontext():
+    with only_one(runs/run_id(cfg)) if is_main() else nullcontext():
         run, ck, rec = from_main(lambda: open_run(cfg, runs, resume))
         if rec is not None: return rec, run
         sets = open_cohort(cfg, data)
