@@ -143,7 +143,7 @@ LONG = ['train.steps=120', 'train.eval_every=40', 'train.checkpoint_steps=2', 't
 def noisy(tmp_path_factory):
     "A configuration file: dropout and batch norm."
     f = tmp_path_factory.mktemp('noisy')/'noisy.json'
-    net = DirectCfg(n=16, pixels=32, dim=16, heads=2, depth=1, stem=(8, 8), xray=(8, 8, 16), cond_dim=16, time_dim=16)
+    net = DirectCfg(n=16, tokens=4, pixels=32, dim=16, heads=2, depth=1, stem=(8, 8), xray=(8, 8, 16), cond_dim=16, time_dim=16)
     write_json(cfg_to_dict(replace(get_recipe('smoke'), recipe='noisy', model=net)), f)
     return str(f)
 

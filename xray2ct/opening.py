@@ -58,18 +58,19 @@ def open_copies(
 # %% ../nbs/53_opening.ipynb #fa96914a
 def shared(
     path:Path,   # Wanted file, in a run's folder
-    name:str,    # Its name among what all runs share: says what is in it
+    name:str,    # What is in it: equal names, equal content
     make,        # path -> None, writes it
 ):
-    "Make a file once for every run beside this one, and link it."
-    store = path.parent.parent/'.shared'/name
-    store.parent.mkdir(parents=True, exist_ok=True)
-    if not store.exists():
-        make(part := store.with_name(f'.part-{os.getpid()}-{name}'))
-        os.replace(part, store)
-    try: os.link(store, path)
-    except FileExistsError: pass
-    except OSError: make(path)                                   # a file system without hard links
+    "Link a file that another run beside this one has made, or make it."
+    key = path.with_name(f'.{path.name}.key')
+    for other in path.parent.parent.glob(f'*/{key.name}'):
+        if other.read_text() != name: continue
+        try: os.link(other.with_name(path.name), path); break
+        except OSError: pass                                         # gone, or a file system without hard links
+    else:
+        make(part := path.with_name(f'.part-{os.getpid()}-{path.name}'))
+        os.replace(part, path)
+    key.write_text(name)
 
 # %% ../nbs/53_opening.ipynb #51eeac39
 def open_floors(
