@@ -71,6 +71,7 @@ class UNet(nn.Module):
         first:int=None,          # Residual blocks of the finest level on the way down; None: `blocks`
         stem_k:int=3,            # Kernel of the first convolution
         groups:int=1,            # Of the group norms
+        middle:nn.Module=None,   # What the coarsest level goes through besides, such as attention
     ):
         super().__init__()
         res = lambda c, k=blocks: nn.Sequential(*[ResBlock(dim, c, groups) for _ in range(k)])
@@ -80,6 +81,7 @@ class UNet(nn.Module):
         self.down = nn.ModuleList(CONVS[dim](a, b, 2, stride=2) for a,b in pairs)
         self.up = nn.ModuleList(UPCONVS[dim](b, a, 2, stride=2) for a,b in pairs)
         self.dec = nn.ModuleList(res(c) for c in widths[:-1])
+        self.middle = middle or nn.Identity()
     def forward(self,
         x,  # (B,ni,...)
     ):      # (B,widths[0],...)
@@ -87,6 +89,7 @@ class UNet(nn.Module):
         for down, enc in zip(self.down, self.enc[1:]):
             skips.append(x)
             x = enc(down(x))
+        x = self.middle(x)
         for up, dec, skip in zip(reversed(self.up), reversed(self.dec), reversed(skips)): x = dec(up(x) + skip)
         return x
 
