@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['COPY_VERSION', 'Warp', 'random_warp', 'bspline_basis', 'warp_volume', 'read_original', 'make_copy', 'with_copies',
-           'augment_batch']
+           'augment_batch', 'random_crop']
 
 # %% ../nbs/28_augment.ipynb #847218ae
 import json, os
@@ -145,3 +145,14 @@ def augment_batch(
         x = (x*gain).clamp(-1, 1)
         v = (v*gain).clamp(*HU_RANGE)
     return dict(batch, xrays=x, volume=v)
+
+# %% ../nbs/28_augment.ipynb #7e68e1ef
+def random_crop(
+    batch:dict,  # As `collate` makes it
+    size:int,    # Voxels along a side, even
+)->dict:         # A batch: `volume` (B,1,size,size,size), and `crop`: (first voxels (B,3), size)
+    "A random cube of each patient; the films stay whole."
+    v = batch['volume']
+    first = 2*torch.randint((v.shape[-1] - size)//2 + 1, (len(v), 3))
+    cubes = [o[:,z:z+size,y:y+size,x:x+size] for o,(z,y,x) in zip(v, first.tolist())]
+    return dict(batch, volume=torch.stack(cubes), crop=(first.to(v.device), size))

@@ -70,6 +70,7 @@ class TrainCfg:
     "How long, in which portions, in which precision, and how often to look and to save."
     steps: int = 1000                # Optimiser updates
     batch: int = 8                   # Patients of one update, over all processes
+    crop: int = 0                    # Voxels along a side of the random cubes that a model learns from, if it can; 0 = whole volumes
     accumulate: int = 1              # Portions into which each process cuts its share
     precision: str = 'auto'          # 'fp32', 'bf16', 'fp16' (GPU only); 'auto' takes bf16 where the hardware has it
     grad_checkpoint: bool = False    # Recompute activations instead of keeping them, in models that can
@@ -84,7 +85,7 @@ class TrainCfg:
 
     def __post_init__(self):
         one_of(self.precision, ('auto', 'fp32', 'bf16', 'fp16'), 'train.precision')
-        low = dict(steps=1, batch=1, accumulate=1, eval_every=0, checkpoint_seconds=0, checkpoint_steps=0, log_every=1, prefetch=0, preload_gb=0)
+        low = dict(steps=1, batch=1, crop=0, accumulate=1, eval_every=0, checkpoint_seconds=0, checkpoint_steps=0, log_every=1, prefetch=0, preload_gb=0)
         for k,lo in low.items():
             if getattr(self, k) < lo: raise BadInput(f'train.{k}={getattr(self, k)!r} is out of range', fix=f'The least is {lo}.')
         if self.batch % self.accumulate: raise BadInput(f'train.batch={self.batch} cannot be cut into train.accumulate={self.accumulate} equal portions')
@@ -135,9 +136,14 @@ class RunCfg:
             for f in fields(sub):
                 if f.name in idle and getattr(sub, f.name) != f.default:
                     raise BadInput(f'{part}.{f.name}={getattr(sub, f.name)!r} has no effect: {idle[f.name]}', fix='Remove it, or change what switches it off.')
+        if self.train.crop and (self.train.crop%2 or self.train.crop >= self.data.n): raise BadInput(f'train.crop={self.train.crop} is no part of {self.data.n} voxels', fix='Give an even number below data.n.')
+        if self.train.crop and self.loss.projection: raise BadInput('a crop casts no shadow of its own', fix='Use loss.projection=0 with train.crop.')
+        window = getattr(self.model, 'hu', None)
+        if (getattr(self.model, 'physics', 0) or getattr(self.model, 'unroll', 0)) and (self.target.clip or window != (self.target.lo, self.target.hi)):
+            raise BadInput(f'the physics of the model needs a target scale that is not clipped, with model.hu={window} as its ends', fix='Set target.clip=false, and model.hu to target.lo and target.hi.')
         for k in ('n', 'pixels'):
             got, want = getattr(self.model, k, None), getattr(self.data, k)
-            if got is None or got == want or k == 'pixels' and self.model.kind == 'lift': continue   # the lifter averages larger films down itself
+            if got is None or got == want or k == 'pixels' and self.model.kind in ('lift', 'lift_fine'): continue   # the lifters bring films to their size themselves
             raise BadInput(f'model.{k}={got} does not fit data.{k}={want}', fix='Change both.')
 
 # %% ../nbs/50_config.ipynb #6d9e8e1e

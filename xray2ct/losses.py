@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['DOCUMENTED_SSIM', 'loss_term', 'loss_terms', 'LossCfg', 'LossInput', 'per_patient', 'l1_term', 'mse_term',
            'charbonnier_term', 'window_error', 'window_l1_term', 'window_mse_term', 'smooth3d', 'smoothing_kernel',
-           'ssim_map', 'ssim3d', 'ssim_term', 'gradient_term', 'projection_term', 'active_terms', 'loss_per_patient',
-           'compute_loss']
+           'ssim_map', 'ssim3d', 'ssim_term', 'gradient_term', 'projection_term', 'spread_term', 'active_terms',
+           'loss_per_patient', 'compute_loss']
 
 # %% ../nbs/40_losses.ipynb #4f65fb74
 import math
@@ -81,6 +81,7 @@ class LossCfg:
     aux: float = 0.           # Weight of the L1 of the auxiliary outputs (deep supervision)
     local_stats: float = 0.   # Weight of the L1 between local means and deviations at three scales
     frequency: float = 0.     # Weight of the high-pass difference of the two spectra, un-normalised FFT
+    spread: float = 0.        # Weight of the Laplace likelihood of the model's own spread; does not move its volume
     tv_match: float = 0.      # Weight of the difference between the total variations of prediction and truth
     charbonnier_eps: float = 0.01     # Target-scale error at which charbonnier turns linear (0.01 = 2 HU at +-200)
     window_lo: float = -200.          # HU, lower end of the window of `window_l1` and `window_mse`
@@ -286,6 +287,15 @@ def projection_term(
     m, fov, px = p.batch['geometry']['matrices'], p.batch['geometry']['fov_mm'], p.cfg.projection_pixels
     with torch.no_grad(): truth = project(hu_to_mu(p.targ_hu), m, fov, px)
     return per_patient((project(hu_to_mu(p.pred_hu), m, fov, px)-truth).abs())
+
+# %% ../nbs/40_losses.ipynb #db79571e
+@loss_term('spread')
+def spread_term(
+    p:LossInput,   # Prediction and target; its last auxiliary output is log b, target scale
+)->torch.Tensor:   # (B,)
+    "Laplace negative log-likelihood of the errors under the model's own spread, without the constant log 2."
+    if not p.aux or p.aux[-1].shape != p.pred.shape: raise BadInput('loss.spread needs a model that says its spread', fix='Set model.spread=true, or loss.spread=0.')
+    return per_patient((p.pred-p.targ).detach().abs()*(-p.aux[-1]).exp() + p.aux[-1])
 
 # %% ../nbs/40_losses.ipynb #f071b0b9
 @lru_cache

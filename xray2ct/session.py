@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel as DDP
-from .augment import augment_batch
+from .augment import augment_batch, random_crop
 from .checkpoint import check_same_run, fill
 from .config import RunCfg, cfg_from_dict
 from .core import BadInput, seed_of
@@ -58,7 +58,9 @@ def make_session(
     if cfg.train.grad_checkpoint:
         if not hasattr(model, 'grad_checkpoint'): raise BadInput(f'train.grad_checkpoint=True has no effect: models of kind {kind!r} cannot recompute', fix='Remove it.')
         model.grad_checkpoint = True
-    if cfg.loss.aux and 'aux' not in inspect.signature(model.forward).parameters: raise BadInput(f'loss.aux={cfg.loss.aux} has no effect: models of kind {kind!r} have no auxiliary outputs', fix='Remove it.')
+    for k in ('aux', 'spread'):
+        if getattr(cfg.loss, k) and 'aux' not in inspect.signature(model.forward).parameters: raise BadInput(f'loss.{k}={getattr(cfg.loss, k)} has no effect: models of kind {kind!r} have no auxiliary outputs', fix='Remove it.')
+    if cfg.train.crop and not getattr(model, 'takes_crops', False): raise BadInput(f'train.crop={cfg.train.crop} has no effect: models of kind {kind!r} do not work by crops', fix='Remove it.')
     if cfg.train.channels_last: weights_channels_last(model)
     model.to(device)
     precision, net = pick_precision(cfg.train.precision, device), model
@@ -86,9 +88,10 @@ def supervised_step(
     cfg, parts, out = s.cfg, portions(augment_batch(batch, s.cfg.data), s.cfg.train.accumulate), []
     s.opt.zero_grad(set_to_none=True)
     for i,b in enumerate(parts):
+        if cfg.train.crop: b = random_crop(b, cfg.train.crop)
         alone = s.net is s.model or i == len(parts)-1
         with nullcontext() if alone else s.net.no_sync():
-            with autocast(s.precision, s.device): pred, aux = s.net(b, aux=True) if cfg.loss.aux else (s.net(b), ())
+            with autocast(s.precision, s.device): pred, aux = s.net(b, aux=True) if cfg.loss.aux or cfg.loss.spread else (s.net(b), ())
             terms = loss_per_patient(pred, hu_to_unit(b['volume'], cfg.target), cfg.loss, cfg.target, b, aux)
             total = sum(w*terms[n] for n,w,_ in active_terms(cfg.loss))                    # (B,)
             s.scaler.scale(total.mean()/len(parts)).backward()

@@ -13,7 +13,7 @@ from .direct import Direct, DirectCfg
 from .direct128 import Direct128, Direct128Cfg
 from .direct256 import Direct256V1, Direct256V1Cfg, Direct256V2, Direct256V2Cfg
 from .enhanced import Enhanced, EnhancedCfg
-from .lift import Lift, LiftCfg
+from .lift import Lift, LiftCfg, LiftFine, LiftFineCfg
 from .refinement import Refine, RefineCfg
 from .unet import MonaiUnet, MonaiUnetCfg, UnetB24, UnetB24Cfg
 
@@ -43,6 +43,7 @@ def model_family(
 # %% ../../nbs/39_models.ipynb #2391deea
 register_model('direct', DirectCfg, Direct)
 register_model('lift', LiftCfg, Lift)
+register_model('lift_fine', LiftFineCfg, LiftFine)
 register_model('enhanced', EnhancedCfg, Enhanced)
 register_model('refine', RefineCfg, Refine)
 register_model('direct256_v1', Direct256V1Cfg, Direct256V1)
