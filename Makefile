@@ -31,4 +31,4 @@ $(READY): requirements-dev.txt settings.ini setup.py
 	@touch $(READY)
 
 clean:
-	rm -rf .venv _docs _proc _site_src _site_nbs nbs/assets/vendor build dist *.egg-info .pytest_cache
+	rm -rf .venv _docs _proc _site_src build dist *.egg-info .pytest_cache
