@@ -75,7 +75,9 @@ def judge_rule(
         v = analysis(rule['file'], rule['key'])
         if v is None: return dict(verdict='not run', evidence=f'no {rule["file"]}')
         v = v if isinstance(v, dict) else dict(diff=v, ci95=[v, v])
-        return dict(verdict=weigh(v['diff'], v['ci95'], rule['says'], rule.get('size', SIZE)), evidence=rule['evidence'], **v)
+        lo, hi = v['ci95']
+        found = f'{v["diff"]:.3g}' + (f' [{lo:.3g}, {hi:.3g}]' if lo < hi else '')
+        return v | dict(verdict=weigh(v['diff'], v['ci95'], rule['says'], rule.get('size', SIZE)), evidence=f'{rule["evidence"]}: {found}')
     if by not in ('arms', 'floor', 'control'): raise BadInput(f'by={by!r} is no kind of rule', fix=did_you_mean(by, ('code', 'arms', 'floor', 'control', 'analysis', 'untestable')))
     a, b = got(rule['arm']), got(rule['over']) if by == 'arms' else got(rule['arm'])
     seeds = sorted(a.keys() & b.keys()) or (sorted(a) if a and b else [])
