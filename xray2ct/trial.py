@@ -73,7 +73,7 @@ def judge_rule(
     if by == 'untestable': return dict(verdict='not testable here', evidence='It would take: ' + rule['needs'])
     if by == 'analysis':
         v = analysis(rule['file'], rule['key'])
-        if v is None: return dict(verdict='not run', evidence=f'no {rule["file"]}')
+        if v is None: return dict(verdict='not run', evidence=f'no {rule["key"]} in results/analysis/{rule["file"]}')
         v = v if isinstance(v, dict) else dict(diff=v, ci95=[v, v])
         lo, hi = v['ci95']
         found = f'{v["diff"]:.3g}' + (f' [{lo:.3g}, {hi:.3g}]' if lo < hi else '')
