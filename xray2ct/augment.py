@@ -36,8 +36,10 @@ def random_warp(
     bend_mm:float=9.,      # Standard deviation of a control point's displacement along each axis
     fov_mm:float=360.,     # Side of the cube
     k:int=6,               # Control points along each axis
+    strength:float=1.,     # Factor on all four deviations
 )->Warp:
     "A patient's positioning, build and inner proportions, changed at random."
+    angle_deg, stretch, shift_mm, bend_mm = (strength*v for v in (angle_deg, stretch, shift_mm, bend_mm))
     a, s, t = np.deg2rad(rng.normal(0, angle_deg, 3)), np.exp(rng.normal(0, stretch, 3)), rng.normal(0, shift_mm, 3)*2/fov_mm
     turn = np.eye(3)
     for i,(c,d) in enumerate(zip(np.cos(a), np.sin(a))):

@@ -138,12 +138,11 @@ class RunCfg:
                     raise BadInput(f'{part}.{f.name}={getattr(sub, f.name)!r} has no effect: {idle[f.name]}', fix='Remove it, or change what switches it off.')
         if self.train.crop and (self.train.crop%2 or self.train.crop >= self.data.n): raise BadInput(f'train.crop={self.train.crop} is no part of {self.data.n} voxels', fix='Give an even number below data.n.')
         if self.train.crop and self.loss.projection: raise BadInput('a crop casts no shadow of its own', fix='Use loss.projection=0 with train.crop.')
-        window = getattr(self.model, 'hu', None)
-        if (getattr(self.model, 'physics', 0) or getattr(self.model, 'unroll', 0)) and (self.target.clip or window != (self.target.lo, self.target.hi)):
-            raise BadInput(f'the physics of the model needs a target scale that is not clipped, with model.hu={window} as its ends', fix='Set target.clip=false, and model.hu to target.lo and target.hi.')
+        want = getattr(self.model, 'wants_target', None)
+        if want not in (None, self.target): raise BadInput(f'the model needs target.lo={want.lo:g}, target.hi={want.hi:g} and target.clip={want.clip}', fix='Set them, or model.hu.')
         for k in ('n', 'pixels'):
             got, want = getattr(self.model, k, None), getattr(self.data, k)
-            if got is None or got == want or k == 'pixels' and self.model.kind in ('lift', 'lift_fine'): continue   # the lifters bring films to their size themselves
+            if got is None or got == want or k == 'pixels' and getattr(self.model, 'resizes_films', False): continue
             raise BadInput(f'model.{k}={got} does not fit data.{k}={want}', fix='Change both.')
 
 # %% ../nbs/50_config.ipynb #6d9e8e1e

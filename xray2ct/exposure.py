@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
+from scipy.ndimage import gaussian_filter
 from .core import BadInput
 
 # %% ../nbs/13_exposure.ipynb #bf3fd719
@@ -34,10 +35,7 @@ class ExposureCfg:
 # %% ../nbs/13_exposure.ipynb #5f3ab29d
 def _smooth(x, sigma):
     "Gaussian blur of (V,h,w), edges repeated."
-    r = max(1, int(3*sigma + .5))
-    w = torch.exp(-torch.arange(-r, r+1, dtype=x.dtype)**2/(2*sigma**2)); w /= w.sum()
-    y = F.pad(x[:,None], (r,)*4, mode='replicate')
-    return F.conv2d(F.conv2d(y, w.view(1,1,1,-1)), w.view(1,1,-1,1))[:,0]
+    return torch.from_numpy(gaussian_filter(x.numpy(), (0, sigma, sigma), mode='nearest', truncate=3))
 
 def scattered(
     p:torch.Tensor,  # (V,h,w) line integrals

@@ -256,6 +256,14 @@ class Consistency:
     )->torch.Tensor:        # (B,1,n,n,n), to be added
         "One step of SIRT: what each ray lacks, spread evenly along it, averaged over the rays through each voxel."
         return self.col*backproject(self.row*(self.films - self.project(mu)), self.matrices, self.fov_mm, self.n)
+    def improve(self,
+        mu:torch.Tensor,    # (B,1,n,n,n), attenuation 1/mm
+        n_iter:int,         # Steps
+        relax:float=1.,     # Length of a step, below 2
+    )->torch.Tensor:        # (B,1,n,n,n), attenuation 1/mm, never negative
+        "Several steps, one after the other."
+        for _ in range(n_iter): mu = (mu + relax*self.step(mu)).clamp_min(0)
+        return mu
 
 def sirt(
     xrays:torch.Tensor,         # (B,V,1,h,w), line integrals
@@ -267,7 +275,5 @@ def sirt(
     start:torch.Tensor=None,    # (B,1,n,n,n), attenuation to start from; None: nothing
 )->torch.Tensor:                # (B,1,n,n,n), attenuation 1/mm, never negative
     "Simultaneous iterative reconstruction: a non-negative volume that explains the films, the nearest to `start`."
-    c = Consistency(xrays, matrices, fov_mm, n)
-    mu = xrays.new_zeros(len(xrays), 1, n, n, n) if start is None else start
-    for _ in range(n_iter): mu = (mu + relax*c.step(mu)).clamp_min(0)
-    return mu
+    start = xrays.new_zeros(len(xrays), 1, n, n, n) if start is None else start
+    return Consistency(xrays, matrices, fov_mm, n).improve(start, n_iter, relax)

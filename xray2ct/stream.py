@@ -6,10 +6,7 @@
 __all__ = ['StreamCfg', 'cut_scan', 'add_table', 'VirtualStream']
 
 # %% ../nbs/43_stream.ipynb #963aaa86
-from collections import OrderedDict
-from dataclasses import dataclass, replace
-from threading import Lock
-import numpy as np
+from dataclasses import dataclass, fields, replace
 import torch
 from fastcore.basics import patch
 from .augment import random_warp, warp_volume
@@ -46,7 +43,7 @@ class StreamCfg:
 
     def no_effect(self):
         "Settings that do nothing without a stream."
-        return {} if self.patients else {k: 'stream.patients is 0' for k in ('first','warp','cut','table','dense','angle_deg','dist_frac','shift_mm','centre_mm')}
+        return {} if self.patients else {f.name: 'stream.patients is 0' for f in fields(self) if f.name != 'patients'}
 
 # %% ../nbs/43_stream.ipynb #8829da0d
 def cut_scan(
@@ -93,10 +90,9 @@ class VirtualStream:
         if not cfg.patients: raise BadInput('a stream of no patients', fix='Set stream.patients, such as 2000.')
         self.cfg, self.n, self.pixels, self.fov_mm, self.exposure, self.length = cfg, n, pixels, fov_mm, exposure, length
         self.base = replace(Geometry().select(*views), pixels=pixels)
-        self.known, self.lock = OrderedDict(), Lock()
+        self.known = {}                                                  # seed -> the unchanged patient
     def __len__(self): return self.length
-    def __getstate__(self): return {k: v for k,v in self.__dict__.items() if k not in ('lock', 'known')}
-    def __setstate__(self, d): self.__dict__ |= d | dict(known=OrderedDict(), lock=Lock())
+    def __getstate__(self): return self.__dict__ | dict(known={})
     def __getitem__(self, i):
         rng = rng_of('stream', i)
         hu, seed = self.chest(i, rng)
@@ -112,11 +108,8 @@ def original(self:VirtualStream,
     seed:int,  # Of the patient
 )->torch.Tensor: # (m,m,m) HU, m = 3n/2 at least 32: a warp needs more voxels than its result
     "The unchanged patient, made once."
-    with self.lock: got = self.known.get(seed)
-    if got is None:
-        got = torch.from_numpy(virtual_patient(seed, max(32, 3*self.n//2), self.fov_mm)[0]).half()
-        with self.lock: self.known[seed] = got
-    return got.float()
+    if seed not in self.known: self.known[seed] = torch.from_numpy(virtual_patient(seed, max(32, 3*self.n//2), self.fov_mm)[0]).half()
+    return self.known[seed].float()
 
 @patch
 def chest(self:VirtualStream,
@@ -127,7 +120,7 @@ def chest(self:VirtualStream,
     c, (lo, hi) = self.cfg, HU_RANGE
     seed = c.first + i%c.patients
     hu = self.original(seed)
-    if c.warp: hu = warp_volume(hu, random_warp(rng, 3*c.warp, .06*c.warp, 8*c.warp, 9*c.warp, self.fov_mm))
+    if c.warp: hu = warp_volume(hu, random_warp(rng, fov_mm=self.fov_mm, strength=c.warp))
     if c.dense: hu = (hu + 1000)*(1 + float(rng.uniform(-c.dense, c.dense))) - 1000
     if rng.uniform() < c.table: hu = add_table(hu, rng, self.fov_mm)
     if rng.uniform() < c.cut: hu = cut_scan(hu, rng)
