@@ -12,9 +12,11 @@ from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from .campaign_losses import WEIGHTINGS   # importing it makes its terms known
 from .core import BadInput, did_you_mean, nearest_word
 from .data import DataCfg
+from .exposure import ExposureCfg
 from .losses import LossCfg, active_terms
 from .metrics import PROTOCOLS
 from .models import model_cfg_from_dict
+from .stream import StreamCfg
 from .volume import TargetCfg
 
 # %% ../nbs/50_config.ipynb #14994de7
@@ -123,6 +125,8 @@ class RunCfg:
     loss: LossCfg = LossCfg()          # What it is punished for
     optim: OptimCfg = OptimCfg()       # How the weights move
     train: TrainCfg = TrainCfg()       # How long, in which portions
+    stream: StreamCfg = StreamCfg()    # Virtual patients without end, to learn from in place of the cohort's
+    exposure: ExposureCfg = ExposureCfg()   # What happens to the stream's films
     accidents: AccidentCfg = AccidentCfg()  # What else is printed, and chooses the best weights, as it was
     base: str = ''              # Frozen first stage: a recipe, a run or a weights file; trained first where it is missing
     follows: str = ''           # Recipe or run whose last checkpoint this one resumes, optimiser included
@@ -130,7 +134,7 @@ class RunCfg:
     def __post_init__(self):
         one_of(self.scale, ('mini', 'full'), 'scale'); one_of(self.protocol, PROTOCOLS, 'protocol')
         active_terms(self.loss)                      # refuses settings that no active term reads
-        for part in ('data', 'target', 'model', 'loss', 'optim', 'train', 'accidents'):
+        for part in ('data', 'target', 'model', 'loss', 'optim', 'train', 'stream', 'exposure', 'accidents'):
             sub = getattr(self, part)
             idle = sub.no_effect() if hasattr(sub, 'no_effect') else {}
             for f in fields(sub):
@@ -138,6 +142,9 @@ class RunCfg:
                     raise BadInput(f'{part}.{f.name}={getattr(sub, f.name)!r} has no effect: {idle[f.name]}', fix='Remove it, or change what switches it off.')
         if self.train.crop and (self.train.crop%2 or self.train.crop >= self.data.n): raise BadInput(f'train.crop={self.train.crop} is no part of {self.data.n} voxels', fix='Give an even number below data.n.')
         if self.train.crop and self.loss.projection: raise BadInput('a crop casts no shadow of its own', fix='Use loss.projection=0 with train.crop.')
+        if self.exposure.on and not self.stream.patients: raise BadInput('exposure.on=True has no effect: only a stream takes films of its own', fix='Set stream.patients, or remove it.')
+        if self.stream.patients and (self.data.copies or self.data.xray_mode != 'line_integral' or self.data.resize != 'antialias'):
+            raise BadInput('a stream brings its own patients and films', fix='Use data.copies=0, data.xray_mode=line_integral and data.resize=antialias.')
         want = getattr(self.model, 'wants_target', None)
         if want not in (None, self.target): raise BadInput(f'the model needs target.lo={want.lo:g}, target.hi={want.hi:g} and target.clip={want.clip}', fix='Set them, or model.hu.')
         for k in ('n', 'pixels'):

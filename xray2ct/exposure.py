@@ -6,7 +6,7 @@
 __all__ = ['ExposureCfg', 'scattered', 'expose']
 
 # %% ../nbs/13_exposure.ipynb #7863e05b
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -31,6 +31,10 @@ class ExposureCfg:
             if not 0 <= getattr(self, k): raise BadInput(f'exposure.{k}={getattr(self, k)} is negative')
         if self.photons < 1: raise BadInput(f'exposure.photons={self.photons} is less than one photon')
         if self.eight_bit > 1 or self.gain >= 1 or self.gamma >= 1: raise BadInput('exposure.eight_bit, gain and gamma lie below 1')
+
+    def no_effect(self):
+        "Settings that do nothing while films stay clean."
+        return {} if self.on else {f.name: 'exposure.on is False' for f in fields(self) if f.name != 'on'}
 
 # %% ../nbs/13_exposure.ipynb #5f3ab29d
 def _smooth(x, sigma):

@@ -19,6 +19,7 @@ from .floors import Floors, fit_floors
 from .leakage import leakage_gate
 from .metrics import PROTOCOLS, psnr
 from .patients import split_patients
+from .stream import VirtualStream
 
 # %% ../nbs/53_opening.ipynb #ab25771d
 def open_cohort(
@@ -47,8 +48,9 @@ def open_copies(
     cfg:RunCfg,  # How many
     training,    # Training patients
     data:str='', # Cohort folder; data/<cohort> by default
-):               # The training patients, and behind them their warped copies
-    "What the updates learn from. Rank 0 makes the copies that are missing; the others read them."
+):               # The training patients, and behind them their warped copies; or a `VirtualStream`
+    "What the updates learn from. Rank 0 makes the copies that are missing; the others read them. A stream needs no files: each process makes its own share."
+    if cfg.stream.patients: return VirtualStream(cfg.stream, cfg.data.n, cfg.data.pixels, cfg.data.views, cfg.data.fov_mm, cfg.exposure)
     if not cfg.data.copies: return training
     if cfg.cohort == 'toy' and not data: raise BadInput(f'data.copies={cfg.data.copies} has no effect on toy chests, which have no files', fix='Use data.copies=0, or a cohort with --data.')
     make = lambda: with_copies(Path(data or f'data/{cfg.cohort}'), training, cfg.data.copies, quiet=not is_main())
