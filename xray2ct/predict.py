@@ -27,6 +27,7 @@ from .floors import Floors
 from .geometry import Geometry, Grid, LAT, PA, View, geometry_from_dict
 from .images import calibrate_like, quantiles_of, read_xray
 from .project import hu_to_mu, mu_to_hu, project, sirt
+from .uncertainty import seen_by, volume_and_std
 from .volume import HU_RANGE, TargetCfg, unit_to_hu, write_nifti
 
 # %% ../nbs/60_predict.ipynb #5a116fd1
@@ -50,6 +51,11 @@ class Predictor:
         "Patients it has learnt from; empty if its weights do not say."
         return list(self.card.get('training_ids') or getattr(self.floors, 'ids', None) or [])
 
+    @property
+    def takes_one(self)->bool:
+        "Has it learnt to do without one of its films?"
+        return getattr(self.cfg.model, 'drop_view', 0) > 0
+
 # %% ../nbs/60_predict.ipynb #fa4453d4
 @patch
 @torch.inference_mode()
@@ -60,6 +66,14 @@ def predict_hu(self:Predictor,
     t = self.cfg.target
     x = self.model(to_device({k: batch[k] for k in ('xrays', 'geometry')}, self.device)).float()
     return unit_to_hu(x, t).clamp(*((t.lo, t.hi) if t.clip else HU_RANGE))
+
+@patch
+def predict_std(self:Predictor,
+    batch:dict,       # As `predict_hu` takes it
+)->torch.Tensor:      # (B,1,n,n,n), standard deviation, HU
+    "How far off each voxel may be, by the calibration in the weights' card."
+    factor = (self.card.get('calibration') or {}).get('factor', 1.)
+    return volume_and_std(self.model, to_device({k: batch[k] for k in ('xrays', 'geometry')}, self.device), self.cfg.target, factor)[1]
 
 @patch
 def mean_volume_hu(self:Predictor):  # (n,n,n), HU; None if neither floors nor model know it
@@ -167,24 +181,35 @@ def view_geometry(
 # %% ../nbs/60_predict.ipynb #29286d3d
 @dataclass
 class Films:
-    "Two X-rays on a model's pixels, and what had to be assumed to put them there."
-    xrays: torch.Tensor     # (V,1,h,w), in the model's input scale
-    integrals: torch.Tensor # (V,h,w), line integrals (approximate if not `measured`)
-    geometry: Geometry      # Of these films
+    "X-rays on a model's pixels, and what had to be assumed to put them there."
+    xrays: torch.Tensor     # (V,1,h,w), in the model's input scale; zeros for a missing one
+    integrals: torch.Tensor # (V',h,w), line integrals of those that are there (approximate if not `measured`)
+    geometry: Geometry      # Of all V films; the default for a missing one
+    given: tuple            # Names of the V' views that are there
     measured: bool          # Were they line integrals?
     notes: list             # What was done, sentences
     warnings: list          # What may be wrong, sentences
 
+    @property
+    def taken(self)->Geometry: return self.geometry.select(*self.given)   # Of the films that are there
+
 def read_films(
     predictor:Predictor,  # Whose pixels and input scale are wanted
-    frontal,              # Path
-    lateral,              # Path
+    frontal,              # Path, or '' where there is none and the model has learnt to do without
+    lateral,              # Path, or ''
     geometry=None,        # Path of a geometry.json for both; otherwise the one beside each image
 )->Films:
-    "Read, resize and check the two X-rays of one patient."
+    "Read, resize and check the X-rays of one patient."
+    paths, words = (frontal, lateral), ('frontal', 'lateral')
+    for path,word in zip(paths, words):
+        if path or predictor.takes_one and any(paths): continue
+        raise BadInput(f'--{word} is missing: ' + ('there must be one film at least' if predictor.takes_one else 'these weights make a volume from two views'), fix=f'Give --{word} FILE' + ('.' if predictor.takes_one else ', or weights that were trained with model.drop_view.'))
     d, notes, warnings, films, seen, views = predictor.cfg.data, [], [], [], [], []
-    means, images = mean_films(predictor), [read_xray(p) for p in (frontal, lateral)]
-    for i,(path,name,im) in enumerate(zip((frontal, lateral), d.views, images)):
+    means, images = mean_films(predictor), [read_xray(p) if p else None for p in paths]
+    for i,(path,name,im) in enumerate(zip(paths, d.views, images)):
+        if im is None:
+            warnings.append(f'there is no {words[i]} film: where things lie along the rays of the other one is a guess')
+            views.append(dict(pa=PA, lat=LAT)[name]); seen.append(torch.zeros(d.pixels, d.pixels)); continue
         view, source = view_geometry(path, name, geometry)
         if source is None:
             if im.pixel_mm: view = replace(view, detector_mm=tuple(n*mm for n,mm in zip(im.values.shape, im.pixel_mm)))
@@ -198,15 +223,16 @@ def read_films(
         for n in [*im.notes, *([note] if note else [])]: (warnings if n.startswith('warning: ') else notes).append(f'{path}: {n.removeprefix("warning: ")}')
         films.append(x); views.append(view)
     p, seen = torch.stack(films), torch.stack(seen)
-    if means is not None: warnings += view_problems(seen, means)
-    return Films(seen[:,None], p, Geometry(tuple(views), d.pixels), all(im.calibrated for im in images), notes, warnings)
+    if means is not None and all(paths): warnings += view_problems(seen, means)
+    return Films(seen[:,None], p, Geometry(tuple(views), d.pixels), tuple(v for v,path in zip(d.views, paths) if path), all(im.calibrated for im in images if im), notes, warnings)
 
 def mean_films(
     predictor:Predictor,  # From `load_predictor`
 )->torch.Tensor:  # (V,h,w) in the model's input scale, or None
-    "The mean training X-rays, if the run kept its floors."
-    f = predictor.floors
-    return None if f is None else torch.as_tensor(f.mean_xrays).float().squeeze()
+    "The mean training X-rays, if the run kept its floors or its weights a small copy."
+    f, kept, d = predictor.floors, predictor.card.get('mean_films'), predictor.cfg.data
+    if f is not None: return torch.as_tensor(f.mean_xrays).float().squeeze()
+    return None if kept is None else F.interpolate(torch.tensor(kept)[None].float(), size=d.pixels, mode='bilinear')[0]
 
 def as_picture(
     v:np.ndarray,  # (h,w)
@@ -267,6 +293,7 @@ class Prediction:
     measured: bool        # Were the X-rays line integrals?
     notes: list           # What was done
     warnings: list        # What may be wrong
+    std: torch.Tensor = None   # (n,n,n), how far off a voxel may be (standard deviation), HU; None where nobody asked
 
 def reconstruct(
     predictor:Predictor,  # From `load_predictor`
@@ -275,22 +302,26 @@ def reconstruct(
     geometry=None,        # Path of a geometry.json
     size:int=None,        # Voxels along each edge (default: as the model predicts)
     refine:int=0,         # SIRT steps against the X-rays
+    spread:bool=False,    # Say also how far off each voxel may be?
 )->Prediction:
-    "Two X-rays to a volume."
+    "Two X-rays to a volume; or one, with a model that has learnt to do without the other."
     if size is not None and not 8 <= size <= 512: raise BadInput(f'--size {size} is not between 8 and 512')
     if not 0 <= refine <= 1000: raise BadInput(f'--refine {refine} is not between 0 and 1000')
     films = read_films(predictor, frontal, lateral, geometry)
-    if refine and not films.measured: raise BadInput('--refine needs measured line integrals, and these X-rays are pictures without calibration', frontal, 'Give .npy line integrals, or leave --refine out.')
+    if refine and not films.measured: raise BadInput('--refine needs measured line integrals, and these X-rays are pictures without calibration', frontal or lateral, 'Give .npy line integrals, or leave --refine out.')
     fov, t = predictor.cfg.data.fov_mm, predictor.cfg.target
     batch = dict(xrays=films.xrays[None], geometry=dict(matrices=films.geometry.matrices()[None], fov_mm=torch.tensor([fov])))
     hu = in_world(predictor.predict_hu(batch)[0,0].cpu(), predictor.cfg)
     notes, opened = list(films.notes), below_window(hu, t)
     if t.clip: notes.append(f'the model knows HU from {t.lo:g} to {t.hi:g} only: lung and air come out as {t.lo:g}, dense bone as {t.hi:g}' + (', before the refinement' if refine else ''))
-    if refine: hu = opened = refine_volume(opened, films.integrals, films.geometry, fov, refine); notes.append(f'{refine} SIRT steps against the X-rays')
-    res = dict(zip(films.geometry.names, residual(opened, films.integrals, films.geometry, fov)))
-    if predictor.floors is not None: res['mean_volume'] = float(np.mean(residual(in_world(predictor.floors.for_window(*HU_RANGE).mean_volume, predictor.cfg), films.integrals, films.geometry, fov)))
-    hu = resize_volume(hu, size or hu.shape[-1])
-    return Prediction(hu, Grid(hu.shape[-1], fov), res, films.measured, notes, films.warnings)
+    if refine: hu = opened = refine_volume(opened, films.integrals, films.taken, fov, refine); notes.append(f'{refine} SIRT steps against the X-rays')
+    explained = lambda v: residual(v, films.integrals, films.taken, fov)
+    res = dict(zip(films.given, explained(opened)))
+    if predictor.floors is not None: res['mean_volume'] = float(np.mean(explained(in_world(predictor.floors.for_window(*HU_RANGE).mean_volume, predictor.cfg))))
+    size = size or hu.shape[-1]
+    if blind := float((seen_by(films.taken.matrices(), 32, fov) == 0).float().mean()): notes.append(f'{blind:.1%} of the cube lies on no film: what is there is prior knowledge')
+    std = resize_volume(in_world(predictor.predict_std(batch)[0,0].cpu(), predictor.cfg), size) if spread else None
+    return Prediction(resize_volume(hu, size), Grid(size, fov), res, films.measured, notes, films.warnings, std)
 
 # %% ../nbs/60_predict.ipynb #50d45bb8
 NOTICE = 'Research only, not for clinical use: most of this volume is a guess about what two X-rays leave open.'
@@ -304,7 +335,7 @@ def summary(
     "What `xray2ct-predict --json` prints."
     q = torch.quantile(p.hu.flatten()[::max(1, p.hu.numel()//100000)], torch.tensor([0., .05, .5, .95, 1.]))
     return dict(out=str(out), weights=str(weights), size=p.grid.n, fov_mm=p.grid.fov_mm, spacing_mm=p.grid.spacing_mm, hu_quantiles=dict(zip(('min', 'p5', 'p50', 'p95', 'max'), q.tolist())),
-                residual=p.residual, measured=p.measured, warnings=p.warnings, notes=p.notes, seconds=round(seconds, 3), notice=NOTICE)
+                residual=p.residual, mean_std_hu=None if p.std is None else float(p.std.mean()), measured=p.measured, warnings=p.warnings, notes=p.notes, seconds=round(seconds, 3), notice=NOTICE)
 
 def say(
     s:dict,  # From `summary`
@@ -314,6 +345,7 @@ def say(
     yield from s['notes']
     yield f'unexplained part of the X-rays{"" if s["measured"] else ", whose scale is a guess"}: {", ".join(f"{k} {v:.2f}" for k,v in r.items())}' + (f'; of the mean volume {m:.2f}' if m is not None else '') + ' (a weak check: many wrong volumes cast the same two shadows)'
     yield f'{s["out"]}: {s["size"]}^3 voxels of {s["spacing_mm"]:.3g} mm, HU {s["hu_quantiles"]["min"]:.0f} to {s["hu_quantiles"]["max"]:.0f}, {human_time(s["seconds"])}'
+    if s['mean_std_hu'] is not None: yield f'standard deviation {s["mean_std_hu"]:.0f} HU on the average'
     yield s['notice']
 
 class _Dash(Param):
@@ -324,24 +356,26 @@ class _Dash(Param):
 @call_parse
 def main(
     frontal:str='',        # Frontal (PA) X-ray: .npy line integrals, PNG/TIFF, or DICOM
-    lateral:str='',        # Lateral X-ray of the same patient
+    lateral:str='',        # Lateral X-ray of the same patient; some weights can do without one of the two
     o:_Dash('NIfTI file to write, .nii or .nii.gz', str)='',
     geometry:str='',       # geometry.json for both (default: the one beside each image)
     weights:str='',        # A .safetensors file or a run's folder (default: the newest finished run)
     size:int=0,            # Voxels along each edge, interpolated (default: as the model predicts)
     refine:int=0,          # SIRT steps against measured X-rays
+    spread:str='',         # NIfTI file for how far off each voxel may be: standard deviation, HU
     json:bool=False,       # Print one JSON object instead of sentences?
 ):
     "A CT volume from two X-rays, in Hounsfield units. Example: xray2ct-predict --frontal p7_pa.npy --lateral p7_lat.npy -o p7.nii.gz --size 256"
     with exit_on_bad_input():
         t0 = time.time()
-        for v,k in ((frontal, '--frontal'), (lateral, '--lateral')):
-            if not v: raise BadInput(f'{k} is missing: a volume is made from two views', fix=f'Give {k} FILE.')
-        if not o.endswith(('.nii', '.nii.gz')): raise BadInput('the output must end in .nii or .nii.gz', o or '-o', 'Give -o OUT.nii.gz.')
+        for f,k in ((o, '-o'), (spread or o, '--spread')):
+            if not f.endswith(('.nii', '.nii.gz')): raise BadInput('the output must end in .nii or .nii.gz', f or k, f'Give {k} OUT.nii.gz.')
+        if spread and Path(spread).resolve() == Path(o).resolve(): raise BadInput('the volume and its spread cannot share a file', spread)
         if not weights: weights = newest_run(); print(f'weights: {weights} (the newest finished run)', file=sys.stderr)
         predictor = load_predictor(weights)
-        made = reconstruct(predictor, frontal, lateral, geometry or None, size or None, refine)
+        made = reconstruct(predictor, frontal, lateral, geometry or None, size or None, refine, bool(spread))
         for w in made.warnings: print(f'warning: {w}', file=sys.stderr)
         write_nifti(made.hu, made.grid, o)
+        if spread: write_nifti(made.std, made.grid, spread)
         s = summary(made, o, predictor.path, time.time()-t0)
         print(dumps(s, indent=1) if json else '\n'.join(say(s)))
