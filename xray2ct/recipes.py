@@ -426,13 +426,13 @@ def lift64(
     """Our own model at 64³: the lifter with attention over all cells of its coarsest level, on 80 patients and 24 warped copies of each. One film in ten is taken away while it learns, and it says how far off each voxel may be.
 
     Should give more than the quickstart's 20.8 dB (`documented`, `virtual_test`; results/scores), which decides at 16³ what this one decides at 32³.
-    Costs 0.5 s a patient and update on one core at mini, 2 hours in all; full: not yet measured."""
+    Costs 0.6 s a patient and update on one core at mini, 2 hours in all; full: not yet measured."""
     full = scale == 'full'
     return RunCfg(recipe='lift64', scale=scale, protocol='documented', cohort='virtual100',
         target=TargetCfg(lo=-200., hi=200., clip=False), loss=LossCfg(l1=.15, window_mse=1., spread=.05),
         data=DataCfg(n=64, pixels=256 if full else 128, copies=24),
         model=LiftCfg(n=64, pixels=256 if full else 128, widths=(32, 64, 96, 128) if full else (16, 64, 96, 128), heads=4, spread=True, drop_view=.1),
-        optim=replace(OURS, lr=2e-3, warmup=150, ema=.995), train=TrainCfg(steps=20_000 if full else 3500, batch=8 if full else 4, eval_every=250, preload_gb=3.))
+        optim=replace(OURS, lr=2e-3, warmup=150, ema=.995), train=TrainCfg(steps=20_000 if full else 3000, batch=8 if full else 4, eval_every=250, preload_gb=3.))
 
 @recipe
 def lift64_varied(
