@@ -19,7 +19,7 @@ from fastcore.basics import patch
 from fastcore.script import Param, call_parse
 from torch import nn
 from .cache import fit_film
-from .checkpoint import find_weights, load_weights
+from .checkpoint import find_weights, load_weights, shipped_weights
 from .config import RunCfg
 from .core import BadInput, did_you_mean, exit_on_bad_input, human_time, read_json
 from .data import to_device
@@ -266,12 +266,12 @@ def residual(
 def refine_volume(
     hu:torch.Tensor,        # (n,n,n), HU, where to start
     integrals:torch.Tensor, # (V,h,w), measured line integrals
-    geometry:Geometry,      # Of the films
+    matrices:torch.Tensor,  # (V,3,4), world mm to film
     fov_mm:float,           # Edge of the cube
     steps:int,              # SIRT steps
 )->torch.Tensor:            # (n,n,n), HU
     "Bring a volume nearer to its X-rays without touching what they do not see."
-    mu = sirt(integrals[None,:,None], geometry.matrices()[None], fov_mm, hu.shape[-1], steps, start=hu_to_mu(hu.float())[None,None])
+    mu = sirt(integrals[None,:,None], matrices[None], fov_mm, hu.shape[-1], steps, start=hu_to_mu(hu.float())[None,None])
     return mu_to_hu(mu)[0,0].clamp(*HU_RANGE)
 
 # %% ../nbs/60_predict.ipynb #74ba7566
@@ -301,20 +301,21 @@ def reconstruct(
     lateral,              # Path of the lateral one
     geometry=None,        # Path of a geometry.json
     size:int=None,        # Voxels along each edge (default: as the model predicts)
-    refine:int=0,         # SIRT steps against the X-rays
+    refine:int=None,      # SIRT steps against the X-rays; None: as many as helped on the validation patients, by the weights' card
     spread:bool=False,    # Say also how far off each voxel may be?
 )->Prediction:
     "Two X-rays to a volume; or one, with a model that has learnt to do without the other."
     if size is not None and not 8 <= size <= 512: raise BadInput(f'--size {size} is not between 8 and 512')
-    if not 0 <= refine <= 1000: raise BadInput(f'--refine {refine} is not between 0 and 1000')
+    if refine is not None and not 0 <= refine <= 1000: raise BadInput(f'--refine {refine} is not between 0 and 1000')
     films = read_films(predictor, frontal, lateral, geometry)
     if refine and not films.measured: raise BadInput('--refine needs measured line integrals, and these X-rays are pictures without calibration', frontal or lateral, 'Give .npy line integrals, or leave --refine out.')
+    if refine is None: refine = (predictor.card.get('refine') or {}).get('best', 0) if films.measured else 0
     fov, t = predictor.cfg.data.fov_mm, predictor.cfg.target
     batch = dict(xrays=films.xrays[None], geometry=dict(matrices=films.geometry.matrices()[None], fov_mm=torch.tensor([fov])))
     hu = in_world(predictor.predict_hu(batch)[0,0].cpu(), predictor.cfg)
     notes, opened = list(films.notes), below_window(hu, t)
     if t.clip: notes.append(f'the model knows HU from {t.lo:g} to {t.hi:g} only: lung and air come out as {t.lo:g}, dense bone as {t.hi:g}' + (', before the refinement' if refine else ''))
-    if refine: hu = opened = refine_volume(opened, films.integrals, films.taken, fov, refine); notes.append(f'{refine} SIRT steps against the X-rays')
+    if refine: hu = opened = refine_volume(opened, films.integrals, films.taken.matrices(), fov, refine); notes.append(f'{refine} SIRT steps against the X-rays')
     explained = lambda v: residual(v, films.integrals, films.taken, fov)
     res = dict(zip(films.given, explained(opened)))
     if predictor.floors is not None: res['mean_volume'] = float(np.mean(explained(in_world(predictor.floors.for_window(*HU_RANGE).mean_volume, predictor.cfg))))
@@ -359,9 +360,9 @@ def main(
     lateral:str='',        # Lateral X-ray of the same patient; some weights can do without one of the two
     o:_Dash('NIfTI file to write, .nii or .nii.gz', str)='',
     geometry:str='',       # geometry.json for both (default: the one beside each image)
-    weights:str='',        # A .safetensors file or a run's folder (default: the newest finished run)
+    weights:str='',        # A .safetensors file, a run's folder, or the name of weights that come with the package (default: lift64, or the newest finished run)
     size:int=0,            # Voxels along each edge, interpolated (default: as the model predicts)
-    refine:int=0,          # SIRT steps against measured X-rays
+    refine:Param("SIRT steps against measured X-rays (default: as many as helped on the validation patients, by the weights' card)", int)=None,
     spread:str='',         # NIfTI file for how far off each voxel may be: standard deviation, HU
     json:bool=False,       # Print one JSON object instead of sentences?
 ):
@@ -371,7 +372,7 @@ def main(
         for f,k in ((o, '-o'), (spread or o, '--spread')):
             if not f.endswith(('.nii', '.nii.gz')): raise BadInput('the output must end in .nii or .nii.gz', f or k, f'Give {k} OUT.nii.gz.')
         if spread and Path(spread).resolve() == Path(o).resolve(): raise BadInput('the volume and its spread cannot share a file', spread)
-        if not weights: weights = newest_run(); print(f'weights: {weights} (the newest finished run)', file=sys.stderr)
+        if not weights: weights = 'lift64' if 'lift64' in shipped_weights() else newest_run()
         predictor = load_predictor(weights)
         made = reconstruct(predictor, frontal, lateral, geometry or None, size or None, refine, bool(spread))
         for w in made.warnings: print(f'warning: {w}', file=sys.stderr)
