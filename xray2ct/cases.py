@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['WINDOW', 'COLUMNS', 'CONTROLS', 'PROTOCOL', 'reduced', 'grey', 'case_pictures', 'open_run_record', 'keep_cases',
-           'read_cases', 'show_cases', 'runs_of', 'facts', 'versus', 'said', 'score_rows', 'control_rows',
-           'show_progress', 'findings', 'show_differences', 'protocol_rows', 'count_parameters', 'parameter_rows',
-           'main']
+           'read_cases', 'show_cases', 'evidence_now', 'runs_of', 'facts', 'versus', 'said', 'score_rows',
+           'control_rows', 'show_progress', 'findings', 'show_differences', 'protocol_rows', 'count_parameters',
+           'parameter_rows', 'main']
 
 # %% ../nbs/67_cases.ipynb #62dc966f
 import glob, sys
@@ -27,7 +27,7 @@ from .models import build_model
 from .plot import FILM_LETTERS, LETTERS, plane, show_image
 from .predict import in_world
 from .recipes import get_recipe
-from .records import documented, results_dir
+from .records import documented, read_records, results_dir
 from .report import pick_cases
 from .session import output_hu
 from .train import open_cohort
@@ -136,17 +136,28 @@ def show_cases(
     return fig
 
 # %% ../nbs/67_cases.ipynb #b0909c6d
+_read = {}   # state of the folder of records -> what was found there
+
+def evidence_now(
+)->tuple:       # As `trial.open_evidence`
+    "The records, read once for as long as no file of theirs changes."
+    files = sorted([*(results_dir('runs')/'runs').glob('*.json'), results_dir('arms.json')/'arms.json'])
+    state = tuple((str(p), (t := p.stat()).st_mtime_ns, t.st_size) for p in files)
+    if state not in _read: _read.clear(); _read[state] = open_evidence()
+    return _read[state]
+
 def runs_of(
     arm,        # Name in results/arms.json, or an `Arm`
-    recs=None,  # Records; all of results/runs by default
+    recs=None,  # Records, or `trial.open_evidence()`; all of results/runs by default
 )->dict:        # Seed -> finished record
     "The finished records of an arm."
+    if isinstance(arm, str) and (recs is None or isinstance(recs, tuple)): return dict((recs or evidence_now())[0](arm))
     a = read_arms()[arm] if isinstance(arm, str) else arm
     return {s: r for s,r in records_of(a, recs).items() if r['status'] == 'finished'}
 
 def facts(
     arm,        # Name in results/arms.json, or an `Arm`
-    recs=None,  # Records; all of results/runs by default
+    recs=None,  # Records, or `trial.open_evidence()`; all of results/runs by default
 )->dict:        # psnr, floor, gain, ci, printed, wrong, wrong_ci, shuffled, spread, seeds, n, id (of a run with pictures); None if nothing was run
     "What an arm came to: means over its seeds; differences in dB with the 95 % interval over patients."
     rs = list(runs_of(arm, recs).values())
@@ -189,7 +200,8 @@ def score_rows(
     recs=None,    # Records; all of results/runs by default
 )->list:          # One row a seed, with the keys of `COLUMNS`
     "The documented number beside the one that was reached, on its own scale and on one."
-    out, arms = [], [read_arms()[a] if isinstance(a, str) else a for a in arms]
+    recs, known = read_records() if recs is None else recs, read_arms()
+    out, arms = [], [known[a] if isinstance(a, str) else a for a in arms]
     for a in arms:
         name, words = (dict(printed).get(a.name, (a.recipe, '')) or ('', ''))
         docs = [d for d in documented(name) if d['metric'] == 'psnr' and words in d['at']] if name else []
@@ -247,7 +259,7 @@ def findings(
     evidence=None,  # From `trial.open_evidence`
 )->str:        # Sentences
     "What differences say, whether that was expected, and what still waits for a record."
-    evidence, told, waiting = evidence or open_evidence(), [], []
+    evidence, told, waiting = evidence or evidence_now(), [], []
     for words,arm,over,expected in asked:
         f = difference(arm, over, evidence)
         if not f: waiting.append(words); continue

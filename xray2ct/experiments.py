@@ -63,7 +63,8 @@ def records_of(
     recs = read_records() if recs is None else recs
     out = {}
     for s in arm.seeds:
-        got = [r for r in recs if r.get('recipe') == arm.recipe and same_run(r, arm.cfg(s))]
+        cfg = arm.cfg(s)
+        got = [r for r in recs if r.get('recipe') == arm.recipe and same_run(r, cfg)]
         if got: out[s] = next((r for r in got if r['status'] == 'finished'), got[0])
     return out
 
