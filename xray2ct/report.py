@@ -113,7 +113,7 @@ def curve(
     x0, x1 = pts[0][0], pts[-1][0]; vals = [y for _,y in pts] + ([floor] if floor is not None else [])
     step = _nice((max(vals)-min(vals))/5); lo, hi = math.floor(min(vals)/step)*step, math.ceil(max(vals)/step)*step
     px = lambda x: L + (W-L-12)*(x-x0)/max(x1-x0, 1e-9)
-    py = lambda y: H-B - (H-B-12)*(y-lo)/max(hi-lo, 1e-9)
+    py = lambda y: H-B - (H-B-26)*(y-lo)/max(hi-lo, 1e-9)
     text = lambda x, y, s, anchor='end': tag('text', s, x=f'{x:.1f}', y=f'{y:.1f}', text_anchor=anchor, class_='tick')
     grid = [[tag('line', x1=L, x2=W-12, y1=f'{py(y):.1f}', y2=f'{py(y):.1f}', class_='grid'), text(L-6, py(y)+4, f'{y:g}')] for y in np.arange(lo, hi+step/2, step).round(6)]
     ticks = [text(px(x), H-B+18, f'{x:g}', 'middle') for x in np.linspace(x0, x1, 5)[:-1].round().astype(int)]
@@ -154,7 +154,7 @@ def reliability_section(
     "The mean truth over the prediction, its band, and the diagonal, as inline SVG."
     if len(rows) < 2: return tag('p', 'There is no calibration: too few voxels inside the window.', class_='dim')
     S, L, (lo, hi) = 300, 44, window
-    px, py = (lambda v: L + (S-L-10)*(v-lo)/(hi-lo)), (lambda v: S-30 - (S-40)*(v-lo)/(hi-lo))
+    px, py = (lambda v: L + (S-L-10)*(v-lo)/(hi-lo)), (lambda v: S-30 - (S-54)*(v-lo)/(hi-lo))
     at = lambda pts: ' '.join(f'{px(a):.1f},{py(b):.1f}' for a,b in pts)
     ticks = [[tag('line', x1=L, x2=S-10, y1=f'{py(v):.1f}', y2=f'{py(v):.1f}', class_='grid'), tag('text', f'{v:g}', x=L-5, y=f'{py(v)+4:.1f}', text_anchor='end'), tag('text', f'{v:g}', x=f'{px(v):.1f}', y=S-14, text_anchor='middle')] for v in np.linspace(lo, hi, 5)]
     band = tag('polygon', points=at([(r['pred'], r['hi']) for r in rows] + [(r['pred'], r['lo']) for r in rows[::-1]]), class_='band')
@@ -232,7 +232,7 @@ table{border-collapse:collapse;font-variant-numeric:tabular-nums}th{font-weight:
 .planes th{font-size:.8rem;color:var(--dim);padding:.1rem .5rem .1rem 0}.planes td{padding:2px}img{image-rendering:pixelated;width:190px;height:auto;background:#000;display:block}
 .pair{display:flex;gap:4px;margin:.4rem 0}.pair figure{margin:0}svg{width:100%;max-width:48rem;height:auto}svg .tick,svg text{fill:var(--dim);font-size:11px}
 svg .grid{stroke:var(--line)}svg .band{fill:var(--hot);opacity:.18}svg.square{max-width:19rem}svg polyline{fill:none}svg .floor{stroke:var(--bad);stroke-dasharray:6 4;stroke-width:1.5}svg .line{fill:none;stroke:var(--hot);stroke-width:2}
-pre{background:var(--card);padding:.8rem;overflow:auto;font-size:.8rem}summary{cursor:pointer;color:var(--hot)}dl{display:grid;grid-template-columns:max-content 1fr;gap:.1rem 1rem}dt{color:var(--dim)}dd{margin:0}
+pre{background:var(--card);padding:.8rem;overflow:auto;font-size:.8rem}summary{cursor:pointer;color:var(--hot)}@media(max-width:640px){table{display:block;overflow-x:auto}.pair{flex-wrap:wrap}}dl{display:grid;grid-template-columns:max-content 1fr;gap:.1rem 1rem}dt{color:var(--dim)}dd{margin:0}
 @page{size:A4;margin:14mm}
 @media print{:root{--fg:#000;--dim:#444;--bg:#fff;--card:#fff;--line:#bbb;--hot:#0b63ce;--warn:#fff;color-scheme:light}body{font-size:10pt;margin:0;padding:0;max-width:none}section,tr,.case,figure,svg{break-inside:avoid}h2,h3{break-after:avoid}
 img{width:42mm}.planes img{width:44mm}summary,.screen{display:none}details::details-content{content-visibility:visible;height:auto}*{print-color-adjust:exact;-webkit-print-color-adjust:exact}}
