@@ -22,6 +22,7 @@ from .metrics import get_protocol
 from .patients import find_patients, read_split
 from .predict import load_predictor
 from .uncertainty import calibration, spread_cases
+from .volume import HU_RANGE
 
 # %% ../nbs/61_score.ipynb #64c66871
 def choose_patients(
@@ -84,7 +85,9 @@ def floors_of(
     if predictor.floors is not None: return predictor.floors, notes
     mean = predictor.mean_volume_hu()
     if mean is None: return None, notes + ['no floors: neither floors.safetensors beside the weights nor a mean volume in them']
-    return MeanVolume(mean), notes + ['only the mean volume stands beside the score: there is no floors.safetensors beside the weights']
+    notes.append('only the mean volume stands beside the score: there is no floors.safetensors beside the weights')
+    if not t.clip and (p.lo, p.hi) != HU_RANGE: notes.append(f'that mean is one of unclipped HU: the mean of volumes clipped to {p.lo:g}..{p.hi:g}, which scores higher, needs the run\'s folder')
+    return MeanVolume(mean), notes
 
 # %% ../nbs/61_score.ipynb #cfb25a7e
 def blind_to(
