@@ -1,5 +1,6 @@
 # make train   set up, build the virtual patients, train, score, reconstruct a real chest (about a quarter of an hour)
-# make test    set up, run every notebook and every test
+# make test    set up, run every notebook and every test, open the site in a browser
+# make docs    set up, build the documentation site in _docs (npm fetches two libraries the first time; no network after that)
 # make clean   remove what can be made again (never runs/, data/ or results/)
 PYTHON ?= python3.11
 BIN := .venv/bin
@@ -8,14 +9,19 @@ READY := .venv/.ready
 export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: setup export train test clean
+.PHONY: setup export train test docs clean
 .DEFAULT_GOAL := train
 
 train: setup export
 	@$(BIN)/python -m xray2ct.quickstart
 
 test: setup
+	@sh tools/get_chromium.sh
 	@XRAY2CT_TEST_FLAGS="$${XRAY2CT_TEST_FLAGS-ddp}" $(BIN)/python -m pytest tests -q --durations=15
+
+docs: setup
+	@$(BIN)/python tools/build_site.py
+	@echo "look at it: $(BIN)/python -m http.server 8000 --bind 127.0.0.1 --directory _docs"
 
 setup: $(READY)
 
@@ -31,4 +37,4 @@ $(READY): requirements-dev.txt settings.ini setup.py
 	@touch $(READY)
 
 clean:
-	rm -rf .venv _docs _proc _site_src build dist *.egg-info .pytest_cache
+	rm -rf .venv _docs _proc _site_src _site_nbs _site_cache nbs/assets/vendor build dist *.egg-info .pytest_cache
