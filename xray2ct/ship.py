@@ -103,6 +103,7 @@ def card_text(
         *([f'Spread: multiplied by {c["factor"]:.2f}, found on {c["n"]} validation patients.', ''] if c else []),
         f'`--refine` by default: {r["best"]} steps, which {"raised" if r["best"] else "is none, because none raised"} the score of {r["n"]} validation patients.', '', 'Limits', '', *[f'- {l}' for l in card['limits']], ''])
 
+# %% ../nbs/68_ship.ipynb #125042c9
 def _read_scores(text):
     "NAME=FILE pairs, read."
     pairs = [w.partition('=') for w in text.split(',') if w]
