@@ -89,7 +89,7 @@ def hung(
     hu:np.ndarray,     # (D,H,W) = [z,y,x]
     name:str,          # 'axial', 'coronal' or 'sagittal'
     i:int,             # Slice number, counted from inferior, posterior, left
-    convention:str='radiological',
+    convention:str='radiological',  # Or 'neurological'
 )->np.ndarray:         # (rows, columns), row 0 at the top
     "One slice in its convention."
     s = plane(hu, name, i)
@@ -101,7 +101,7 @@ def voxel_under(
     i:int,             # Slice number
     row:int,           # Of the picture, 0 at the top
     col:int,           # Of the picture, 0 at the left
-    convention:str='radiological',
+    convention:str='radiological',  # Or 'neurological'
 )->tuple:              # Voxel (x,y,z)
     "The voxel that a picture shows at a row and column."
     h, n, v = hanging(convention)[name], shape[::-1], [0, 0, 0]
