@@ -44,8 +44,7 @@ function renderCases({model, el: host}) {
     body.replaceChildren(...inOrder(rows, by, down).map(rowOf))
     if (focused) [...body.children].find(tr => tr.dataset.patient === focused).focus() // the keyboard stays on its row
   }
-  const table = el('table', {class: 'x2c', 'data-lm-suppress-shortcuts': 'true'},
-    el('thead', {}, el('tr', {}, ...heads.map(([, th]) => th))), body)
+  const table = ownKeys(el('table', {class: 'x2c'}, el('thead', {}, el('tr', {}, ...heads.map(([, th]) => th))), body))
   host.append(el('div', {class: 'x2c-box'}, table))
   fill()
   model.on('change:selected', fill)

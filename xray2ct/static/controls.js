@@ -6,7 +6,7 @@ function controls(ctl) {
   const bar = el('div', {class: 'x2v-bar'},
     ...(spec.modes.length ? [parts.mode, parts.split, parts.scale] : []),
     el('span', {class: 'x2v-group'}, ...parts.presets),
-    el('label', {}, 'level ', parts.level), el('label', {}, 'width ', parts.width),
+    el('span', {class: 'x2v-group'}, el('label', {}, 'level ', parts.level), el('label', {}, 'width ', parts.width)),
     el('span', {class: 'x2v-group'}, ...parts.zoom, fit))
 
   function slider(name, h) { // in voxels; what it says is millimetres
@@ -35,10 +35,14 @@ function controls(ctl) {
 }
 
 function barParts({spec, get, put, preset, zoom}) {
-  const number = (key, title) => el('input', {type: 'number', step: 10, title, 'aria-label': title, change: e => {
-    const v = +e.target.value, good = e.target.value !== '' && Number.isFinite(v) && (key !== 'width' || v > 0)
-    good ? put({[key]: v}) : e.target.value = get(key)
-  }})
+  const number = (key, title) => { // obeyed while it is typed; half a number waits, and is forgotten on leaving
+    const typed = e => {
+      const v = +e.target.value, good = e.target.value !== '' && Number.isFinite(v) && (key !== 'width' || v > 0)
+      if (good) put({[key]: v})
+    }
+    const left = e => { e.target.value = get(key) }
+    return el('input', {type: 'number', step: 10, title, 'aria-label': title, input: typed, blur: left})
+  }
   const level = number('level', 'level: the HU shown as middle grey')
   const width = number('width', 'width: HU from black to white')
   const presets = Object.entries(spec.presets).map(([name, [l, w]], i) => {
@@ -65,7 +69,7 @@ function barParts({spec, get, put, preset, zoom}) {
     split.value = st.split
     const key = scaleOf(spec, st.mode)
     scale.hidden = !key
-    if (key) scale.replaceChildren(key.what, key.from, el('i', {style: `background: ${BARS[st.mode]}`}), key.to)
+    if (key) scale.replaceChildren(el('span', {}, key.what), key.from, el('i', {style: `background: ${BARS[st.mode]}`}), key.to)
   }
   return {level, width, presets, mode, split, scale, zoom: zooms, follow}
 }

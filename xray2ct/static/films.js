@@ -76,7 +76,6 @@ function renderFilms({model, el: host}) {
       const by = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]}[e.key]
       if (!by) return
       e.preventDefault()
-      e.stopPropagation()
       const now = model.get('lines')[k].find(l => l.name === 'point').points[0]
       send(now.map((p, a) => p + by[a]*(e.shiftKey ? 0.1 : 0.01)))
     })
@@ -84,7 +83,7 @@ function renderFilms({model, el: host}) {
   const key = el('div', {class: 'x2f-key'}, ...Object.entries(spec.colors).map(([name, color]) =>
     el('span', {}, el('i', {style: `background: ${color}`}), name)))
   const films = el('div', {class: 'x2f-films'}, ...panes.map(p => p.canvas))
-  const root = el('div', {class: 'x2f', 'data-lm-suppress-shortcuts': 'true'}, films, key, said)
+  const root = ownKeys(el('div', {class: 'x2f'}, films, key, said))
   host.append(root)
   const sized = new ResizeObserver(draw)
   sized.observe(root)

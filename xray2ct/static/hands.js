@@ -9,7 +9,6 @@ function listen(pane, ctl) {
     if (!act) return
     act()
     e.preventDefault()
-    e.stopPropagation()
   })
   canvas.addEventListener('dblclick', () => ctl.reset())
   canvas.addEventListener('contextmenu', e => { // the right button is the window

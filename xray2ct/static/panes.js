@@ -83,10 +83,12 @@ function drawPane(pane, d, st, spec, look) {
     const x = box.x + st.split*box.w
     lines(ctx, '#fc3', 2*dpr, [[x, 0, x, H]])
   }
-  label(ctx, h.letters, W, H, dpr)
-  const title = layer === null ? st.mode : spec.layers.length > 1 ? spec.layers[layer] : ''
+  const small = W < 220*dpr // then titles would meet the letters: these move inwards, and the slider below names the plane
+  label(ctx, h.letters, W, H, dpr, small ? 26 : 12)
+  const both = st.mode === 'swipe' ? `${spec.layers[0]} | ${spec.layers[1]}` : st.mode // which is on which side
+  const title = layer === null ? both : spec.layers.length > 1 ? spec.layers[layer] : ''
   say(ctx, title, 6*dpr, 11*dpr, 'left', 11*dpr)
-  say(ctx, `${name} ${d.i + 1}/${spec.size[h.cut]}`, 6*dpr, H - 11*dpr, 'left', 11*dpr)
+  say(ctx, `${small ? '' : name + ' '}${d.i + 1}/${spec.size[h.cut]}`, 6*dpr, H - 11*dpr, 'left', 11*dpr)
   Object.assign(canvas.dataset, {index: d.i, coarse: d.coarse ? 1 : ''}) // what is on the canvas, for who asks
 }
 
@@ -117,13 +119,13 @@ function lines(ctx, color, width, ends) {
 function say(ctx, text, x, y, align, px, color = '#fff') {
   if (!text) return
   Object.assign(ctx, {font: `${px}px system-ui, sans-serif`, textAlign: align, textBaseline: 'middle'})
-  Object.assign(ctx, {lineWidth: px/5, lineJoin: 'round', strokeStyle: '#000', fillStyle: color})
+  Object.assign(ctx, {lineWidth: px/6, lineJoin: 'round', strokeStyle: 'rgba(0,0,0,.7)', fillStyle: color})
   ctx.strokeText(text, x, y)
   ctx.fillText(text, x, y)
 }
 
 // The directions at the edges: left, right, top, bottom.
-function label(ctx, letters, W, H, dpr) {
-  const at = [[9*dpr, H/2], [W - 9*dpr, H/2], [W/2, 12*dpr], [W/2, H - 12*dpr]]
+function label(ctx, letters, W, H, dpr, inwards = 12) {
+  const at = [[9*dpr, H/2], [W - 9*dpr, H/2], [W/2, inwards*dpr], [W/2, H - inwards*dpr]]
   letters.split('').forEach((letter, i) => say(ctx, letter, ...at[i], 'center', 14*dpr, '#ffe14d'))
 }

@@ -11,7 +11,7 @@ function viewer(root, spec, state, source) {
   line.setAttribute('aria-live', 'off') // it changes with every move of the mouse
   root.replaceChildren(ui.bar, grid, line, ui.help)
   root.classList.add('x2v')
-  root.setAttribute('data-lm-suppress-shortcuts', 'true') // JupyterLab leaves the keys to us
+  ownKeys(root)
 
   function put(values) {
     for (const [key, value] of Object.entries(values)) state.set(key, value)
