@@ -120,7 +120,7 @@ def curve(
     base = [] if floor is None else [tag('line', x1=L, x2=W-12, y1=f'{py(floor):.1f}', y2=f'{py(floor):.1f}', class_='floor'),
                                      text(W-14, py(floor)-5, f'mean volume {floor:.2f} {unit}')]
     line = tag('polyline', points=' '.join(f'{px(x):.1f},{py(y):.1f}' for x,y in pts), class_='line')
-    names = [text(W-12, H-B+18, 'updates'), text(L-6, 10, unit)]
+    names = [text(W-12, H-B+18, 'updates'), text(L+4, 10, unit, 'start')]
     return tag('svg', grid, ticks, names, base, line, viewBox=f'0 0 {W} {H}', role='img', aria_label=f'Validation, {unit}, from {pts[0][1]:.2f} to {pts[-1][1]:.2f}')
 
 def _nice(
