@@ -146,6 +146,11 @@ def test_every_viewer_paints(desk):
         o.scroll_into_view_if_needed(); pg.wait_for_timeout(200); shot(pg, f'lab_{n}_1280', o)
         for c in o.locator('canvas').all(): assert pixels(c).std() > 10, f'{n}: a picture is blank'
 
+@pytest.mark.skipif(not SLOW, reason='flagged slow')
+def test_solid(desk):
+    pg, out, _ = desk; o = out['solid']; c = o.locator('canvas').first; c.scroll_into_view_if_needed(); pg.wait_for_timeout(6000); b = c.bounding_box()
+    pg.mouse.click(b['x'] + .3*b['width'], b['y'] + .5*b['height']); pg.wait_for_timeout(1500); assert pixels(c).std() > 15; shot(pg, 'lab_solid_1280', c)
+
 def test_slider_drag_moves_the_picture(desk):
     pg, out, _ = desk; c, s = canvas(out['two'], 'axial'), out['two'].locator('input[type=range][data-plane=axial]')
     def drag():
@@ -246,8 +251,8 @@ def test_latency_at_256(desk):
         return took }'''))
     (first, full), worst, load = np.median(ms, 0), ms[:,0].max(), os.getloadavg()[0]/os.cpu_count()
     print(f'256³ in JupyterLab, {len(ms)} moves of a slider: picture after {first:.0f} ms (slowest {worst:.0f}), in full resolution after {full:.0f} ms')
-    if load > 1.5: warnings.warn(f'THE LATENCY WAS NOT JUDGED: {load:.1f} processes wait for each core')
-    assert first < (100 if load <= 1.5 else 1000) and full < 2000, ms.tolist()
+    if first >= 100 and load > 1.5: return warnings.warn(f'THE LATENCY COULD NOT BE JUDGED: {first:.0f} ms, while {load:.1f} processes wait for each core')
+    assert first < 100 and full < 2000, ms.tolist()
 
 def test_a_real_scan(desk):
     "The HU and millimetres under the mouse are those of the file, read without our code."
@@ -296,11 +301,6 @@ def test_dark(desk):
             part = o.locator({'cases': 'table', 'live': '.x2t p', 'films': '.x2f-key'}.get(n, '.x2v-bar button')).first; p = pixels(part)
             assert np.median(p) < 90 and p.max() > 170, (n, np.median(p), p.max())               # light words on a dark page
     finally: theme('JupyterLab Light')
-
-@pytest.mark.skipif(not SLOW, reason='flagged slow')
-def test_solid(desk):
-    pg, out, _ = desk; o = out['solid']; c = o.locator('canvas').first; c.scroll_into_view_if_needed(); pg.wait_for_timeout(6000)
-    assert pixels(c).std() > 5; shot(pg, 'lab_solid_1280', o)
 
 def test_narrow(desk):
     pg, out, _ = desk; pg.set_viewport_size(dict(width=375, height=800)); pg.wait_for_timeout(1000)

@@ -179,10 +179,10 @@ def view_3d(
     height:int=420,         # Of the picture, pixels
 ):                          # A NiiVue widget
     "Render a volume with NiiVue: three planes and a rendering that the mouse turns."
-    try: from ipyniivue import NiiVue
+    try: from ipyniivue import NiiVue, ShowRender
     except ImportError: raise BadInput('ipyniivue is not installed', fix='Run: pip install "xray2ct[view]"') from None
     scan, (level, width) = as_volume(vol, fov_mm), window_of(window)
     nifti = gzip.compress(nib.Nifti1Image(scan.hu.transpose(2,1,0), scan.affine).to_bytes(), 1)
-    nv = NiiVue(height=height)
+    nv = NiiVue(height=height, is_radiological_convention=True, sagittal_nose_left=True, multiplanar_show_render=ShowRender.ALWAYS, crosshair_width=.5)   # hangs as our own slices do
     nv.load_volumes([dict(data=nifti, name='volume.nii.gz', cal_min=level-width/2, cal_max=level+width/2)])
     return nv
