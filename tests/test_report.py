@@ -45,7 +45,7 @@ def opened(browser, path, **kw):                                                
     tab.on('pageerror', lambda e: tab.wrong.append(str(e)))
     tab.on('console', lambda m: tab.wrong.append(m.text) if m.type == 'error' else None)
     tab.on('request', lambda r: tab.wrong.append(f'asks for {r.url}') if r.url != path.as_uri() and not r.url.startswith(('data:', 'blob:')) else None)
-    tab.goto(path.as_uri()); tab.wait_for_function("document.querySelectorAll('canvas').length >= 18")   # three cases, two volumes, three planes
+    tab.goto(path.as_uri()); tab.locator('canvas').nth(17).wait_for(state='attached')   # three cases, two volumes, three planes
     return tab
 
 def seen(tab, selector): return tab.evaluate("q => [...document.querySelectorAll(q)].filter(e => e.getClientRects().length).length", selector)
