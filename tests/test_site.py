@@ -124,7 +124,7 @@ def why_no_browser():
     except ImportError: return 'playwright is not installed (pip install playwright)'
     return None if CHROMIUM else 'chromium is not installed (apt-get install chromium; `make test` tries that as root on Debian)'
 
-@pytest.fixture(scope='session')
+@pytest.fixture(scope='module')
 def browser():
     reason = why_no_browser()
     if reason:
