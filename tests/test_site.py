@@ -86,6 +86,8 @@ def test_source_links_and_signatures(pages):
     text = pages['geometry.html'].path.read_text()
     assert re.search(r'href="https://github\.com/[^"]+/xray2ct/geometry\.py#L\d+"', text), 'no source links'
     assert 'project_points' in pages['geometry.html'].ids and '(...,V,3,4)' in text, 'the signature with its shapes'
+    for name, p in pages.items():                                           # helpers of a page that is only read are no API
+        if name.split('/')[0] in ('tutorials', 'explanations', 'experiments'): assert 'Call self as a function' not in p.path.read_text(), name
 
 def test_what_the_site_serves_is_small():
     sizes = {f.name: f.stat().st_size for f in (ROOT/'nbs/assets/case').iterdir()}
