@@ -1,4 +1,5 @@
-"""The reconstruction that the site shows: `python tools/site_pictures.py [RUN_OR_WEIGHTS]`, the newest run in `runs/` by default.
+"""The reconstruction that the site shows: `python tools/site_pictures.py [RUN_OR_WEIGHTS]`, by default the weights that come
+with the package.
 
 Nobody chooses the patient: all of a test cohort are reconstructed, and the one with the median PSNR is shown. Written into
 `nbs/assets/case`: prediction.nii.gz and truth_small.nii.gz on the model's grid, truth.nii.gz on a finer one (int16, rounded
@@ -10,12 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 import matplotlib, nibabel as nib, numpy as np, torch
 from PIL import Image, ImageDraw, ImageFont
-from xray2ct.core import BadInput, exit_on_bad_input, write_json
+from xray2ct.core import BadInput, exit_on_bad_input, read_json, write_json
 from xray2ct.data import CTDataset
 from xray2ct.geometry import Grid, project_points, uv_to_pixel
 from xray2ct.metrics import psnr
 from xray2ct.plot import FILM_LETTERS, LETTERS, plane
-from xray2ct.predict import in_world, load_predictor, newest_run
+from xray2ct.predict import in_world, load_predictor
 from xray2ct.volume import downsample, write_nifti
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -27,13 +28,21 @@ def median_patient(predictor, data):
     ds = CTDataset(data, None, replace(predictor.cfg.data, cache=''), quiet=True)
     known = set(predictor.training_ids) & set(ds.ids)
     if known: raise BadInput(f'the model has learnt from {sorted(known)[0]}', data, 'Show it a cohort that it has not seen.')
-    mean, rows = predictor.mean_volume_hu(), []
+    rows = []
     with torch.inference_mode():
         for i, who in enumerate(ds.ids):
             b = ds.batch([i]); hu, truth = predictor.predict_hu(b).cpu(), b['volume'].float()
-            rows.append(dict(patient=who, i=i, psnr=float(psnr(hu, truth, 'documented')[0]),
-                             floor=None if mean is None else float(psnr(mean[None,None], truth, 'documented')[0])))
+            rows.append(dict(patient=who, i=i, psnr=float(psnr(hu, truth, 'documented')[0])))
     return ds, sorted(rows, key=lambda r: r['psnr'])[len(rows)//2], rows
+
+def floor_of(predictor, cohort, row):
+    "The mean training volume on a patient, fitted to the window: from the stored scores of these weights, or from the floors beside them; None if there are neither."
+    stored = ROOT/'results/scores'/f'{predictor.cfg.recipe}-{cohort}.json'
+    if stored.exists():
+        s = read_json(stored); k = next((k for k, c in enumerate(s['cases']) if c['patient'] == row['patient']), None)
+        if k is not None and abs(s['cases'][k]['psnr'] - row['psnr']) < .02: return s['floors']['mean_volume']['cases'][k]['psnr']
+    if predictor.floors is None: return None
+    return float(psnr(predictor.floors.predict('mean_volume', row['batch']), row['batch']['volume'].float(), 'documented')[0])
 
 def fine_truth(folder, patient):
     "(n,n,n) = [z,y,x] HU of the patient's own file."
@@ -104,14 +113,14 @@ def sweep(pred, fine, films, matrices, fov, n=40):
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument('weights', nargs='?', help='run folder or weights; the newest run of runs/ by default')
+    p.add_argument('weights', nargs='?', default='lift64', help='run folder, weights, or the name of shipped ones')
     p.add_argument('--data', default='data/virtual_test', help='a cohort that the model has not seen')
     a = p.parse_args()
     with exit_on_bad_input():
         if not Path(a.data).is_dir(): raise BadInput('no such cohort', a.data, 'Make it: xray2ct-cohort virtual_test data/virtual_test')
-        predictor = load_predictor(a.weights or newest_run())
+        predictor = load_predictor(a.weights)
         ds, row, rows = median_patient(predictor, Path(a.data))
-        b = ds.batch([row['i']]); fov = float(b['geometry']['fov_mm'][0])
+        b = ds.batch([row['i']]); floor = floor_of(predictor, Path(a.data).name, row | dict(batch=b)); fov = float(b['geometry']['fov_mm'][0])
         with torch.inference_mode(): pred = in_world(predictor.predict_hu(b)[0,0].cpu(), predictor.cfg).numpy()
         small, fine = in_world(b['volume'][0,0].float(), predictor.cfg).numpy(), fine_truth(Path(a.data), row['patient'])
         DEST.mkdir(parents=True, exist_ok=True)
@@ -120,8 +129,8 @@ def main():
         frames = sweep(pred, fine, films, b['geometry']['matrices'][0], fov)
         cfg = predictor.cfg
         case = dict(patient=row['patient'], cohort=Path(a.data).name, rule=f'the median of {len(rows)} patients by PSNR', psnr=round(row['psnr'], 2),
-                    floor_mean_volume=None if row['floor'] is None else round(row['floor'], 2), protocol='documented', mean_psnr=round(statistics.mean(r['psnr'] for r in rows), 2),
-                    recipe=cfg.recipe, scale=cfg.scale, weights=predictor.path.parent.name, file=predictor.path.name, updates=predictor.card.get('step', cfg.train.steps),
+                    floor_mean_volume=None if floor is None else round(floor, 2), protocol='documented', mean_psnr=round(statistics.mean(r['psnr'] for r in rows), 2),
+                    recipe=cfg.recipe, scale=cfg.scale, weights=predictor.card.get('name') or predictor.path.parent.name, file=predictor.path.name, updates=predictor.card.get('step', cfg.train.steps),
                     voxels=pred.shape[0], fov_mm=fov, truth_voxels=n, rounded_to_hu=step, window=list(WINDOW), strip=strip(pred, fine), frames=frames)
         write_json(case, DEST/'case.json')
         sizes = {f.name: f.stat().st_size for f in sorted(DEST.iterdir())}
