@@ -87,6 +87,7 @@ def _see_ct(r, files, fov):
     edge = fov or max(360., float(scan.extent_mm.max()))
     return resample(scan, Grid(N, edge), -1000., centre_of(scan, 'world' if fov and not lost else 'volume')), edge
 
+# %% ../nbs/64_doctor.ipynb #a06cf70c
 def _see_films(r, files, views, geometry, given):
     "Read every film; the best one of each view at the size of comparison, or nothing if one is missing."
     small = {}

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['TYPICAL', 'NOTICE', 'Predictor', 'in_world', 'load_predictor', 'newest_run', 'on_detector', 'reference',
-           'view_problems', 'view_geometry', 'Films', 'read_films', 'mean_films', 'as_picture', 'below_window',
+           'view_problems', 'view_geometry', 'mean_films', 'as_picture', 'Films', 'read_films', 'below_window',
            'residual', 'refine_volume', 'resize_volume', 'Prediction', 'reconstruct', 'summary', 'say', 'main']
 
 # %% ../nbs/60_predict.ipynb #d25d939e
@@ -56,6 +56,16 @@ class Predictor:
         "Has it learnt to do without one of its films?"
         return getattr(self.cfg.model, 'drop_view', 0) > 0
 
+    @property
+    def says_spread(self)->bool:
+        "Does it say how far off each voxel may be?"
+        return getattr(self.cfg.model, 'spread', False)
+
+    @property
+    def spread_factor(self)->float:
+        "What its spread is multiplied by, found on validation patients; 1 where its card has no calibration."
+        return (self.card.get('calibration') or {}).get('factor', 1.)
+
 # %% ../nbs/60_predict.ipynb #fa4453d4
 @patch
 @torch.inference_mode()
@@ -72,8 +82,7 @@ def predict_std(self:Predictor,
     batch:dict,       # As `predict_hu` takes it
 )->torch.Tensor:      # (B,1,n,n,n), standard deviation, HU
     "How far off each voxel may be, by the calibration in the weights' card."
-    factor = (self.card.get('calibration') or {}).get('factor', 1.)
-    return volume_and_std(self.model, to_device({k: batch[k] for k in ('xrays', 'geometry')}, self.device), self.cfg.target, factor)[1]
+    return volume_and_std(self.model, to_device({k: batch[k] for k in ('xrays', 'geometry')}, self.device), self.cfg.target, self.spread_factor)[1]
 
 @patch
 def mean_volume_hu(self:Predictor):  # (n,n,n), HU; None if neither floors nor model know it
@@ -178,6 +187,24 @@ def view_geometry(
     if name not in g.names: raise BadInput(f'it describes no view {name!r}', found, did_you_mean(name, g.names))
     return g.views[g.names.index(name)], found
 
+# %% ../nbs/60_predict.ipynb #dbe1b2d3
+def mean_films(
+    predictor:Predictor,  # From `load_predictor`
+)->torch.Tensor:  # (V,h,w) in the model's input scale, or None
+    "The mean training X-rays, if the run kept its floors or its weights a small copy."
+    f, kept, d = predictor.floors, predictor.card.get('mean_films'), predictor.cfg.data
+    if f is not None: return torch.as_tensor(f.mean_xrays).float().squeeze()
+    return None if kept is None else F.interpolate(torch.tensor(kept)[None].float(), size=d.pixels, mode='bilinear')[0]
+
+def as_picture(
+    v:np.ndarray,  # (h,w)
+    kind:str,      # What `read_xray` called it
+)->np.ndarray:     # (h,w), -1..1
+    "What a model sees that was trained on 8-bit pictures: a picture as it is, line integrals stretched to 256 levels."
+    if kind == 'line_integral': v = np.round(255*(v-v.min())/max(float(np.ptp(v)), 1e-12))
+    if kind == 'png16': v = v/257
+    return (v/127.5 - 1).astype(np.float32)
+
 # %% ../nbs/60_predict.ipynb #29286d3d
 @dataclass
 class Films:
@@ -225,23 +252,6 @@ def read_films(
     p, seen = torch.stack(films), torch.stack(seen)
     if means is not None and all(paths): warnings += view_problems(seen, means)
     return Films(seen[:,None], p, Geometry(tuple(views), d.pixels), tuple(v for v,path in zip(d.views, paths) if path), all(im.calibrated for im in images if im), notes, warnings)
-
-def mean_films(
-    predictor:Predictor,  # From `load_predictor`
-)->torch.Tensor:  # (V,h,w) in the model's input scale, or None
-    "The mean training X-rays, if the run kept its floors or its weights a small copy."
-    f, kept, d = predictor.floors, predictor.card.get('mean_films'), predictor.cfg.data
-    if f is not None: return torch.as_tensor(f.mean_xrays).float().squeeze()
-    return None if kept is None else F.interpolate(torch.tensor(kept)[None].float(), size=d.pixels, mode='bilinear')[0]
-
-def as_picture(
-    v:np.ndarray,  # (h,w)
-    kind:str,      # What `read_xray` called it
-)->np.ndarray:     # (h,w), -1..1
-    "What a model sees that was trained on 8-bit pictures: a picture as it is, line integrals stretched to 256 levels."
-    if kind == 'line_integral': v = np.round(255*(v-v.min())/max(float(np.ptp(v)), 1e-12))
-    if kind == 'png16': v = v/257
-    return (v/127.5 - 1).astype(np.float32)
 
 # %% ../nbs/60_predict.ipynb #5816ae03
 def below_window(

@@ -26,7 +26,7 @@ from .metrics import get_protocol, psnr
 from .plot import LETTERS, plane
 from .predict import in_world, load_predictor
 from .score import said_spread
-from .slices import as_volume
+from .slices import as_volume, data_uri, png_bytes
 
 # %% ../nbs/62_report.ipynb #fd5dd15f
 class Html(str):
@@ -56,8 +56,7 @@ def picture(
     x = ((np.nan_to_num(np.asarray(img, np.float32), nan=lo)-lo)/max(hi-lo, 1e-9)).clip(0, 1)
     im = Image.fromarray((255*x).round().astype(np.uint8) if cmap is None else (255*colormaps[cmap](x)[...,:3]).round().astype(np.uint8))
     if max(im.size) > max_px: im.thumbnail((max_px, max_px))
-    im.save(f := io.BytesIO(), 'png', optimize=True)
-    return tag('img', src='data:image/png;base64,' + base64.b64encode(f.getvalue()).decode(), alt=alt, width=im.width, height=im.height)
+    return tag('img', src=data_uri(png_bytes(im)), alt=alt, width=im.width, height=im.height)
 
 def unpack(
     img:Html,  # What `picture` returned
@@ -287,7 +286,7 @@ def case_sections(
         note = None if abs(got-row['psnr']) < .02 else tag('p', f'This picture has {got:.2f} dB: the patient or the weights have changed since the score was made.', class_='notice')
         pair = [tag('figure', picture(x, (x.min(), x.max()), f'{n} X-ray of {row["patient"]}'), tag('figcaption', n)) for n,x in zip(predictor.cfg.data.views, films)]
         seen.append([in_world(v, predictor.cfg).numpy() for v in (hu[0,0], truth)])
-        std = in_world(predictor.predict_std(b)[0,0].cpu(), predictor.cfg).numpy() if getattr(predictor.cfg.model, 'spread', False) else None
+        std = in_world(predictor.predict_std(b)[0,0].cpu(), predictor.cfg).numpy() if predictor.says_spread else None
         out.append(tag('div', tag('h3', f'{word}: patient {row["patient"]}, {row["psnr"]:.2f} dB'), note, tag('div', pair, class_='pair'), case_view(*seen[-1], std, (p.lo, p.hi), predictor.cfg.data.fov_mm, limit), class_='case'))
     who = 'the patient above' if len(rows) == 1 else f'the {len(rows)} patients above'
     return out + [reliability_section(reliability(*map(np.stack, zip(*seen)), (p.lo, p.hi)), (p.lo, p.hi), f'Voxels of {who}, without those that are beyond the window in both.')]

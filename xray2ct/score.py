@@ -137,9 +137,8 @@ def truthfulness(
     dataset:CTDataset,  # Patients that it has not learnt from
 ):                      # As `Calibration.to_dict`; None for a model that does not say how sure it is
     "Was it right about how far off it may be?"
-    if not getattr(predictor.cfg.model, 'spread', False): return None
-    factor = (predictor.card.get('calibration') or {}).get('factor', 1.)
-    return calibration(spread_cases(predictor.model, dataset, predictor.cfg.target, predictor.device), factor).to_dict()
+    if not predictor.says_spread: return None
+    return calibration(spread_cases(predictor.model, dataset, predictor.cfg.target, predictor.device), predictor.spread_factor).to_dict()
 
 def said_spread(
     c:dict,  # From `truthfulness`

@@ -11,13 +11,13 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from fastcore.script import call_parse
-from .checkpoint import read_tensors, save_weights
+from .checkpoint import save_weights
 from .core import BadInput, atomic_path, child_of, exit_on_bad_input, progress, read_json
 from .evaluate import bootstrap_ci
+from .geometry import Geometry, View
 from .metrics import get_protocol, psnr
 from .opening import open_cohort
 from .predict import NOTICE, load_predictor, refine_volume
-from .geometry import Geometry, View
 from .project import hu_to_mu, project
 from .records import code_version
 from .uncertainty import calibration, spread_cases
@@ -69,17 +69,16 @@ LIMITS = [NOTICE,
 
 def slim(
     predictor,         # From `load_predictor`
-    cohort_split,      # (training, validation) data sets
+    validation,        # Data set that decides about refinement and calibration
     scores:dict=None,  # Name -> result of `xray2ct-evaluate`
     protocol='documented',  # Under which refinement is judged
 )->tuple:              # (half-precision state, card)
     "What travels, and what is said of it."
-    _, validation = cohort_split
     card = dict(name=predictor.cfg.recipe, training_ids=predictor.training_ids, data_hash=predictor.card.get('data_hash'), code=code_version(), limits=LIMITS,
                 scores={k: _short(v) for k,v in (scores or {}).items()}, refine=refinement(predictor, validation, protocol))
     films = predictor.floors.mean_xrays if predictor.floors is not None else None
     if films is not None: card['mean_films'] = F.interpolate(films.float().reshape(1, -1, *films.shape[-2:]), size=32, mode='area')[0].round(decimals=3).tolist()
-    if getattr(predictor.cfg.model, 'spread', False): card['calibration'] = calibration(spread_cases(predictor.model, validation, predictor.cfg.target)).to_dict()
+    if predictor.says_spread: card['calibration'] = calibration(spread_cases(predictor.model, validation, predictor.cfg.target)).to_dict()
     return {k: v.half() if v.is_floating_point() else v for k,v in predictor.model.state_dict().items()}, card
 
 def _short(r):
@@ -126,7 +125,7 @@ def main(
         target = child_of(out, f'{name}.safetensors')
         if target.exists() and not replace: raise BadInput('is there already', target, 'Choose another name, or say --replace.')
         predictor = load_predictor(run)
-        state, card = slim(predictor, open_cohort(predictor.cfg, data), _read_scores(scores), predictor.cfg.protocol)
+        state, card = slim(predictor, open_cohort(predictor.cfg, data)[1], _read_scores(scores), predictor.cfg.protocol)
         others = sum(f.stat().st_size for f in target.parent.glob('*.safetensors') if f != target)
         if (size := others + sum(v.numel()*v.element_size() for v in state.values())) > MOST: raise BadInput(f'the weights of the package would take {size/1e6:.0f} MB, at most {MOST/1e6:.0f} are wanted', target)
         save_weights(state, predictor.cfg, target, card)

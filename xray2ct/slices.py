@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['CONVENTIONS', 'PRESETS', 'as_int16', 'open_volume', 'as_volume', 'hanging', 'hung', 'voxel_under', 'mm_of',
-           'voxel_of', 'window_of', 'greys', 'shrunk', 'tiles', 'mosaic', 'data_uri', 'error_colors', 'strip',
-           'strip_words', 'png_bytes']
+           'voxel_of', 'window_of', 'greys', 'shrunk', 'tiles', 'png_bytes', 'mosaic', 'data_uri', 'error_colors',
+           'strip', 'strip_words']
 
 # %% ../nbs/48_slices.ipynb #ed8609b7
 import base64, io
@@ -165,6 +165,13 @@ def tiles(
     "How many slices lie side by side."
     return int(np.ceil(np.sqrt(n)))
 
+def png_bytes(
+    picture:Image.Image, # Any picture
+)->bytes:                # A PNG file
+    "A picture as a file."
+    picture.save(f := io.BytesIO(), 'png', optimize=True)
+    return f.getvalue()
+
 def mosaic(
     grey:np.ndarray,  # (D,H,W) uint8
 )->bytes:             # A PNG: slice 0 at the top left, then from left to right
@@ -172,8 +179,7 @@ def mosaic(
     n, h, w = grey.shape; k = tiles(n); rows = -(-n//k)
     sheet = np.zeros((rows*k, h, w), np.uint8); sheet[:n] = grey
     sheet = sheet.reshape(rows, k, h, w).transpose(0, 2, 1, 3).reshape(rows*h, k*w)
-    Image.fromarray(sheet).save(f := io.BytesIO(), 'png', optimize=True)
-    return f.getvalue()
+    return png_bytes(Image.fromarray(sheet))
 
 def data_uri(
     png:bytes,   # A PNG file
@@ -230,10 +236,3 @@ def strip_words(
     names, h = list(volumes)[:2], hanging(convention)
     rows = ', '.join(names) + (', and their difference' if len(names) == 2 else '')
     return f'{rows}: ' + '; '.join(f'{p} slice, {v["letters"][0]} is left, {v["letters"][2]} is up' for p,v in h.items())
-
-def png_bytes(
-    picture:Image.Image, # Any picture
-)->bytes:                # A PNG file
-    "A picture as a file."
-    picture.save(f := io.BytesIO(), 'png', optimize=True)
-    return f.getvalue()
