@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['COPY_VERSION', 'Warp', 'random_warp', 'bspline_basis', 'warp_volume', 'read_original', 'make_copy', 'with_copies',
-           'augment_batch', 'random_crop']
+           'turn_views', 'augment_batch', 'random_crop']
 
 # %% ../nbs/28_augment.ipynb #847218ae
 import json, os
@@ -127,13 +127,27 @@ def with_copies(
     es = [e[k] for k in range(copies) for e in es]
     return dataset.extended(es)
 
+# %% ../nbs/28_augment.ipynb #c32aea4b
+def turn_views(
+    matrices:torch.Tensor,  # (B,V,3,4), world mm to film
+    degrees:torch.Tensor,   # (B,V), by which each view's azimuth grows
+)->torch.Tensor:            # (B,V,3,4)
+    "The same films, said to be taken from another side."
+    a, turn = torch.deg2rad(degrees), torch.eye(4).to(matrices).repeat(*degrees.shape, 1, 1)
+    turn[...,0,0], turn[...,0,1], turn[...,1,0], turn[...,1,1] = a.cos(), a.sin(), -a.sin(), a.cos()
+    return matrices@turn
+
+
 # %% ../nbs/28_augment.ipynb #a0f11b5c
 def augment_batch(
     batch:dict,     # As `collate` makes it; films in [-1,1] for 'intensity'
-    cfg:DataCfg,    # Its `augment` and `resize`
+    cfg:DataCfg,    # Its `augment`, `mistold_deg` and `resize`
 )->dict:            # A batch
-    "Random changes of each patient, as `data.augment` says; torch's random numbers decide."
+    "Random changes of each patient, as `data.augment` and `data.mistold_deg` say; torch's random numbers decide."
     how = cfg.augment
+    if cfg.mistold_deg:
+        m = batch['geometry']['matrices']
+        batch = dict(batch, geometry=dict(batch['geometry'], matrices=turn_views(m, cfg.mistold_deg*torch.randn(m.shape[:2], device=m.device))))
     if how == 'none': return batch
     x, v = batch['xrays'], batch['volume']
     coin = lambda: (torch.rand(len(x), device=x.device) < .5).view(-1, 1, 1, 1, 1)

@@ -42,12 +42,13 @@ class DataCfg:
     patients: int = 0                 # Only the first so many training patients; 0 = all
     augment: str = 'none'             # 'none', 'flip' (left and right), 'flip_as_run' (the campaign's mismatched one), 'intensity', or 'as_run': the last two
     copies: int = 0                   # Warped copies of each training patient, with X-rays of their own
+    mistold_deg: float = 0.           # In training, each view's azimuth is told wrong by a normal error of this deviation
     cache: str = ''                   # Folder for prepared arrays; '' is `.xray2ct_cache` beside the patients
     def __post_init__(self):
         object.__setattr__(self, 'views', (self.views,) if isinstance(self.views, str) else tuple(self.views))
         for k,ok in dict(xray_mode=XRAY_MODES, resize=RESIZES, augment=AUGMENTS, incomplete=('error','skip'), leakage=('error','warn')).items():
             if getattr(self, k) not in ok: raise BadInput(f'data.{k}={getattr(self, k)} is not known', fix=did_you_mean(getattr(self, k), ok))
-        if min(self.n, self.pixels) < 1 or self.patients < 0 or self.fov_mm <= 0 or not self.views: raise BadInput(f'empty arrays: data.n={self.n}, data.pixels={self.pixels}, data.fov_mm={self.fov_mm}, data.views={self.views}')
+        if min(self.n, self.pixels) < 1 or min(self.patients, self.mistold_deg) < 0 or self.fov_mm <= 0 or not self.views: raise BadInput(f'empty arrays: data.n={self.n}, data.pixels={self.pixels}, data.fov_mm={self.fov_mm}, data.views={self.views}')
 
     @property
     def array_settings(self)->dict:

@@ -9,7 +9,7 @@ __all__ = ['RECIPES', 'DOCUMENTED_TARGET', 'LEAKY', 'ONECYCLE', 'FIVE', 'OURS', 
            'refine_v2_it6', 'refine_v2_no_residual', 'refine_v2_unscaled', 'refine_long', 'direct256_v1',
            'direct256_v2_it1', 'direct256_v2_it2', 'direct256_v2_it3', 'direct256_v2_it4', 'direct256_v1_long',
            'direct256_v2_long', 'direct128_base', 'direct128', 'unet64', 'unet64_clamp', 'unet64_long', 'unet64_monai',
-           'lift32', 'lift64', 'lift64_varied', 'quickstart', 'smoke']
+           'lift32', 'lift64', 'lift64_varied', 'lift128', 'lift256', 'quickstart', 'smoke']
 
 # %% ../nbs/52_recipes.ipynb #d0f750b7
 import inspect
@@ -25,7 +25,7 @@ from .models.direct import DirectCfg
 from .models.direct128 import Direct128Cfg
 from .models.direct256 import Direct256V1Cfg, Direct256V2Cfg
 from .models.enhanced import EnhancedCfg
-from .models.lift import LiftCfg
+from .models.lift import LiftCfg, LiftFineCfg
 from .models.refinement import RefineCfg
 from .models.unet import MonaiUnetCfg, UnetB24Cfg
 from .stream import StreamCfg
@@ -423,16 +423,16 @@ def lift32(
 def lift64(
     scale,   # 'mini' or 'full'
 )->RunCfg:
-    """Our own model at 64³: the lifter with attention over all cells of its coarsest level, on 80 patients and 24 warped copies of each. One film in ten is taken away while it learns, and it says how far off each voxel may be.
+    """Our own model at 64³: the lifter with attention over all cells of its coarsest level, on 80 patients and 48 warped copies of each. While it learns, one film in ten is taken away, and each tube is said to stand one degree or so beside its place; it says how far off each voxel may be.
 
     Should give more than the quickstart's 20.8 dB (`documented`, `virtual_test`; results/scores), which decides at 16³ what this one decides at 32³.
-    Costs 0.6 s a patient and update on one core at mini, 2 hours in all; full: not yet measured."""
+    Costs 0.14 s of one core a patient and update at mini where the CPU multiplies bf16 matrices (AMX), 40 minutes on two of them in all, and four times as much where it does not; full: not yet measured."""
     full = scale == 'full'
     return RunCfg(recipe='lift64', scale=scale, protocol='documented', cohort='virtual100',
         target=TargetCfg(lo=-200., hi=200., clip=False), loss=LossCfg(l1=.15, window_mse=1., spread=.05),
-        data=DataCfg(n=64, pixels=256 if full else 128, copies=24),
-        model=LiftCfg(n=64, pixels=256 if full else 128, widths=(32, 64, 96, 128) if full else (16, 64, 96, 128), heads=4, spread=True, drop_view=.1),
-        optim=replace(OURS, lr=2e-3, warmup=150, ema=.995), train=TrainCfg(steps=20_000 if full else 3000, batch=8 if full else 4, eval_every=250, preload_gb=3.))
+        data=DataCfg(n=64, pixels=256 if full else 128, copies=48, mistold_deg=1.),
+        model=LiftCfg(n=64, pixels=256 if full else 128, heads=4, spread=True, drop_view=.1),
+        optim=replace(OURS, lr=2e-3, warmup=150, ema=.995), train=TrainCfg(steps=20_000 if full else 8000, batch=8 if full else 4, eval_every=500, preload_gb=3.))
 
 @recipe
 def lift64_varied(
@@ -444,6 +444,34 @@ def lift64_varied(
     Costs 1 s a patient and update on one core at mini, half of it for making the patient; full: not yet measured."""
     c = lift64(scale)
     return replace(c, recipe='lift64_varied', data=replace(c.data, copies=0), stream=StreamCfg(patients=2000), exposure=ExposureCfg(on=True, gamma=.05))
+
+# %% ../nbs/52_recipes.ipynb #46ad1f92
+def _finer(scale, n, pixels, cohort, steps, copies, **model):
+    "A finer volume behind the shipped or trained lift64, learnt from cubes of 64 voxels a side."
+    c = lift64(scale)
+    return replace(c, cohort=cohort, base='lift64', data=replace(c.data, n=n, pixels=pixels, copies=copies), model=LiftFineCfg(n=n, pixels=pixels, base=c.model, spread=True, **model),
+        optim=replace(c.optim, ema=.99), train=TrainCfg(steps=steps, batch=4, crop=64, eval_every=-(-steps//4)))
+
+@recipe
+def lift128(
+    scale,   # 'mini' or 'full'
+)->RunCfg:
+    """Our own model at 128³: lift64, frozen, and a thin network that adds what the films show at 2.8 mm, cube by cube.
+
+    Should give 1 dB (`documented`, `virtual_test`) over lift64's volume interpolated to 128³.
+    Costs not yet measured."""
+    return _finer(scale, 128, 256 if scale == 'full' else 128, 'virtual100', 20_000 if scale == 'full' else 4000, 4)
+
+@recipe
+def lift256(
+    scale,   # Both learn from the full-size cohort: at mini with smaller films and fewer updates
+)->RunCfg:
+    """Our own model at 256³: as lift128, at 1.4 mm. It learns from `xray2ct-cohort virtual100 data/virtual100_full --scale full`.
+
+    Should give 1.5 dB (`documented`, `virtual_test`) over lift64's volume interpolated to 256³.
+    Costs not yet measured."""
+    return _finer(scale, 256, 512 if scale == 'full' else 256, 'virtual100_full', 20_000 if scale == 'full' else 3000, 0)
+
 
 # %% ../nbs/52_recipes.ipynb #9f95c7e2
 @recipe

@@ -6,7 +6,7 @@
 __all__ = ['fresh_group', 'Diverged', 'Watch', 'evaluating', 'validate', 'printed_patients', 'printed_psnr', 'Saver',
            'StopSignal', 'make_record', 'printed_of', 'utc_now', 'peak_mb', 'tenth_of', 'eval_due', 'train',
            'fill_base', 'resolve', 'check_world', 'spread_threads', 'one_voice', 'run_recipe', 'stage_of',
-           'overrides_first', 'main']
+           'shipped_run', 'overrides_first', 'main']
 
 # %% ../nbs/58_train.ipynb #5e365bd4
 import datetime, json, math, os, resource, signal, sys, threading, time
@@ -16,8 +16,8 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 from fastcore.script import Param, call_parse
-from .checkpoint import fill, find_weights, only_one, open_run, read_tensors, save_checkpoint, save_weights
-from .config import RunCfg, cfg_from_dict, cfg_to_dict, with_overrides
+from .checkpoint import fill, find_weights, load_weights, only_one, open_run, read_tensors, save_checkpoint, save_weights, shipped_weights
+from .config import CONVENIENCE, RunCfg, cfg_from_dict, cfg_to_dict, settings, with_overrides
 from .core import BadInput, disk_talks, exit_on_bad_input, human_time, machine, n_params, read_json, sha256_of, write_json
 from .data import data_hash, mean_volume, to_device
 from .dist import barrier, from_main, gather_lists, is_main, mean_over_ranks, process_group, rank_world, shard
@@ -464,13 +464,23 @@ def stage_of(
     device='cpu',    # Where
     data:str='',     # Cohort folder
 )->Path:             # Folder of the finished run, or the file
-    "What a run stands on: found, or trained now with the same scale and seed."
+    "What a run stands on: a finished run of the same scale and seed, the weights of that very run that come with the package, or trained now."
     if '/' in name or name.endswith('.safetensors'): return Path(name)
     first = replace(get_recipe(name, cfg.scale), seed=cfg.seed)
+    if from_main(lambda: shipped_run(name, first) and not (runs/run_id(first)).exists()): return find_weights(name)
     if is_main() and open_run(first, runs, 'auto', say=lambda _: None)[2] is None: print(f'{cfg.recipe} stands on {name}, which has no finished run in {runs} yet: training that first ({first.train.steps} updates)', flush=True)
-    rec, run = run_recipe(first, runs, results, device, data)
+    rec, run = run_recipe(first, runs, results, device, data if first.cohort == cfg.cohort else '')
     if rec['status'] == 'stopped': raise KeyboardInterrupt
     return run
+def shipped_run(
+    name:str,    # Of weights
+    cfg:RunCfg,  # A run
+)->bool:
+    "Do these weights come with the package, from this run?"
+    if name not in shipped_weights(): return False
+    old, new = settings(load_weights(find_weights(name))[1]), settings(cfg)
+    return all(old[k] == v for k,v in new.items() if k not in CONVENIENCE)
+
 
 # %% ../nbs/58_train.ipynb #c8396334
 def overrides_first(
