@@ -22,7 +22,7 @@ from .metrics import get_protocol
 from .patients import find_patients, read_split
 from .predict import load_predictor
 from .uncertainty import calibration, spread_cases
-from .volume import HU_RANGE
+from .volume import HU_RANGE, downsample
 
 # %% ../nbs/61_score.ipynb #64c66871
 def choose_patients(
@@ -83,10 +83,11 @@ def floors_of(
     p, t, notes = get_protocol(protocol), predictor.cfg.target, []
     if t.clip and (t.lo > p.lo or t.hi < p.hi): notes.append(f'the model was trained on {t.lo:g}..{t.hi:g} HU only; protocol {p.name} counts what lies beyond as error')
     if predictor.floors is not None: return predictor.floors, notes
-    mean = predictor.mean_volume_hu()
+    kept, same = (predictor.card.get('beside') or {}).get('mean_volume'), predictor.card.get('mean_window') == [p.lo, p.hi]
+    mean = predictor.mean_volume_hu() if kept is None or not same else downsample(kept, predictor.cfg.data.n)
     if mean is None: return None, notes + ['no floors: neither floors.safetensors beside the weights nor a mean volume in them']
     notes.append('only the mean volume stands beside the score: there is no floors.safetensors beside the weights')
-    if not t.clip and (p.lo, p.hi) != HU_RANGE: notes.append(f'that mean is one of unclipped HU: the mean of volumes clipped to {p.lo:g}..{p.hi:g}, which scores higher, needs the run\'s folder')
+    if not (same or t.clip) and (p.lo, p.hi) != HU_RANGE: notes.append(f'that mean is one of unclipped HU: the mean of volumes clipped to {p.lo:g}..{p.hi:g}, which scores higher, needs the run\'s folder')
     return MeanVolume(mean), notes
 
 # %% ../nbs/61_score.ipynb #cfb25a7e

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from fastcore.script import call_parse
-from .checkpoint import save_weights
+from .checkpoint import BESIDE, save_weights
 from .core import BadInput, atomic_path, child_of, exit_on_bad_input, progress, read_json
 from .evaluate import bootstrap_ci
 from .geometry import Geometry, View
@@ -21,6 +21,7 @@ from .predict import NOTICE, load_predictor, refine_volume
 from .project import hu_to_mu, project
 from .records import code_version
 from .uncertainty import calibration, spread_cases
+from .volume import downsample
 
 # %% ../nbs/68_ship.ipynb #7d8c3b30
 STEPS = (1, 3, 10, 30)   # Numbers of SIRT steps that are tried
@@ -78,8 +79,12 @@ def slim(
                 scores={k: _short(v) for k,v in (scores or {}).items()}, refine=refinement(predictor, validation, protocol))
     films = predictor.floors.mean_xrays if predictor.floors is not None else None
     if films is not None: card['mean_films'] = F.interpolate(films.float().reshape(1, -1, *films.shape[-2:]), size=32, mode='area')[0].round(decimals=3).tolist()
+    beside, p = {}, get_protocol(protocol)
+    if predictor.floors is not None:
+        mean = predictor.floors.for_window(p.lo, p.hi).mean_volume.float().reshape(1, 1, *(predictor.cfg.data.n,)*3)
+        beside, card['mean_window'] = {f'{BESIDE}mean_volume': downsample(mean[0,0], min(64, predictor.cfg.data.n)).half()}, [p.lo, p.hi]
     if predictor.says_spread: card['calibration'] = calibration(spread_cases(predictor.model, validation, predictor.cfg.target)).to_dict()
-    return {k: v.half() if v.is_floating_point() else v for k,v in predictor.model.state_dict().items()}, card
+    return {k: v.half() if v.is_floating_point() else v for k,v in predictor.model.state_dict().items()} | beside, card
 
 def _short(r):
     "What a card repeats of a result."
