@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['DOCUMENTED_SSIM', 'loss_term', 'loss_terms', 'LossCfg', 'LossInput', 'per_patient', 'l1_term', 'mse_term',
            'charbonnier_term', 'window_error', 'window_l1_term', 'window_mse_term', 'smooth3d', 'smoothing_kernel',
-           'ssim_map', 'ssim3d', 'ssim_term', 'gradient_term', 'projection_term', 'spread_term', 'active_terms',
-           'loss_per_patient', 'compute_loss']
+           'ssim_map', 'ssim3d', 'ssim_term', 'gradient_term', 'projection_term', 'turned', 'projection_new_term',
+           'spread_term', 'active_terms', 'loss_per_patient', 'compute_loss']
 
 # %% ../nbs/40_losses.ipynb #4f65fb74
 import math
@@ -72,7 +72,8 @@ class LossCfg:
     window_mse: float = 0.    # Weight of MSE inside the HU window below, that window scaled to [-1,1]
     ssim: float = 0.          # Weight of 1 - SSIM, with the kernel stated below
     gradient: float = 0.      # Weight of the L1 between finite differences along z, y and x
-    projection: float = 0.    # Weight of the L1 between line integrals of prediction and truth
+    projection: float = 0.    # Weight of the L1 between line integrals of prediction and truth, in the films' own views
+    projection_new: float = 0.  # The same in a view that is drawn anew for every patient and update
     ssim2d: float = 0.        # Weight of 1 - SSIM of the one slice D//2, the campaign's uniform 11x11 window
     perceptual: float = 0.    # Weight of the distance between VGG16 features of prediction and truth, on slices
     edge2d: float = 0.        # Weight of the L1 between 2-D Sobel magnitudes, slice by slice
@@ -93,7 +94,7 @@ class LossCfg:
     ssim_offset: float = 1.           # Added to the target scale before SSIM, so that it starts at 0
     ssim_padding: str = 'valid'       # 'valid' (whole windows only) or 'zero' (zeros outside, counted)
     ssim_stride: int = 1              # Voxels between two windows
-    projection_pixels: int = 64       # Rays along each side of the film in the projection term
+    projection_pixels: int = 64       # Rays along each side of the film in the projection terms
     aux_resize: str = 'trilinear'     # How the target shrinks to an auxiliary output: 'trilinear' (corners aligned) or 'average'
     vgg_weights: str = 'imagenet'     # 'imagenet', or 'random': seeded noise without any ImageNet knowledge, for tests and reduced runs
     vgg_input: str = 'raw'            # Target scale as it is, 'imagenet' (to [0,1], mean and std) or 'clamp_imagenet' (below 0 HU cut off first)
@@ -278,15 +279,42 @@ def gradient_term(
     return sum(per_patient(err.diff(dim=d).abs()) for d in (-1,-2,-3))/3
 
 # %% ../nbs/40_losses.ipynb #3281b39c
+def _shadow_error(p, m):
+    "(B,) L1 between the line integrals of prediction and truth in the views `m`, (B,V,3,4)."
+    fov, px = p.batch['geometry']['fov_mm'], p.cfg.projection_pixels
+    with torch.no_grad(): truth = project(hu_to_mu(p.targ_hu), m, fov, px)
+    return per_patient((project(hu_to_mu(p.pred_hu), m, fov, px)-truth).abs())
+
+def _matrices(p):
+    "(B,V,3,4), the batch's own; refused where the loss knows no geometry or no whole volume."
+    if p.batch is None or 'geometry' not in p.batch: raise BadInput('the projection loss needs the geometry of the batch', fix='Pass batch= to compute_loss, or set loss.projection=0 and loss.projection_new=0.')
+    if 'crop' in p.batch: raise BadInput('a crop casts no shadow of its own', fix='Use loss.projection=0 and loss.projection_new=0 with train.crop.')
+    return p.batch['geometry']['matrices']
+
 @loss_term('projection', 'projection_pixels')
 def projection_term(
     p:LossInput,   # Prediction and target; its batch holds the geometry
 )->torch.Tensor:   # (B,)
     "L1 between the line integrals of prediction and truth, in the batch's own views."
-    if p.batch is None or 'geometry' not in p.batch: raise BadInput('the projection loss needs the geometry of the batch', fix='Pass batch= to compute_loss, or set loss.projection=0.')
-    m, fov, px = p.batch['geometry']['matrices'], p.batch['geometry']['fov_mm'], p.cfg.projection_pixels
-    with torch.no_grad(): truth = project(hu_to_mu(p.targ_hu), m, fov, px)
-    return per_patient((project(hu_to_mu(p.pred_hu), m, fov, px)-truth).abs())
+    return _shadow_error(p, _matrices(p))
+
+# %% ../nbs/40_losses.ipynb #20fb3b59
+def turned(
+    matrices:torch.Tensor,  # (B,3,4), world mm to film
+    angle:torch.Tensor,     # (B,), radians added to the azimuth of each
+)->torch.Tensor:            # (B,3,4)
+    "The same tubes and films, turned around the patient's axis."
+    c, s, r = angle.cos(), angle.sin(), torch.eye(4, dtype=matrices.dtype, device=matrices.device).repeat(len(angle), 1, 1)
+    r[:,0,0], r[:,0,1], r[:,1,0], r[:,1,1] = c, s, -s, c
+    return matrices@r
+
+@loss_term('projection_new', 'projection_pixels')
+def projection_new_term(
+    p:LossInput,   # Prediction and target; its batch holds the geometry
+)->torch.Tensor:   # (B,)
+    "L1 between the line integrals of prediction and truth, from a direction that is drawn at random."
+    m = _matrices(p)[:,0]
+    return _shadow_error(p, turned(m, 2*math.pi*torch.rand(len(m)).to(m))[:,None])
 
 # %% ../nbs/40_losses.ipynb #db79571e
 @loss_term('spread')
