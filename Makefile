@@ -13,7 +13,7 @@ export TOKENIZERS_PARALLELISM := false
 .DEFAULT_GOAL := train
 
 train: setup export
-	@$(BIN)/python -m xray2ct.quickstart
+	@$(BIN)/python -m xray2ct.quickstart --from-scratch
 
 test: setup
 	@sh tools/get_chromium.sh
