@@ -16,7 +16,7 @@ from ..core import BadInput
 from ..geometry import Grid, pixel_centers, project_points, ray_directions, source_positions
 from ..layers import Attention, UNet, channels_last, conv, pixel_shuffle_3d, resize, sample_views, zero_
 from .base import KeepsMean, choice, whole
-from ..project import MU_WATER, Consistency, hu_to_mu, mu_to_hu
+from ..project import MU_WATER, Consistency, backproject, hu_to_mu, mu_to_hu
 from ..volume import TargetCfg, hu_to_unit, unit_to_hu
 
 # %% ../../nbs/38_models.lift.ipynb #f9585ba7
@@ -162,7 +162,7 @@ class Lift(KeepsMean):
         if cfg.fusion=='concat' and x.shape[1] != cfg.views:
             raise BadInput(f'the model concatenates {cfg.views} views, the batch has {x.shape[1]}', fix="Give a film of zeros for a missing one, or train with fusion='mean' for any number of views.")
         x, there = self.present(resize(x.flatten(0,1), cfg.pixels).unflatten(0, x.shape[:2]))
-        films, physics = film_inputs(x, mats, fov, cfg.use_chord), self.consistency(x, mats, fov)
+        films, physics = film_inputs(x, mats, fov, cfg.use_chord), self.consistency(x, mats, fov, there)
         feats = self.film(channels_last(F.pixel_unshuffle(films.flatten(0,1), 2)))   # (B*V,C,h/2,w/2)
         y = self.trunk(self.lift(feats, films, mats, fov, there, physics))
         fine = cfg.fine and cfg.n > cfg.coarse
@@ -257,10 +257,16 @@ def consistency(self:Lift,
     x:torch.Tensor,     # (B,V,1,h,w), line integrals
     mats:torch.Tensor,  # (B,V,3,4)
     fov:torch.Tensor,   # (B,), mm
+    there:torch.Tensor, # (B,V), 1 where there is a film
 ):                      # `Consistency`, or None where the model uses no physics
-    "The films as equations about the coarse grid."
+    "The films as equations about the coarse grid; a film that is not there says nothing, least of all that nothing attenuates."
     if not (self.cfg.physics or self.cfg.unroll): return None
-    with torch.no_grad(): return Consistency(x.float(), mats.float(), fov, self.cfg.coarse)
+    with torch.no_grad():
+        eq = Consistency(x.float(), mats.float(), fov, self.cfg.coarse)
+        w = there.to(eq.row)[...,None,None,None]
+        eq.row, seen = eq.row*w, backproject(w.expand_as(eq.films).contiguous(), mats.float(), fov, eq.n)
+        eq.col = torch.where(seen > 1e-3, 1/seen, 0)
+        return eq
 
 @patch
 def explained(self:Lift,
@@ -362,11 +368,11 @@ class LiftFine(nn.Module):
     ):                   # (B,1,n,n,n), or (B,1,size,size,size) for a crop; target scale
         cfg, x, (mats, fov) = self.cfg, batch['xrays'], (batch['geometry'][k] for k in ('matrices', 'fov_mm'))
         with torch.no_grad(): coarse = self.base(batch)
-        x = resize(x.flatten(0,1), cfg.pixels).unflatten(0, x.shape[:2])
+        x, there = self.base.present(resize(x.flatten(0,1), cfg.pixels).unflatten(0, x.shape[:2]))
         films = film_inputs(x, mats, fov)
-        maps = film_maps(self.squeeze, self.film(channels_last(F.pixel_unshuffle(films.flatten(0,1), 2))), films, raw=2)
-        if 'crop' in batch: y = self.cube(maps, coarse, mats, fov, *batch['crop'])
-        else: y = self.whole(maps, coarse, mats, fov)
+        maps = film_maps(self.squeeze, self.film(channels_last(F.pixel_unshuffle(films.flatten(0,1), 2))), films, raw=2)*there[...,None,None,None]
+        if 'crop' in batch: y = self.cube(maps, coarse, mats, fov, there, *batch['crop'])
+        else: y = self.whole(maps, coarse, mats, fov, there)
         return (y[:,:1], (y[:,1:],) if cfg.spread else ()) if aux else y[:,:1]
 
 # %% ../../nbs/38_models.lift.ipynb #06481a0d
@@ -376,6 +382,7 @@ def cube(self:LiftFine,
     coarse:torch.Tensor,  # (B,1,m,m,m), from the base
     mats:torch.Tensor,    # (B,V,3,4)
     fov:torch.Tensor,     # (B,), mm
+    taken:torch.Tensor,   # (B,V), 1 where there is a film
     origin:torch.Tensor,  # (B,3) first voxels, (z,y,x), even
     size:int,             # Voxels along a side, even
 )->torch.Tensor:          # (B,1,size,size,size), or 2 channels with `spread`
@@ -388,7 +395,7 @@ def cube(self:LiftFine,
     k = size//2 + 2*cfg.margin
     at, see, there = look(origin//2 - cfg.margin, k, cfg.n//2)
     uv, rays = ray_inputs(mats, at*half, fov)
-    t = torch.cat([see(uv), rays.flatten(1,2).unflatten(2, (k,k,k)), at.transpose(1,2).unflatten(2, (k,k,k)), there], 1)
+    t = torch.cat([see(uv), (rays*taken[...,None,None]).flatten(1,2).unflatten(2, (k,k,k)), at.transpose(1,2).unflatten(2, (k,k,k)), there], 1)
     y = self.blocks(self.stem(channels_last(t)))              # one voxel of the half grid is left around the cube, two of the fine one
     y = pixel_shuffle_3d(self.up(F.silu(y)), 2)[...,2:-2,2:-2,2:-2]
     at, see, there = look(origin - 1, size + 2, cfg.n)
@@ -402,6 +409,7 @@ def whole(self:LiftFine,
     coarse:torch.Tensor,  # As in `cube`
     mats:torch.Tensor,    # As in `cube`
     fov:torch.Tensor,     # As in `cube`
+    taken:torch.Tensor,   # As in `cube`
 )->torch.Tensor:          # (B,1,n,n,n), or 2 channels with `spread`
     "Every cube, one after the other."
     n, t = self.cfg.n, self.cfg.tile
@@ -410,5 +418,5 @@ def whole(self:LiftFine,
         for y in range(0, n, t):
             for x in range(0, n, t):
                 first = torch.tensor([[z,y,x]], device=maps.device).expand(len(maps), -1)
-                out[...,z:z+t,y:y+t,x:x+t] = self.cube(maps, coarse, mats, fov, first, t)
+                out[...,z:z+t,y:y+t,x:x+t] = self.cube(maps, coarse, mats, fov, taken, first, t)
     return out
