@@ -9,7 +9,7 @@ __all__ = ['RECIPES', 'DOCUMENTED_TARGET', 'LEAKY', 'ONECYCLE', 'FIVE', 'OURS', 
            'refine_v2_it6', 'refine_v2_no_residual', 'refine_v2_unscaled', 'refine_long', 'direct256_v1',
            'direct256_v2_it1', 'direct256_v2_it2', 'direct256_v2_it3', 'direct256_v2_it4', 'direct256_v1_long',
            'direct256_v2_long', 'direct128_base', 'direct128', 'unet64', 'unet64_clamp', 'unet64_long', 'unet64_monai',
-           'lift32', 'lift64', 'lift64_varied', 'lift128', 'lift256', 'quickstart', 'smoke']
+           'lift32', 'lift64', 'lift64_varied', 'lift128', 'lift256', 'quickstart', 'smoke', 'rival_base', 'rival_unet']
 
 # %% ../nbs/52_recipes.ipynb #d0f750b7
 import inspect
@@ -499,3 +499,27 @@ def smoke(
     Costs less than 20 s on one core, most of it Python's start."""
     return RunCfg(recipe='smoke', scale=scale, protocol='documented', cohort='toy', target=DOCUMENTED_TARGET, data=DataCfg(n=16, pixels=32),
         model=LiftCfg(n=16, pixels=32, film_widths=(8, 8), trunk_n=8, widths=(8, 16), fine=8), optim=OptimCfg(lr=1e-3, min_lr=1e-4), train=TrainCfg(steps=20, batch=4, eval_every=10, precision='fp32', tensorboard=False))
+
+# %% ../nbs/52_recipes.ipynb #d1d806d4
+@recipe
+def rival_base(
+    scale,   # 'mini' or 'full'
+)->RunCfg:
+    """The campaign's base network with the quickstart's patients, copies, loss, schedule and number of updates.
+
+    Should give what the network is worth without the campaign's accidents; nothing is printed for it.
+    Costs what `quickstart` costs."""
+    c = quickstart(scale)
+    return replace(c, recipe='rival_base', model=DirectCfg(pixels=c.data.pixels) if scale == 'full' else DirectCfg.mini())
+
+@recipe
+def rival_unet(
+    scale,   # 'mini' or 'full'
+)->RunCfg:
+    """MONAI's DynUNet on films replicated along their rays, deep supervision included, with the quickstart's patients, copies, loss, schedule and number of updates.
+
+    Should give what a standard network reaches that sees the right pixel of each film for each voxel; nothing is printed for it.
+    Costs what `quickstart` costs."""
+    c, model = quickstart(scale), dict(net='dynunet', aux=True)
+    return replace(c, recipe='rival_unet', loss=replace(c.loss, aux=.2), model=MonaiUnetCfg(pixels=c.data.pixels, **model) if scale == 'full' else MonaiUnetCfg.mini(**model))
+
