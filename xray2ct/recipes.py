@@ -446,10 +446,10 @@ def lift64_varied(
     return replace(c, recipe='lift64_varied', data=replace(c.data, copies=0), stream=StreamCfg(patients=2000), exposure=ExposureCfg(on=True, gamma=.05))
 
 # %% ../nbs/52_recipes.ipynb #46ad1f92
-def _finer(scale, n, pixels, cohort, steps, copies, **model):
-    "A finer volume behind the shipped or trained lift64, learnt from cubes of 64 voxels a side."
+def _finer(scale, n, pixels, cohort, steps):
+    "A finer volume behind the shipped or trained lift64, learnt from cubes of 64 voxels a side. No copies: a warp blurs the detail that is to be learnt."
     c = lift64(scale)
-    return replace(c, cohort=cohort, base='lift64', data=replace(c.data, n=n, pixels=pixels, copies=copies), model=LiftFineCfg(n=n, pixels=pixels, base=c.model, spread=True, **model),
+    return replace(c, cohort=cohort, base='lift64', data=replace(c.data, n=n, pixels=pixels, copies=0), model=LiftFineCfg(n=n, pixels=pixels, base=c.model, spread=True),
         optim=replace(c.optim, ema=.99), train=TrainCfg(steps=steps, batch=4, crop=64, eval_every=-(-steps//4)))
 
 @recipe
@@ -460,7 +460,7 @@ def lift128(
 
     Should give 1 dB (`documented`, `virtual_test`) over lift64's volume interpolated to 128³.
     Costs not yet measured."""
-    return _finer(scale, 128, 256 if scale == 'full' else 128, 'virtual100', 20_000 if scale == 'full' else 4000, 4)
+    return _finer(scale, 128, 256 if scale == 'full' else 128, 'virtual100', 20_000 if scale == 'full' else 1600)
 
 @recipe
 def lift256(
@@ -470,7 +470,7 @@ def lift256(
 
     Should give 1.5 dB (`documented`, `virtual_test`) over lift64's volume interpolated to 256³.
     Costs not yet measured."""
-    return _finer(scale, 256, 512 if scale == 'full' else 256, 'virtual100_full', 20_000 if scale == 'full' else 3000, 0)
+    return _finer(scale, 256, 512 if scale == 'full' else 256, 'virtual100_full', 20_000 if scale == 'full' else 1600)
 
 
 # %% ../nbs/52_recipes.ipynb #9f95c7e2
