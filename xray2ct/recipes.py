@@ -447,9 +447,9 @@ def lift64_varied(
 
 # %% ../nbs/52_recipes.ipynb #46ad1f92
 def _finer(scale, n, pixels, cohort, steps):
-    "A finer volume behind the shipped or trained lift64, learnt from cubes of 64 voxels a side. No copies: a warp blurs the detail that is to be learnt."
+    "A finer volume behind the shipped or trained lift64, learnt from cubes of 64 voxels a side. No copies, no angles told wrong: both blur the detail that is to be learnt."
     c = lift64(scale)
-    return replace(c, cohort=cohort, base='lift64', data=replace(c.data, n=n, pixels=pixels, copies=0), model=LiftFineCfg(n=n, pixels=pixels, base=c.model, spread=True),
+    return replace(c, cohort=cohort, base='lift64', data=replace(c.data, n=n, pixels=pixels, copies=0, mistold_deg=0.), model=LiftFineCfg(n=n, pixels=pixels, base=c.model, spread=True),
         optim=replace(c.optim, ema=.99), train=TrainCfg(steps=steps, batch=4, crop=64, eval_every=-(-steps//4)))
 
 @recipe
