@@ -62,6 +62,7 @@ def viewer_spec(
     convention='radiological',  # Or 'neurological'
     error:float=200.,    # The colours of a difference end at plus and minus this, HU
     spread:float=None,   # The colours of the uncertainty end here, HU (default: its 99 % quantile)
+    note:str='',         # Said below the pictures
 )->dict:
     "What the browser must know about some volumes."
     s = next(iter(volumes.values())); n = len(volumes)
@@ -70,7 +71,7 @@ def viewer_spec(
     if not error > 0: raise BadInput('the error scale must be above 0')
     if n == 3 and spread is None: spread = max(1., round(float(np.quantile(list(volumes.values())[2].hu[::2, ::2, ::2], .99))))
     return dict(size=list(s.hu.shape[::-1]), affine=np.asarray(s.affine, float).tolist(), spacing=[float(m) for m in s.spacing_mm], planes=hanging(convention), layers=list(volumes), presets={k: list(v) for k,v in PRESETS.items()},
-                modes=[] if n == 1 else list(MODES[:2+n]), error=float(error), spread=2 if n == 3 else -1, spread_hu=float(spread or 1), range=None)
+                modes=[] if n == 1 else list(MODES[:2+n]), error=float(error), spread=2 if n == 3 else -1, spread_hu=float(spread or 1), range=None, note=note)
 
 # %% ../nbs/49_canvas.ipynb #91a05a04
 def page_view(
@@ -82,7 +83,7 @@ def page_view(
     script:bool=True,            # With its script and style? A page needs them once
     convention:str='radiological',  # Or 'neurological'
     mode:str='',                 # First way to compare
-    **scales,                    # `error` and `spread` of `viewer_spec`
+    **scales,                    # `error`, `spread` and `note` of `viewer_spec`
 )->str:                          # HTML
     "A viewer that needs no kernel, no WebGL and no library."
     vols = {k: shrunk(as_volume(v), side) for k,v in volumes.items()}
@@ -90,7 +91,7 @@ def page_view(
     inside = {k: v for k,v in spec['presets'].items() if lo <= v[0]-v[1]/2 and v[0]+v[1]/2 <= hi}
     spec |= dict(range=[lo, hi], level=win[0], width=win[1], tiles=tiles(next(iter(vols.values())).hu.shape[0]), presets=inside, mode=mode if mode in spec['modes'] else (spec['modes'] or [''])[0])
     if pictures is None:
-        png = data_uri(png_bytes(strip(vols, win, error=spec['error'], convention=convention)))
+        png = data_uri(png_bytes(strip(vols, win, error=spec['error'], convention=convention), 64))
         pictures = f'<img src="{png}" alt="{html.escape(strip_words(vols, convention))}">'
     layers = ''.join(f'<span hidden data-layer="{html.escape(k)}" data-png="{data_uri(mosaic(greys(v.hu, (lo+hi)/2, hi-lo)))}"></span>' for k,v in vols.items())
     body = f'<div class="x2v-page" data-spec="{html.escape(json.dumps(spec))}">{layers}<div class="x2v-still">{pictures}</div></div>'

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['CONVENTIONS', 'PRESETS', 'as_int16', 'open_volume', 'as_volume', 'hanging', 'hung', 'voxel_under', 'mm_of',
-           'voxel_of', 'window_of', 'greys', 'shrunk', 'tiles', 'png_bytes', 'mosaic', 'data_uri', 'error_colors',
-           'strip', 'strip_words']
+           'voxel_of', 'window_of', 'greys', 'shrunk', 'tiles', 'png_bytes', 'lean_deg', 'mosaic', 'data_uri',
+           'error_colors', 'strip', 'strip_words']
 
 # %% ../nbs/48_slices.ipynb #ed8609b7
 import base64, io
@@ -167,10 +167,19 @@ def tiles(
 
 def png_bytes(
     picture:Image.Image, # Any picture
+    colors:int=None,     # At most so many colours: half of the bytes, for a still that only stands in for a viewer
 )->bytes:                # A PNG file
     "A picture as a file."
+    if colors: picture = picture.convert('RGB').quantize(colors, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     picture.save(f := io.BytesIO(), 'png', optimize=True)
     return f.getvalue()
+
+def lean_deg(
+    scan:Scan,  # With its affine
+)->float:       # Degrees
+    "How far the voxel axes lean from those of the room: a gantry or a head that was tilted."
+    m = np.asarray(scan.affine, float)[:3,:3]; m = m/np.linalg.norm(m, axis=0)
+    return float(np.degrees(np.arccos(np.clip(abs(m).max(0).min(), 0, 1))))
 
 def mosaic(
     grey:np.ndarray,  # (D,H,W) uint8

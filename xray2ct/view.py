@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['COLORS', 'CASE_COLUMNS', 'film_lines', 'FilmView', 'draw_films', 'Stack', 'view_xrays', 'training_page',
            'TrainingView', 'view_training', 'CaseTable', 'case_rows', 'read_result', 'open_case', 'kept_case',
-           'view_cases', 'view_volume', 'compare', 'view_3d', 'SliceView']
+           'weights_of', 'view_cases', 'view_volume', 'compare', 'view_3d', 'SliceView']
 
 # %% ../nbs/70_view.ipynb #8e7dc4b5
 import html
@@ -20,6 +20,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 from .canvas import asset, front_end
 from .cases import read_cases
+from .checkpoint import shipped_weights
 from .core import BadInput, human_time, read_json
 from .data import CTDataset
 from .geometry import Geometry, project_points, ray_directions, source_positions
@@ -123,7 +124,7 @@ def draw_films(
 def as_png(self:FilmView)->bytes:
     "The films with their lines, as one picture."
     sizes = [f['h']*f['w'] for f in self.spec['films']]; flat = np.split(np.frombuffer(self.pixels, '<f4'), np.cumsum(sizes)[:-1])
-    return png_bytes(draw_films(self.spec['films'], [v.reshape(f['h'], f['w']) for f,v in zip(self.spec['films'], flat)], self.lines))
+    return png_bytes(draw_films(self.spec['films'], [v.reshape(f['h'], f['w']) for f,v in zip(self.spec['films'], flat)], self.lines), 64)
 
 @patch
 def as_page(self:FilmView)->str:
@@ -301,15 +302,22 @@ def kept_case(
     row = lambda n, words: tag('tr', tag('th', words), [tag('td', picture(kept[n][i,j], (0, 255), f'{words}, {p} slice')) for j,p in enumerate(LETTERS)])
     return tag('table', tag('tr', tag('td'), [tag('th', f'{p} ({l[0]} left)') for p,l in LETTERS.items()]), row('pred', 'prediction'), row('truth', 'truth'))
 
+def weights_of(
+    scores:dict,   # JSON of `xray2ct-evaluate`
+)->str:            # None if they are not here
+    "The weights that were scored, where they can still be had."
+    w = scores.get('weights') or ''
+    return w if w in shipped_weights() or w and Path(w).exists() else None
+
 def view_cases(
     record,         # A record, its id, a JSON of `xray2ct-evaluate`, or the folder of a run
-    run=None,       # Folder with the weights (default: runs/<id>, if it is there)
+    run=None,       # Folder with the weights, or the name of weights that come with the package (default: runs/<id>, or what the scores name)
     data=None,      # Folder of the patients (default: where the scores say, or data/<cohort>)
     opener=None,    # What a click does instead: a function from the patient's name to a widget
 )->Stack:           # The table, and below it the case that was opened
     "The cases of a result as a sortable table; a click opens one."
     scores, id, found, cohort = read_result(record)
-    run, data = run or found, data or scores.get('data') or (Path('data')/cohort if cohort else None)
+    run, data = run or found or weights_of(scores), data or scores.get('data') or (Path('data')/cohort if cohort else None)
     table, below = CaseTable(rows=case_rows(scores), columns=CASE_COLUMNS, digits=dict(ssim=3, mae_hu=0)), Stack()
     kept = set() if not id or read_cases(id) is None else set(read_cases(id)['patient'].tolist())
     def show(change):

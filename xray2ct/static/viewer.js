@@ -9,7 +9,8 @@ function viewer(root, spec, state, source) {
   const ctl = {...moves(spec, get, put, looks, draw), spec, get, put, draw, point, hover}
   const ui = controls(ctl), grid = el('div', {class: 'x2v-grid'}), line = el('output', {class: 'x2v-line'})
   line.setAttribute('aria-live', 'off') // it changes with every move of the mouse
-  root.replaceChildren(ui.bar, grid, line, ui.help)
+  const note = el('div', {class: 'x2v-note'}, spec.note || '')
+  root.replaceChildren(ui.bar, grid, line, ...(spec.note ? [note] : []), ui.help)
   root.classList.add('x2v')
   ownKeys(root)
 
