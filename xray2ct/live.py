@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['PREVIEW', 'has_kernel', 'Readable', 'SliceView', 'lean_words', 'view_volume', 'on_grid_of', 'covered', 'compare',
-           'Remeasure', 'view_3d']
+           'view_3d']
 
 # %% ../nbs/69_live.ipynb #4adafb84
 import base64, gzip, html, struct
@@ -14,7 +14,6 @@ import numpy as np
 import traitlets as T
 from IPython import get_ipython
 from fastcore.basics import patch
-from ipywidgets import VBox
 from scipy import ndimage as ndi
 from .canvas import CSS, MODES, SLICES, front_end, page_view, viewer_spec
 from .core import BadInput
@@ -191,14 +190,6 @@ def compare(
     return SliceView(vols, window, mode, convention, error=error, spread=spread, note=note)
 
 # %% ../nbs/69_live.ipynb #5be61d0a
-class Remeasure(anywidget.AnyWidget):
-    "Nothing to see: when it is put into a page, everything in the page measures its size again."
-    _esm = """export default {render({el}) {
-      el.style.display = 'none'
-      const later = [100, 600].map(ms => setTimeout(() => window.dispatchEvent(new Event('resize')), ms))
-      return () => later.forEach(clearTimeout)
-    }}"""
-
 def view_3d(
     vol,                    # Anything `view_volume` takes
     window='soft tissue',   # Preset or (black, white), HU
@@ -210,8 +201,6 @@ def view_3d(
     except ImportError: raise BadInput('ipyniivue is not installed', fix='Run: pip install "xray2ct[view]"') from None
     scan, (level, width) = as_volume(vol, fov_mm), window_of(window)
     nifti = gzip.compress(nib.Nifti1Image(scan.hu.transpose(2,1,0), scan.affine).to_bytes(), 1)
-    class Solid(NiiVue):
-        def _repr_mimebundle_(self, **kwargs): return VBox([self, Remeasure()])._repr_mimebundle_(**kwargs)
-    nv = Solid(height=height, is_radiological_convention=True, sagittal_nose_left=True, multiplanar_show_render=ShowRender.ALWAYS, crosshair_width=.5)   # hangs as our own slices do
+    nv = NiiVue(height=height, is_radiological_convention=True, sagittal_nose_left=True, multiplanar_show_render=ShowRender.ALWAYS, crosshair_width=.5)   # hangs as our own slices do
     nv.load_volumes([dict(data=nifti, name='volume.nii.gz', cal_min=level-width/2, cal_max=level+width/2)])
     return nv
