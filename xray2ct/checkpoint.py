@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['BESIDE', 'PICKLES', 'KEEP', 'FREE', 'save_weights', 'read_tensors', 'load_weights', 'fill', 'shipped_weights',
-           'find_weights', 'save_checkpoint', 'list_checkpoints', 'load_checkpoint', 'latest_checkpoint',
+           'find_weights', 'shipped_run', 'save_checkpoint', 'list_checkpoints', 'load_checkpoint', 'latest_checkpoint',
            'check_same_run', 'only_one', 'given_checkpoint', 'hint_sibling', 'open_run']
 
 # %% ../nbs/56_checkpoint.ipynb #427d5212
@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
-from .config import CONVENIENCE, cfg_diff, cfg_from_dict, cfg_to_dict
+from .config import CONVENIENCE, cfg_diff, cfg_from_dict, cfg_to_dict, settings
 from .core import BadInput, atomic_path, full_disk, read_json, sha256_of
 from .models import build_model
 from .records import free_id, run_id
@@ -98,6 +98,15 @@ def find_weights(
     for name in ('model.safetensors', 'best.safetensors'):
         if (path/name).is_file(): return path/name
     raise BadInput('no weights in this folder', path, 'Give a .safetensors file or the folder of a run that has been validated at least once.')
+
+def shipped_run(
+    name:str,    # Of weights
+    cfg,         # A run's `RunCfg`
+)->bool:
+    "Do these weights come with the package, from this run?"
+    if name not in shipped_weights(): return False
+    old = settings(load_weights(find_weights(name))[1])
+    return all(old[k] == v for k,v in settings(cfg).items() if k not in CONVENIENCE)
 
 # %% ../nbs/56_checkpoint.ipynb #dbcca1b9
 KEEP = 2   # Checkpoints that stay

@@ -6,7 +6,7 @@
 __all__ = ['fresh_group', 'Diverged', 'Watch', 'evaluating', 'validate', 'printed_patients', 'printed_psnr', 'Saver',
            'StopSignal', 'make_record', 'printed_of', 'utc_now', 'peak_mb', 'tenth_of', 'eval_due', 'train',
            'fill_base', 'resolve', 'check_world', 'spread_threads', 'one_voice', 'run_recipe', 'stage_of',
-           'shipped_run', 'overrides_first', 'main']
+           'overrides_first', 'main']
 
 # %% ../nbs/58_train.ipynb #5e365bd4
 import datetime, json, math, os, resource, signal, sys, threading, time
@@ -16,8 +16,8 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 from fastcore.script import Param, call_parse
-from .checkpoint import fill, find_weights, load_weights, only_one, open_run, read_tensors, save_checkpoint, save_weights, shipped_weights
-from .config import CONVENIENCE, RunCfg, cfg_from_dict, cfg_to_dict, settings, with_overrides
+from .checkpoint import fill, find_weights, only_one, open_run, read_tensors, save_checkpoint, save_weights, shipped_run
+from .config import RunCfg, cfg_from_dict, cfg_to_dict, with_overrides
 from .core import BadInput, disk_talks, exit_on_bad_input, human_time, machine, n_params, read_json, sha256_of, write_json
 from .data import data_hash, mean_volume, to_device
 from .dist import barrier, from_main, gather_lists, is_main, mean_over_ranks, process_group, rank_world, shard
@@ -418,8 +418,7 @@ def check_world(
     world:int,   # Processes
 ):
     "Every process must get the same number of patients, in whole portions."
-    t = cfg.train
-    if t.batch % (world*t.accumulate) == 0: return
+    if (t := cfg.train).batch % (world*t.accumulate) == 0: return
     fits = [str(w) for w in range(1, world) if t.batch % (w*t.accumulate) == 0]
     raise BadInput(f'train.batch={t.batch} cannot be dealt to {world} processes' + (f' in train.accumulate={t.accumulate} equal portions each' if t.accumulate > 1 else ''),
                    fix=f'Start {" or ".join(fits) or "fewer"} processes, or choose a batch that {world*t.accumulate} divides.')
@@ -472,15 +471,6 @@ def stage_of(
     rec, run = run_recipe(first, runs, results, device, data if first.cohort == cfg.cohort else '')
     if rec['status'] == 'stopped': raise KeyboardInterrupt
     return run
-def shipped_run(
-    name:str,    # Of weights
-    cfg:RunCfg,  # A run
-)->bool:
-    "Do these weights come with the package, from this run?"
-    if name not in shipped_weights(): return False
-    old, new = settings(load_weights(find_weights(name))[1]), settings(cfg)
-    return all(old[k] == v for k,v in new.items() if k not in CONVENIENCE)
-
 
 # %% ../nbs/58_train.ipynb #c8396334
 def overrides_first(
