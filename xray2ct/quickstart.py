@@ -141,7 +141,7 @@ def judging(
         _step('scores on the real patient', ['xray2ct-evaluate', weights, real, '--json', run/'scores_real.json'], [best, real], [run/'scores_real.json'], 12),
         _step('the real patient from two X-rays alone', ['xray2ct-predict', '--frontal', case/f'{name}_pa.npy', '--lateral', case/f'{name}_lat.npy', '--weights', weights, '--size', 128,
           '-o', run/f'{name}.nii.gz'], [best, real], [run/f'{name}.nii.gz'], 6)]
-    if best != kept: steps.append(_step('the weights beside their results, for the report', ['cp', best, kept], [best], [kept], 1))
+    if best != kept: steps.append(_step('the weights beside their results, for the report', ['cp', os.path.relpath(best), kept], [best], [kept], 1))
     return steps + [_step('the report', ['xray2ct-report', run, *([] if data == Path('data') else ['--data', test, '--data', real])], [kept, run/'scores.json', run/'scores_real.json'], [run/'report.html'], 12)]
 
 def commands(
