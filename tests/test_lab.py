@@ -51,6 +51,7 @@ cases = view_cases(rows, opener=lambda p: view_volume(ph, affine=A)); cases''',
 'big = view_volume(np.random.default_rng(0).integers(-1000, 1000, (256,)*3, dtype=np.int16)); big',
 f'real = view_volume({str(SAMPLE)!r}, "lung"); real']
 NAMES = ['one', 'two', 'films', 'live', 'cases', 'big', 'real']
+CELLS.append("from xray2ct.scan import Scan\nB = np.diag([5.625, 5.625, 5.625, 1.]); B[:3,3] = -177.1875, -177.1875, -87.1875\nhalf = compare(hu, Scan(hu, B)); half"); NAMES.append("half")
 if SLOW: CELLS.append("solid = view_3d(hu, 'bone'); solid"); NAMES.append('solid')
 
 def free_port():
@@ -301,6 +302,12 @@ def test_dark(desk):
             part = o.locator({'cases': 'table', 'live': '.x2t p', 'films': '.x2f-key'}.get(n, '.x2v-bar button')).first; p = pixels(part)
             assert np.median(p) < 90 and p.max() > 170, (n, np.median(p), p.max())               # light words on a dark page
     finally: theme('JupyterLab Light')
+
+def test_what_must_be_known_is_said(desk):
+    "Two of the volumes lie half beside each other, and the viewer says so; where all is well it says nothing."
+    pg, out, _ = desk; note = out['half'].locator('.x2v-note'); note.scroll_into_view_if_needed()
+    assert 'covers 75 % of the truth' in note.inner_text() and note.bounding_box()['width'] > 300; shot(pg, 'lab_half_1280', out['half'])
+    assert out['one'].locator('.x2v-note').count() == out['two'].locator('.x2v-note').count() == 0
 
 def test_narrow(desk):
     pg, out, _ = desk; pg.set_viewport_size(dict(width=375, height=800)); pg.wait_for_timeout(1000)

@@ -87,6 +87,7 @@ def test_source_links_and_signatures(pages):
     assert re.search(r'href="https://github\.com/[^"]+/xray2ct/geometry\.py#L\d+"', text), 'no source links'
     assert 'project_points' in pages['geometry.html'].ids and '(...,V,3,4)' in text, 'the signature with its shapes'
     for name, p in pages.items():                                           # helpers of a page that is only read are no API
+        signs = re.findall(r'<pre.*?</pre>', p.path.read_text(), re.S); assert not any(re.search(r'\[`[^`]+`\]\(http', s) for s in signs), f'{name}: a link stands as its source in a signature'
         if name.split('/')[0] in ('tutorials', 'explanations', 'experiments'): assert 'Call self as a function' not in p.path.read_text(), name
 
 def test_what_the_site_serves_is_small():
@@ -114,9 +115,35 @@ def test_build_marks_what_a_marked_cell_needs():
     nb = dict(cells=[dict(cell_type='code', source=s, outputs=o) for s, o in (('#| exec_doc\nprint(1)', [1]), ('#| exec_doc\nprint(2)', []))])
     test = [c['source'] for c in b.run_what_is_needed(nb, stored=True)['cells']]
     assert test == ['print(1)', '#| exec_doc\nprint(2)'], test                                            # what is stored is not made again
+    md = 'see [`f`](https://a.b/f.html)\n```python\ndef g(\n    x, # From [`f`](https://a.b/f.html#f)\n)\n```\n[`h`](https://a.b/h.html)'
+    seen = b.bare_code(dict(cells=[dict(outputs=[dict(data={'text/markdown': md})])]))['cells'][0]['outputs'][0]['data']['text/markdown']
+    assert 'x, # From `f`\n' in seen and seen.startswith('see [`f`](https://a.b/f.html)') and seen.endswith('[`h`](https://a.b/h.html)'), seen      # links of prose stay
     with_alt = b.describe_figures(dict(cells=[dict(cell_type='markdown', source='Rays meet at the *source*.'),
         dict(cell_type='code', source='plot()', outputs=[dict(data={'image/png': 'x'})])]), 'T')['cells'][1]['source']
     assert with_alt == '#| fig-alt: "Figure in \\"T\\". Rays meet at the source."\nplot()'
+
+# From Quarto's own schema (src/resources/schema/definitions.yml, base-website): it refuses a key that is not there, and so fails to publish
+WEBSITE = set('''title description favicon site-url site-path repo-url repo-link-target repo-link-rel repo-subdir repo-branch issue-url repo-actions reader-mode
+    search navbar sidebar body-header body-footer margin-header margin-footer page-navigation back-to-top-navigation bread-crumbs page-footer image image-alt
+    comments open-graph twitter-card other-links code-links'''.split())
+NAVBAR = set('title logo logo-alt logo-href background foreground search pinned collapse collapse-below left right toggle-position'.split())
+SIDEBAR = set('id title logo search tools contents style background foreground border alignment collapse-level pinned header footer'.split())
+
+def test_quarto_would_know_every_setting():
+    "Quarto is not run here; what it is told is compared with what its documentation allows."
+    sys.path.insert(0, str(ROOT/'tools'))
+    import build_site as b, yaml
+    cfg = yaml.safe_load((ROOT/'_quarto.yml').read_text()); made = b.sidebar(ROOT/'nbs')['website']; web = cfg['website']
+    assert set(cfg) == {'project', 'format', 'website', 'metadata-files'} and cfg['project']['type'] == 'website'
+    assert not set(web) - WEBSITE and not set(made) - WEBSITE
+    assert not (set(web['navbar']) | set(made['navbar'])) - NAVBAR and not (set(web['sidebar']) | set(made['sidebar'])) - SIDEBAR
+    assert set(web['repo-actions']) <= {'none', 'edit', 'source', 'issue'} and web['sidebar']['style'] in ('docked', 'floating') and set(web['page-footer']) <= {'left', 'right', 'center', 'border', 'background', 'foreground'}
+    def walk(items):
+        for i in items:
+            assert set(i) in ({'text', 'href'}, {'section', 'contents'}), i
+            if 'href' in i: assert (ROOT/'nbs'/i['href']).exists(), i
+            else: walk(i['contents'])
+    walk(made['sidebar']['contents']); walk(made['navbar']['left'])
 
 # ---------------------------------------------------------------- the browser
 

@@ -63,6 +63,13 @@ def alt_text(before, title):
     if len(text) > 240: text = (re.match(r'.{60,240}?[.:;](?= )', text) or re.match(r'.{0,239}\b', text))[0]
     return f'Figure in "{title}". {text}'.strip() if text else f'Figure in "{title}".'
 
+def bare_code(nb):
+    "nbdev links names in docstrings, also within the signature that a code block shows, where a link stands as its source: take it out."
+    bare = lambda m: re.sub(r'\[(`[^`]+`)\]\(https?://[^)\s]*\)', r'\1', m[0])
+    for o in (o for c in nb['cells'] for o in c.get('outputs', [])):
+        if 'text/markdown' in (d := o.get('data', {})): d['text/markdown'] = re.sub(r'^```.*?^```', bare, ''.join(d['text/markdown']), flags=re.M | re.S)
+    return nb
+
 def describe_figures(nb, title):
     "Give each picture that has no alternative text the sentence that stands above it."
     before = ''
@@ -184,7 +191,7 @@ def process(cfg, n_workers, stored=False):
     shutil.rmtree(copy)
     for p in src.rglob('*.ipynb'):
         nb = json.loads(p.read_text())
-        p.write_text(json.dumps(describe_figures(nb, head_of(cfg.nbs_path/p.relative_to(src))[0]), ensure_ascii=False, indent=1))
+        p.write_text(json.dumps(describe_figures(bare_code(nb), head_of(cfg.nbs_path/p.relative_to(src))[0]), ensure_ascii=False, indent=1))
     return src
 
 # ---------------------------------------------------------------- smalldocs' part
