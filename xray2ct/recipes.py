@@ -425,8 +425,8 @@ def lift64(
 )->RunCfg:
     """Our own model at 64³: the lifter with attention over all cells of its coarsest level, on 80 patients and 48 warped copies of each. While it learns, one film in ten is taken away, and each tube is said to stand one degree or so beside its place; it says how far off each voxel may be.
 
-    Should give more than the quickstart's 20.8 dB (`documented`, `virtual_test`; results/scores), which decides at 16³ what this one decides at 32³.
-    Costs 0.14 s of one core a patient and update at mini where the CPU multiplies bf16 matrices (AMX), 40 minutes on two of them in all, and four times as much where it does not; full: not yet measured."""
+    Should give 20.5 dB (`documented`, `virtual_test`; results/scores/lift64-virtual_test.json), 6.6 dB over the mean volume.
+    Costs 0.13 s of one core a patient and update at mini where the CPU multiplies bf16 matrices (AMX), 51 minutes on two busy ones in all, and four times as much where it does not; full: not yet measured."""
     full = scale == 'full'
     return RunCfg(recipe='lift64', scale=scale, protocol='documented', cohort='virtual100',
         target=TargetCfg(lo=-200., hi=200., clip=False), loss=LossCfg(l1=.15, window_mse=1., spread=.05),
