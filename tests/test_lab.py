@@ -305,7 +305,7 @@ def test_dark(desk):
 
 def test_what_must_be_known_is_said(desk):
     "Two of the volumes lie half beside each other, and the viewer says so; where all is well it says nothing."
-    pg, out, _ = desk; note = out['half'].locator('.x2v-note'); note.scroll_into_view_if_needed()
+    pg, out, _ = desk; note = out['half'].locator('.x2v-note'); out['half'].scroll_into_view_if_needed(); note.wait_for(state='visible')   # JupyterLab lays out what is looked at
     assert 'covers 75 % of the truth' in note.inner_text() and note.bounding_box()['width'] > 300; shot(pg, 'lab_half_1280', out['half'])
     assert out['one'].locator('.x2v-note').count() == out['two'].locator('.x2v-note').count() == 0
 
