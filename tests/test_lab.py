@@ -26,7 +26,7 @@ if why := missing():
     warnings.warn(f'THE VIEWERS WERE NOT TESTED IN A BROWSER: {why}')
     pytest.skip(f'browser tests: {why}', allow_module_level=True)
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 CELLS = ['''import json, numpy as np, torch
 from pathlib import Path
@@ -305,8 +305,9 @@ def test_dark(desk):
 
 def test_what_must_be_known_is_said(desk):
     "Two of the volumes lie half beside each other, and the viewer says so; where all is well it says nothing."
-    pg, out, _ = desk; note = out['half'].locator('.x2v-note'); out['half'].scroll_into_view_if_needed(); note.wait_for(state='visible')   # JupyterLab lays out what is looked at
-    assert 'covers 75 % of the truth' in note.inner_text() and note.bounding_box()['width'] > 300; shot(pg, 'lab_half_1280', out['half'])
+    pg, out, _ = desk; note = out['half'].locator('.x2v-note'); note.scroll_into_view_if_needed()
+    expect(note).to_contain_text('covers 75 % of the truth', use_inner_text=True)                       # once JupyterLab has laid out what has come into view
+    assert note.is_visible() and note.bounding_box()['width'] > 300; shot(pg, 'lab_half_1280', out['half'])
     assert out['one'].locator('.x2v-note').count() == out['two'].locator('.x2v-note').count() == 0
 
 def test_narrow(desk):
