@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['COPY_VERSION', 'Warp', 'random_warp', 'bspline_basis', 'warp_volume', 'read_original', 'make_copy', 'with_copies',
-           'turn_views', 'augment_batch', 'random_crop']
+           'augment_batch', 'random_crop']
 
 # %% ../nbs/28_augment.ipynb #847218ae
 import json, os
@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from .cache import DataCfg, build_cache, read_entry, read_volume, write_entry
 from .core import BadInput, progress, read_json, rng_of, sha256_of
 from .data import CTDataset
-from .geometry import Geometry, Grid, geometry_from_dict
+from .geometry import Geometry, Grid, geometry_from_dict, turn_views
 from .patients import find_patients
 from .project import render_xrays
 from .volume import HU_RANGE, downsample
@@ -126,17 +126,6 @@ def with_copies(
         es = list(progress(pool.map(one, dataset.ids), 'warping copies', total=len(dataset), disable=quiet))
     es = [e[k] for k in range(copies) for e in es]
     return dataset.extended(es)
-
-# %% ../nbs/28_augment.ipynb #c32aea4b
-def turn_views(
-    matrices:torch.Tensor,  # (B,V,3,4), world mm to film
-    degrees:torch.Tensor,   # (B,V), by which each view's azimuth grows
-)->torch.Tensor:            # (B,V,3,4)
-    "The same films, said to be taken from another side."
-    a, turn = torch.deg2rad(degrees), torch.eye(4).to(matrices).repeat(*degrees.shape, 1, 1)
-    turn[...,0,0], turn[...,0,1], turn[...,1,0], turn[...,1,1] = a.cos(), a.sin(), -a.sin(), a.cos()
-    return matrices@turn
-
 
 # %% ../nbs/28_augment.ipynb #a0f11b5c
 def augment_batch(

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
-from .config import CONVENIENCE, cfg_diff, cfg_from_dict, cfg_to_dict, settings
+from .config import CONVENIENCE, cfg_diff, cfg_from_dict, cfg_to_dict
 from .core import BadInput, atomic_path, full_disk, read_json, sha256_of
 from .models import build_model
 from .records import free_id, run_id
@@ -83,6 +83,7 @@ def fill(
         if a != b: raise BadInput(f'these are the weights of another model: {k} is {b} in the file and {a} in the model', path)
     model.load_state_dict(state)
 
+# %% ../nbs/56_checkpoint.ipynb #87d84bd4
 def shipped_weights()->dict:  # Name -> file
     "The weights that come with the package."
     return {f.stem: f for f in sorted((Path(inspect.getfile(BadInput)).parent/'weights').glob('*.safetensors'))}
@@ -104,9 +105,7 @@ def shipped_run(
     cfg,         # A run's `RunCfg`
 )->bool:
     "Do these weights come with the package, from this run?"
-    if name not in shipped_weights(): return False
-    old = settings(load_weights(find_weights(name))[1])
-    return all(old[k] == v for k,v in settings(cfg).items() if k not in CONVENIENCE)
+    return name in shipped_weights() and run_id(load_weights(find_weights(name))[1]) == run_id(cfg)
 
 # %% ../nbs/56_checkpoint.ipynb #dbcca1b9
 KEEP = 2   # Checkpoints that stay

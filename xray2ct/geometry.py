@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['PA', 'LAT', 'OFF_FILM', 'GLYPHS', 'MARKERS', 'GEOMETRY_FORMAT', 'GEOMETRY_VERSION', 'Grid', 'View', 'Geometry',
            'film_shape', 'project_points', 'uv_to_pixel', 'pixel_to_uv', 'pixel_centers', 'source_positions',
-           'ray_directions', 'orientation_phantom', 'random_geometry', 'pixel_matrices', 'geometry_to_dict',
-           'geometry_from_dict', 'view_from_matrix']
+           'ray_directions', 'orientation_phantom', 'random_geometry', 'turn_views', 'pixel_matrices',
+           'geometry_to_dict', 'geometry_from_dict', 'view_from_matrix']
 
 # %% ../nbs/10_geometry.ipynb #bfeb3569
 import math
@@ -268,6 +268,16 @@ def random_geometry(
         return replace(v, azimuth_deg=v.azimuth_deg + da, elevation_deg=v.elevation_deg + de, roll_deg=v.roll_deg + dr, sid_mm=v.sid_mm*fs,
             sdd_mm=v.sid_mm*fs + (v.sdd_mm - v.sid_mm)*fd, shift_mm=tuple(sh), isocentre_mm=tuple(np.array(v.isocentre_mm) + off))
     return Geometry(tuple(one(v) for v in base.views), base.pixels)
+
+# %% ../nbs/10_geometry.ipynb #89171198
+def turn_views(
+    matrices:torch.Tensor,  # (...,3,4), world mm to film
+    degrees:torch.Tensor,   # (...), by which each azimuth grows
+)->torch.Tensor:            # (...,3,4)
+    "The same films, said to be taken from another side."
+    a, turn = torch.deg2rad(degrees), torch.eye(4).to(matrices).repeat(*degrees.shape, 1, 1)
+    turn[...,0,0], turn[...,0,1], turn[...,1,0], turn[...,1,1] = a.cos(), a.sin(), -a.sin(), a.cos()
+    return matrices@turn
 
 # %% ../nbs/10_geometry.ipynb #abe5103e
 GEOMETRY_FORMAT, GEOMETRY_VERSION = 'xray2ct-geometry', 1

@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['DOCUMENTED_SSIM', 'loss_term', 'loss_terms', 'LossCfg', 'LossInput', 'per_patient', 'l1_term', 'mse_term',
            'charbonnier_term', 'window_error', 'window_l1_term', 'window_mse_term', 'smooth3d', 'smoothing_kernel',
-           'ssim_map', 'ssim3d', 'ssim_term', 'gradient_term', 'projection_term', 'turned', 'projection_new_term',
-           'spread_term', 'active_terms', 'loss_per_patient', 'compute_loss']
+           'ssim_map', 'ssim3d', 'ssim_term', 'gradient_term', 'projection_term', 'projection_new_term', 'spread_term',
+           'active_terms', 'loss_per_patient', 'compute_loss']
 
 # %% ../nbs/40_losses.ipynb #4f65fb74
 import math
@@ -16,6 +16,7 @@ from functools import cached_property, lru_cache
 import torch
 import torch.nn.functional as F
 from .core import BadInput, did_you_mean
+from .geometry import turn_views
 from .volume import TargetCfg, hu_to_unit, unit_to_hu
 from .project import hu_to_mu, project
 from .vgg import VGG_LAYERS
@@ -299,22 +300,13 @@ def projection_term(
     return _shadow_error(p, _matrices(p))
 
 # %% ../nbs/40_losses.ipynb #20fb3b59
-def turned(
-    matrices:torch.Tensor,  # (B,3,4), world mm to film
-    angle:torch.Tensor,     # (B,), radians added to the azimuth of each
-)->torch.Tensor:            # (B,3,4)
-    "The same tubes and films, turned around the patient's axis."
-    c, s, r = angle.cos(), angle.sin(), torch.eye(4, dtype=matrices.dtype, device=matrices.device).repeat(len(angle), 1, 1)
-    r[:,0,0], r[:,0,1], r[:,1,0], r[:,1,1] = c, s, -s, c
-    return matrices@r
-
 @loss_term('projection_new', 'projection_pixels')
 def projection_new_term(
     p:LossInput,   # Prediction and target; its batch holds the geometry
 )->torch.Tensor:   # (B,)
     "L1 between the line integrals of prediction and truth, from a direction that is drawn at random."
     m = _matrices(p)[:,0]
-    return _shadow_error(p, turned(m, 2*math.pi*torch.rand(len(m)).to(m))[:,None])
+    return _shadow_error(p, turn_views(m, 360*torch.rand(len(m)).to(m))[:,None])
 
 # %% ../nbs/40_losses.ipynb #db79571e
 @loss_term('spread')

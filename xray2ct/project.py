@@ -245,10 +245,12 @@ class Consistency:
         matrices:torch.Tensor,      # (B,V,3,4), world mm to film
         fov_mm=360.,                # Side of the cube that the volume fills, mm: a number or (B,)
         n:int=64,                   # Voxels along each side
+        there:torch.Tensor=None,    # (B,V), 1 where there is a film; one that is not there says nothing, least of all that nothing attenuates. None: all
     ):
         self.matrices, self.fov_mm, self.n, self.films = matrices, fov_mm, n, _coarsen(xrays, n)
         full = xrays.new_ones(len(xrays), 1, n, n, n)
-        sums = self.project(full), backproject(torch.ones_like(self.films), matrices, fov_mm, n)
+        w = torch.ones_like(self.films) if there is None else there.to(self.films)[...,None,None,None].expand_as(self.films).contiguous()
+        sums = self.project(full)*w, backproject(w, matrices, fov_mm, n)
         self.row, self.col = (torch.where(o > 1e-3, 1/o, 0) for o in sums)     # mm; rays that miss and voxels unseen stay out
     def project(self, mu): return project(mu, self.matrices, self.fov_mm, tuple(self.films.shape[-2:]))
     def step(self,

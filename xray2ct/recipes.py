@@ -404,7 +404,6 @@ def unet64_monai(
 # %% ../nbs/52_recipes.ipynb #3ca4c561
 OURS = OptimCfg(lr=1e-3, weight_decay=.01, clip=1., schedule='cosine', min_lr=1e-5, ema=.99)   # Where our own runs start from
 
-
 # %% ../nbs/52_recipes.ipynb #1250d4ab
 @recipe
 def lift32(
@@ -472,7 +471,6 @@ def lift256(
     Costs not yet measured."""
     return _finer(scale, 256, 512 if scale == 'full' else 256, 'virtual100_full', 20_000 if scale == 'full' else 1600)
 
-
 # %% ../nbs/52_recipes.ipynb #9f95c7e2
 @recipe
 def quickstart(
@@ -522,4 +520,3 @@ def rival_unet(
     Costs what `quickstart` costs."""
     c, model = quickstart(scale), dict(net='dynunet', aux=True)
     return replace(c, recipe='rival_unet', loss=replace(c.loss, aux=.2), model=MonaiUnetCfg(pixels=c.data.pixels, **model) if scale == 'full' else MonaiUnetCfg.mini(**model))
-

@@ -77,12 +77,11 @@ def slim(
     "What travels, and what is said of it."
     card = dict(name=predictor.cfg.recipe, training_ids=predictor.training_ids, data_hash=predictor.card.get('data_hash'), code=code_version(), limits=LIMITS,
                 scores={k: _short(v) for k,v in (scores or {}).items()}, refine=refinement(predictor, validation, protocol))
-    films = predictor.floors.mean_xrays if predictor.floors is not None else None
-    if films is not None: card['mean_films'] = F.interpolate(films.float().reshape(1, -1, *films.shape[-2:]), size=32, mode='area')[0].round(decimals=3).tolist()
-    beside, p = {}, get_protocol(protocol)
+    beside, p, n = {}, get_protocol(protocol), predictor.cfg.data.n
     if predictor.floors is not None:
-        mean = predictor.floors.for_window(p.lo, p.hi).mean_volume.float().reshape(1, 1, *(predictor.cfg.data.n,)*3)
-        beside, card['mean_window'] = {f'{BESIDE}mean_volume': downsample(mean[0,0], min(64, predictor.cfg.data.n)).half()}, [p.lo, p.hi]
+        films, mean = predictor.floors.mean_xrays, predictor.floors.for_window(p.lo, p.hi).mean_volume
+        card['mean_films'] = F.interpolate(films.float().reshape(1, -1, *films.shape[-2:]), size=32, mode='area')[0].round(decimals=3).tolist()
+        card['mean_window'], beside[f'{BESIDE}mean_volume'] = [p.lo, p.hi], downsample(mean.reshape(n, n, n), min(64, n)).half()
     if predictor.says_spread: card['calibration'] = calibration(spread_cases(predictor.model, validation, predictor.cfg.target)).to_dict()
     return {k: v.half() if v.is_floating_point() else v for k,v in predictor.model.state_dict().items()} | beside, card
 

@@ -16,7 +16,7 @@ from ..core import BadInput
 from ..geometry import Grid, pixel_centers, project_points, ray_directions, source_positions
 from ..layers import Attention, UNet, channels_last, conv, pixel_shuffle_3d, resize, sample_views, zero_
 from .base import KeepsMean, choice, whole
-from ..project import MU_WATER, Consistency, backproject, hu_to_mu, mu_to_hu
+from ..project import MU_WATER, Consistency, hu_to_mu, mu_to_hu
 from ..volume import TargetCfg, hu_to_unit, unit_to_hu
 
 # %% ../../nbs/38_models.lift.ipynb #f9585ba7
@@ -259,14 +259,9 @@ def consistency(self:Lift,
     fov:torch.Tensor,   # (B,), mm
     there:torch.Tensor, # (B,V), 1 where there is a film
 ):                      # `Consistency`, or None where the model uses no physics
-    "The films as equations about the coarse grid; a film that is not there says nothing, least of all that nothing attenuates."
+    "The films as equations about the coarse grid."
     if not (self.cfg.physics or self.cfg.unroll): return None
-    with torch.no_grad():
-        eq = Consistency(x.float(), mats.float(), fov, self.cfg.coarse)
-        w = there.to(eq.row)[...,None,None,None]
-        eq.row, seen = eq.row*w, backproject(w.expand_as(eq.films).contiguous(), mats.float(), fov, eq.n)
-        eq.col = torch.where(seen > 1e-3, 1/seen, 0)
-        return eq
+    with torch.no_grad(): return Consistency(x.float(), mats.float(), fov, self.cfg.coarse, there)
 
 @patch
 def explained(self:Lift,
