@@ -141,7 +141,7 @@ class RunCfg:
                 if f.name in idle and getattr(sub, f.name) != f.default:
                     raise BadInput(f'{part}.{f.name}={getattr(sub, f.name)!r} has no effect: {idle[f.name]}', fix='Remove it, or change what switches it off.')
         if self.train.crop and (self.train.crop%2 or self.train.crop >= self.data.n): raise BadInput(f'train.crop={self.train.crop} is no part of {self.data.n} voxels', fix='Give an even number below data.n.')
-        if self.train.crop and self.loss.projection: raise BadInput('a crop casts no shadow of its own', fix='Use loss.projection=0 with train.crop.')
+        if self.train.crop and (self.loss.projection or self.loss.projection_new): raise BadInput('a crop casts no shadow of its own', fix='Use loss.projection=0 and loss.projection_new=0 with train.crop.')
         if self.exposure.on and not self.stream.patients: raise BadInput('exposure.on=True has no effect: only a stream takes films of its own', fix='Set stream.patients, or remove it.')
         if self.stream.patients and (self.data.copies or self.data.xray_mode != 'line_integral' or self.data.resize != 'antialias'):
             raise BadInput('a stream brings its own patients and films', fix='Use data.copies=0, data.xray_mode=line_integral and data.resize=antialias.')

@@ -13,10 +13,9 @@ from pathlib import Path
 from fastcore.script import Param, call_parse
 from .checkpoint import find_weights, shipped_weights
 from .config import with_overrides
-from .core import BadInput, did_you_mean, exit_on_bad_input, human_time, read_json, write_json
+from .core import BadInput, DashFlag, did_you_mean, exit_on_bad_input, human_time, read_json, write_json
 from .recipes import get_recipe
 from .records import code_version, run_id
-from .score import _Flag
 
 # %% ../nbs/66_quickstart.ipynb #6736a216
 @dataclass(frozen=True, kw_only=True)
@@ -197,7 +196,7 @@ def main(
     cohorts:str='virtual100,virtual_test', # Training and test cohort, names for `xray2ct-cohort`
     sample:str=str(SAMPLE),    # A real CT scan
     weights:str='lift64',      # Weights that come with the package, where nothing is trained
-    from_scratch:Param('Train, instead of starting from weights that come with the package?', action=_Flag)=False,
+    from_scratch:Param('Train, instead of starting from weights that come with the package?', action=DashFlag)=False,
     dry:bool=False,            # Print the commands and stop?
 ):
     "Score weights that ship, reconstruct the real sample, write a report; with --from-scratch make the cohort and train first. Run again to resume. Example: python -m xray2ct.quickstart --from-scratch --nproc 2"

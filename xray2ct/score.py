@@ -7,14 +7,14 @@ __all__ = ['choose_patients', 'known_patients', 'MeanVolume', 'floors_of', 'blin
            'main']
 
 # %% ../nbs/61_score.ipynb #db56aa68
-import argparse, sys, warnings
+import sys, warnings
 from dataclasses import replace
 from json import dumps
 from pathlib import Path
 import numpy as np
 import torch
 from fastcore.script import Param, call_parse
-from .core import BadInput, did_you_mean, exit_on_bad_input, read_json, sha256_of, write_json
+from .core import BadInput, DashFlag, did_you_mean, exit_on_bad_input, read_json, sha256_of, write_json
 from .data import CTDataset
 from .dist import is_main, process_group
 from .evaluate import compare_runs, evaluate, render_comparison, render_scores
@@ -148,11 +148,6 @@ def said_spread(
     return f'spread: standard deviation {c["mean_std_hu"]:.0f} HU in the body; ' + ', '.join(f'{float(q):.0%} intervals hold {v:.0%}' for q,v in c['repaired'].items()) + f'; rank correlation with the error {c["rank_correlation"]:.2f}'
 
 # %% ../nbs/61_score.ipynb #4e050004
-class _Flag(argparse.Action):
-    "A switch whose name on the command line has dashes."
-    def __init__(self, option_strings, dest, **kw): super().__init__([o.replace('_', '-') for o in option_strings], dest, nargs=0, **kw)
-    def __call__(self, parser, namespace, values, option_string=None): setattr(namespace, self.dest, True)
-
 @call_parse
 def main(
     weights:str,             # Run folder, or a .safetensors file
@@ -162,7 +157,7 @@ def main(
     json:str='',             # Write the result as JSON to this file; - prints it instead of the table
     compare:str='',          # JSON of another run on the same patients
     controls:bool=True,      # Leave out the wrong patient's and the shuffled X-rays?
-    allow_train:Param('Score patients that the model was trained on?', action=_Flag)=False,
+    allow_train:Param('Score patients that the model was trained on?', action=DashFlag)=False,
     without:str='',          # A film that the model does not get: pa or lat
     device:str='',           # cpu or cuda (default: a GPU if there is one)
 ):
