@@ -11,7 +11,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from fastcore.script import call_parse
-from .checkpoint import BESIDE, save_weights
+from .checkpoint import BESIDE, save_weights, without_base
 from .core import BadInput, atomic_path, child_of, exit_on_bad_input, progress, read_json
 from .evaluate import bootstrap_ci
 from .geometry import Geometry, View
@@ -99,9 +99,10 @@ def card_text(
     "The card for people."
     fmt = lambda ci: '' if not ci or ci[0] is None else f' [{ci[0]:.2f}, {ci[1]:.2f}]'
     rows = [f'| {k} | {s["patients"]} | {s["grid"]}³ | {s["psnr"]:.2f}{fmt(s["ci95"])} | {"" if s["gain"] is None else format(s["gain"], "+.2f") + fmt(s["gain_ci95"])} | {s["ssim"]:.3f} |' for k,s in card['scores'].items()]
-    c, r = card.get('calibration'), card['refine']
+    c, r, on = card.get('calibration'), card['refine'], card.get('stands_on')
+    beyond = f' beside those of `{on["name"]}`, on which it stands' if on else ''
     return '\n'.join([f'# {card["name"]}', '', f'{cfg.data.n}³ voxels of {cfg.data.fov_mm/cfg.data.n:.3g} mm from {len(cfg.data.views)} films of {cfg.data.pixels}² pixels; recipe `{cfg.recipe}` at scale {cfg.scale}, seed {cfg.seed}, '
-        f'{cfg.train.steps:,} updates of {cfg.train.batch} patients, cohort `{cfg.cohort}` ({len(card["training_ids"])} patients), code {card["code"]["sha7"]}; {size/1e6:.1f} MB.', '',
+        f'{cfg.train.steps:,} updates of {cfg.train.batch} patients, cohort `{cfg.cohort}` ({len(card["training_ids"])} patients), code {card["code"]["sha7"]}; {size/1e6:.1f} MB{beyond}.', '',
         '| | patients | grid | PSNR, dB | gain over the mean volume, dB | SSIM |', '|---|---|---|---|---|---|', *rows, '', f'Protocol `{cfg.protocol}`; intervals are 95 % bootstrap intervals over patients.', '',
         *([f'Spread: multiplied by {c["factor"]:.2f}, found on {c["n"]} validation patients.', ''] if c else []),
         f'`--refine` by default: {r["best"]} steps, which {"raised" if r["best"] else "is none, because none raised"} the score of {r["n"]} validation patients.', '', 'Limits', '', *[f'- {l}' for l in card['limits']], ''])
@@ -130,6 +131,7 @@ def main(
         if target.exists() and not replace: raise BadInput('is there already', target, 'Choose another name, or say --replace.')
         predictor = load_predictor(run)
         state, card = slim(predictor, open_cohort(predictor.cfg, data)[1], _read_scores(scores), predictor.cfg.protocol)
+        state, card['stands_on'] = without_base(state, predictor.cfg.base)
         others = sum(f.stat().st_size for f in target.parent.glob('*.safetensors') if f != target)
         if (size := others + sum(v.numel()*v.element_size() for v in state.values())) > MOST: raise BadInput(f'the weights of the package would take {size/1e6:.0f} MB, at most {MOST/1e6:.0f} are wanted', target)
         save_weights(state, predictor.cfg, target, card)
