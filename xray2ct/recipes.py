@@ -469,7 +469,7 @@ def lift256(
 
     Should give 1.5 dB (`documented`, `virtual_test`) over lift64's volume interpolated to 256³.
     Costs not yet measured."""
-    return _finer(scale, 256, 512 if scale == 'full' else 256, 'virtual100_full', 20_000 if scale == 'full' else 1600)
+    return _finer(scale, 256, 512 if scale == 'full' else 256, 'virtual100_full', 20_000 if scale == 'full' else 1000)
 
 # %% ../nbs/52_recipes.ipynb #9f95c7e2
 @recipe
