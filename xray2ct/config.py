@@ -130,6 +130,7 @@ class RunCfg:
     accidents: AccidentCfg = AccidentCfg()  # What else is printed, and chooses the best weights, as it was
     base: str = ''              # Frozen first stage: a recipe, a run or a weights file; trained first where it is missing
     follows: str = ''           # Recipe or run whose last checkpoint this one resumes, optimiser included
+    starts: str = ''            # Recipe, run, weights file or weights that ship, whose numbers the network begins with
 
     def __post_init__(self):
         one_of(self.scale, ('mini', 'full'), 'scale'); one_of(self.protocol, PROTOCOLS, 'protocol')

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['fresh_group', 'Diverged', 'Watch', 'evaluating', 'validate', 'printed_patients', 'printed_psnr', 'Saver',
            'StopSignal', 'make_record', 'printed_of', 'utc_now', 'peak_mb', 'tenth_of', 'eval_due', 'train',
-           'fill_base', 'resolve', 'check_world', 'spread_threads', 'one_voice', 'run_recipe', 'stage_of',
+           'fill_base', 'start_from', 'resolve', 'check_world', 'spread_threads', 'one_voice', 'run_recipe', 'stage_of',
            'overrides_first', 'main']
 
 # %% ../nbs/58_train.ipynb #5e365bd4
@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 from fastcore.script import Param, call_parse
-from .checkpoint import fill, find_weights, only_one, open_run, read_tensors, save_checkpoint, save_weights, shipped_run
+from .checkpoint import fill, find_weights, load_weights, only_one, open_run, read_tensors, save_checkpoint, save_weights, shipped_run
 from .config import RunCfg, cfg_from_dict, cfg_to_dict, with_overrides
 from .core import BadInput, disk_talks, exit_on_bad_input, human_time, machine, n_params, read_json, sha256_of, write_json
 from .data import data_hash, mean_volume, to_device
@@ -215,7 +215,7 @@ def make_record(
     busy = hist['train_s'] or math.nan
     rec = dict(id=run.name, recipe=s.cfg.recipe, scale=s.cfg.scale, seed=s.cfg.seed, status=status, why=why, config=cfg_to_dict(s.cfg), code=code_version(), machine=machine(),
         device=str(s.device), processes=rank_world()[1], precision=s.precision, parameters=n_params(s.model), data_hash=hist['data_hash'], n_train=len(sets[0]), n_validation=len(sets[1]),
-        steps=s.step, scores=scores, printed=printed_of(s.cfg, vals, sets), base=hist['base'], best=dict(psnr=hist['best'], step=hist['best_step']), floor_psnr=hist['floor'], below_floor_at_tenth=hist['below'],
+        steps=s.step, scores=scores, printed=printed_of(s.cfg, vals, sets), base=hist['base'], starts=hist['starts'] and {k: v for k,v in hist['starts'].items() if k != 'training_ids'}, best=dict(psnr=hist['best'], step=hist['best_step']), floor_psnr=hist['floor'], below_floor_at_tenth=hist['below'],
         curve=dict(train=thin([[r['step'], r['loss']] for r in ups], 60), lr=thin([[r['step'], r['lr']] for r in ups], 60), validation=thin([[r['step'], r['val_psnr']] for r in vals], 60),
                    printed=thin([[r['step'], r['printed_psnr']] for r in vals if 'printed_psnr' in r], 60)),
         wall_s=hist['wall_s'], train_s=hist['train_s'], wait_fraction=hist['wait_s']/busy, samples_per_s=(s.step-hist['from_step'])*s.cfg.train.batch/busy,
@@ -319,7 +319,7 @@ def _finish(s, sets, run, hist, floors, results, start):
     "Score the final weights beside every floor, save them, write the record."
     with evaluating(s) as model:
         scores = evaluate(lambda b: output_hu(model, b, s.cfg), sets[1], s.cfg.protocol, floor_rows(run, floors, sets[1], s.cfg.protocol, hist['data_hash']), device=s.device, progress=False)
-        card = dict(step=s.step, psnr=scores['mean']['psnr'], protocol=s.cfg.protocol, floor=hist['floor'], data_hash=hist['data_hash'], training_ids=list(sets[0].ids), code=code_version())
+        card = dict(step=s.step, psnr=scores['mean']['psnr'], protocol=s.cfg.protocol, floor=hist['floor'], data_hash=hist['data_hash'], training_ids=list(dict.fromkeys([*(hist['starts'] or {}).get('training_ids', ()), *sets[0].ids])), code=code_version())
         from_main(lambda: save_weights(model, s.cfg, run/'model.safetensors', card) and None, run)
     hist['wall_s'] = hist['prior_s'] + time.monotonic()-start
     memory = gather_lists([peak_mb(s.device)])
@@ -345,14 +345,15 @@ def train(
     quiet=False,    # No lines and no bar?
     learn=None,     # What the updates learn from, if it is more than the training set: see `open_copies`
     base=None,      # Weights of the frozen first stage, for models that have one
+    starts=None,    # Weights that the network begins with
 )->dict:            # The record; its status is 'finished' or 'stopped'
     "Train, validate, save, and leave a record; every process of a group must call."
     run, start, foreign = Path(run), time.monotonic(), bool(ck and ck.get('foreign'))
-    hist = dict(best=None, best_by=None, best_step=None, base=None, below=None, train_s=0., wait_s=0., wall_s=0., from_step=ck['step'] if foreign else 0)
+    hist = dict(best=None, best_by=None, best_step=None, base=None, starts=None, below=None, train_s=0., wait_s=0., wall_s=0., from_step=ck['step'] if foreign else 0)
     if ck and not foreign: hist |= ck['note']['history']
     hist['prior_s'] = hist['wall_s']
     with disk_talks(run):
-        s, floors = _open(cfg, sets, run, device, hist, base)
+        s, floors = _open(cfg, sets, run, device, hist, base, starts)
         if ck: restore(s, ck, ck.get('path', 'the checkpoint'))
         say = Console(cfg.train.steps, cfg.train.batch, s.step, quiet or not is_main())
         _say_opening(s, sets, run, hist, say, ck if foreign else None)
@@ -367,7 +368,7 @@ def train(
     return rec
 
 # %% ../nbs/58_train.ipynb #a15ec05f
-def _open(cfg, sets, run, device, hist, base=None):
+def _open(cfg, sets, run, device, hist, base=None, starts=None):
     "The session and the floors, after making sure that all processes mean the same."
     hashes = gather_lists([data_hash(*sets)])
     if len(set(hashes)) > 1: raise BadInput('the processes of this group do not see the same patients', fix='Copy the cohort to every machine.')
@@ -378,6 +379,7 @@ def _open(cfg, sets, run, device, hist, base=None):
     mean = from_main(lambda: hu_to_unit(mean_volume(sets[0], lo, hi), cfg.target))
     s = make_session(cfg, len(sets[0]), device, mean)
     if cfg.base: hist['base'] = fill_base(s.model, base, cfg.base)
+    if cfg.starts: hist['starts'] = start_from(s, starts)
     return s, floors
 
 def fill_base(
@@ -389,7 +391,21 @@ def fill_base(
     if getattr(model, 'base', None) is None: raise BadInput(f'base={name} has no effect: this model has no first stage', fix='Remove it.')
     if not weights: raise BadInput('this model needs a trained first stage', fix='Name a recipe, a run or a weights file with base=.')
     fill(model.base, read_tensors(path := find_weights(weights))[0], path)
-    return dict(run=path.parent.name, sha=sha256_of(path)[:12])
+    return _named(path)
+
+def start_from(
+    s:Session,  # A run that has not begun
+    weights,    # Weights file, the run that holds it, or weights that ship
+)->dict:        # run or file, sha of the weights, and on whom they were trained
+    "Begin with the weights of a network of the same shape."
+    other, _, card = load_weights(path := find_weights(weights))
+    fill(s.model, other.state_dict(), path)
+    if s.ema: s.ema.load({k: p.detach() for k,p in s.ema.params.items()})
+    return _named(path) | dict(training_ids=card.get('training_ids') or [])
+
+def _named(path):
+    "What a record says of the weights that a run stands on."
+    return dict(run=path.parent.name if path.stem in ('model', 'best') else path.stem, sha=sha256_of(path)[:12])
 
 def _say_opening(s, sets, run, hist, say, foreign):
     "Who trains what on whom, where, and what there is to beat."
@@ -447,13 +463,13 @@ def run_recipe(
 )->tuple:            # (record, folder of the run)
     "Train one run, and before it what it stands on."
     stage = lambda name: stage_of(name, cfg, runs, results, device, data)
-    base = stage(cfg.base) if cfg.base else None
+    base, starts = (stage(w) if w else None for w in (cfg.base, cfg.starts))
     if cfg.follows and resume == 'auto' and not from_main(lambda: (runs/run_id(cfg)/'checkpoints').exists()): resume = str(stage(cfg.follows))
     with only_one(runs/run_id(cfg)) if is_main() else nullcontext():
         run, ck, rec = from_main(lambda: open_run(cfg, runs, resume))
         if rec is not None: return rec, run
         sets = open_cohort(cfg, data)
-        return train(cfg, sets, run, ck, results, device, learn=open_copies(cfg, sets[0], data), base=base), run
+        return train(cfg, sets, run, ck, results, device, learn=open_copies(cfg, sets[0], data), base=base, starts=starts), run
 
 def stage_of(
     name:str,        # Recipe, or path of a run or weights file
