@@ -73,10 +73,11 @@ def slim(
     validation,        # Data set that decides about refinement and calibration
     scores:dict=None,  # Name -> result of `xray2ct-evaluate`
     protocol='documented',  # Under which refinement is judged
+    refined:int=0,     # So many validation patients judge refinement; 0 = all
 )->tuple:              # (half-precision state, card)
     "What travels, and what is said of it."
     card = dict(name=predictor.cfg.recipe, training_ids=predictor.training_ids, data_hash=predictor.card.get('data_hash'), code=code_version(), limits=LIMITS,
-                scores={k: _short(v) for k,v in (scores or {}).items()}, refine=refinement(predictor, validation, protocol))
+                scores={k: _short(v) for k,v in (scores or {}).items()}, refine=refinement(predictor, validation.subset(validation.ids[:refined]) if refined else validation, protocol))
     beside, p, n = {}, get_protocol(protocol), predictor.cfg.data.n
     if predictor.floors is not None:
         films, mean = predictor.floors.mean_xrays, predictor.floors.for_window(p.lo, p.hi).mean_volume
@@ -123,6 +124,7 @@ def main(
     data:str='data/virtual100',  # Its cohort, for the validation patients
     scores:str='',   # Results of xray2ct-evaluate that the card repeats, NAME=FILE.json, separated by commas
     out:str='xray2ct/weights',   # Folder
+    refined:int=0,   # So many validation patients judge `--refine`, which is slow at 256³ (default: all)
     replace:bool=False,  # Overwrite?
 ):
     "Turn a run into weights that ship. Example: python -m xray2ct.ship runs/ID lift64 --scores virtual_test=results/scores/lift64-virtual_test.json"
@@ -130,7 +132,7 @@ def main(
         target = child_of(out, f'{name}.safetensors')
         if target.exists() and not replace: raise BadInput('is there already', target, 'Choose another name, or say --replace.')
         predictor = load_predictor(run)
-        state, card = slim(predictor, open_cohort(predictor.cfg, data)[1], _read_scores(scores), predictor.cfg.protocol)
+        state, card = slim(predictor, open_cohort(predictor.cfg, data)[1], _read_scores(scores), predictor.cfg.protocol, refined)
         state, card['stands_on'] = without_base(state, predictor.cfg.base)
         others = sum(f.stat().st_size for f in target.parent.glob('*.safetensors') if f != target)
         if (size := others + sum(v.numel()*v.element_size() for v in state.values())) > MOST: raise BadInput(f'the weights of the package would take {size/1e6:.0f} MB, at most {MOST/1e6:.0f} are wanted', target)
