@@ -4,9 +4,8 @@
 
 # %% auto #0
 __all__ = ['fresh_group', 'Diverged', 'Watch', 'evaluating', 'validate', 'printed_patients', 'printed_psnr', 'Saver',
-           'StopSignal', 'make_record', 'printed_of', 'utc_now', 'peak_mb', 'tenth_of', 'eval_due', 'train',
-           'fill_base', 'start_from', 'resolve', 'check_world', 'spread_threads', 'one_voice', 'run_recipe', 'stage_of',
-           'overrides_first', 'main']
+           'StopSignal', 'make_record', 'printed_of', 'utc_now', 'peak_mb', 'tenth_of', 'eval_due', 'train', 'resolve',
+           'check_world', 'spread_threads', 'one_voice', 'run_recipe', 'stage_of', 'overrides_first', 'main']
 
 # %% ../nbs/58_train.ipynb #5e365bd4
 import datetime, json, math, os, resource, signal, sys, threading, time
@@ -16,9 +15,9 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 from fastcore.script import Param, call_parse
-from .checkpoint import fill, find_weights, load_weights, only_one, open_run, read_tensors, save_checkpoint, save_weights, shipped_run
+from .checkpoint import find_weights, only_one, open_run, save_checkpoint, save_weights, shipped_run
 from .config import RunCfg, cfg_from_dict, cfg_to_dict, with_overrides
-from .core import BadInput, disk_talks, exit_on_bad_input, human_time, machine, n_params, read_json, sha256_of, write_json
+from .core import BadInput, disk_talks, exit_on_bad_input, human_time, machine, n_params, read_json, write_json
 from .data import data_hash, mean_volume, to_device
 from .dist import barrier, from_main, gather_lists, is_main, mean_over_ranks, process_group, rank_world, shard
 from .evaluate import evaluate
@@ -28,7 +27,7 @@ from .opening import floor_rows, open_cohort, open_copies, open_floors
 from .optim import autocast
 from .recipes import get_recipe
 from .records import code_version, free_id, run_id, write_record
-from .session import InMemory, Session, batch_stream, fit, make_session, output_hu, restore, size_gb, state_of
+from .session import InMemory, Session, batch_stream, fill_base, fit, make_session, output_hu, restore, size_gb, start_from, state_of
 from .volume import HU_RANGE, hu_to_unit
 
 # %% ../nbs/58_train.ipynb #58dc8153
@@ -381,31 +380,6 @@ def _open(cfg, sets, run, device, hist, base=None, starts=None):
     if cfg.base: hist['base'] = fill_base(s.model, base, cfg.base)
     if cfg.starts: hist['starts'] = start_from(s, starts)
     return s, floors
-
-def fill_base(
-    model,      # With a frozen first stage in `base`
-    weights,    # Its weights file, or the run that holds it
-    name='',    # As configured, for messages
-)->dict:        # run or file, sha of the weights
-    "Load the first stage of a model of two stages."
-    if getattr(model, 'base', None) is None: raise BadInput(f'base={name} has no effect: this model has no first stage', fix='Remove it.')
-    if not weights: raise BadInput('this model needs a trained first stage', fix='Name a recipe, a run or a weights file with base=.')
-    fill(model.base, read_tensors(path := find_weights(weights))[0], path)
-    return _named(path)
-
-def start_from(
-    s:Session,  # A run that has not begun
-    weights,    # Weights file, the run that holds it, or weights that ship
-)->dict:        # run or file, sha of the weights, and on whom they were trained
-    "Begin with the weights of a network of the same shape."
-    other, _, card = load_weights(path := find_weights(weights))
-    fill(s.model, other.state_dict(), path)
-    if s.ema: s.ema.load({k: p.detach() for k,p in s.ema.params.items()})
-    return _named(path) | dict(training_ids=card.get('training_ids') or [])
-
-def _named(path):
-    "What a record says of the weights that a run stands on."
-    return dict(run=path.parent.name if path.stem in ('model', 'best') else path.stem, sha=sha256_of(path)[:12])
 
 def _say_opening(s, sets, run, hist, say, foreign):
     "Who trains what on whom, where, and what there is to beat."
