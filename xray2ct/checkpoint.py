@@ -101,8 +101,8 @@ def without_base(
     "Leave out the tensors that lie in other weights."
     own = {k: v for k,v in state.items() if not k.startswith(BASE)}
     base = {k[len(BASE):]: v for k,v in state.items() if k.startswith(BASE)}
-    same = bool(base) and _hash(base) == _hash(_shipped_network(name))
-    return (own, dict(name=name, sha256=_hash(base))) if same else (state, None)
+    if not base or (sha := _hash(base)) != _hash(_shipped_network(name)): return state, None
+    return own, dict(name=name, sha256=sha)
 
 def with_base(
     state:dict,  # Name -> CPU tensor
