@@ -437,12 +437,13 @@ def lift64(
 def lift64_varied(
     scale,   # 'mini' or 'full'
 )->RunCfg:
-    """The lifter for real films: 2,000 virtual patients warped anew for every sample, each in an X-ray room of its own, with tables, cut scans and the faults of real detectors. No real anatomy is learnt from.
+    """The lifter for real films: lift64 goes on with 2,000 virtual patients warped anew for every sample, each in an X-ray room of its own, with tables, cut scans and the faults of real detectors. No real anatomy is learnt from.
 
     Should give less than lift64 on `virtual_test`, whose films are clean and whose geometry is exact, and more on real ones.
     Costs 1 s a patient and update on one core at mini, half of it for making the patient; full: not yet measured."""
     c = lift64(scale)
-    return replace(c, recipe='lift64_varied', data=replace(c.data, copies=0), stream=StreamCfg(patients=2000), exposure=ExposureCfg(on=True, gamma=.05))
+    return replace(c, recipe='lift64_varied', starts='lift64', data=replace(c.data, copies=0), stream=StreamCfg(patients=2000), exposure=ExposureCfg(on=True, gamma=.05),
+        optim=replace(c.optim, lr=5e-4, warmup=50, ema=.99), train=replace(c.train, steps=8000 if scale == 'full' else 600, eval_every=100))
 
 # %% ../nbs/52_recipes.ipynb #46ad1f92
 def _finer(scale, n, pixels, cohort, steps):
