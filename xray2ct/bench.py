@@ -89,6 +89,7 @@ def one_update(
     channels_last:bool,  # Layout of convolution weights
     batch:int,           # Patients
     device:str='cpu',    # Where
+    compiled:bool=False, # Through torch.compile, the loss too?
 ):                       # A function without arguments
     "One update of the recipe's model on one batch, without the trainer around it."
     torch.manual_seed(0)
@@ -99,10 +100,11 @@ def one_update(
         for m in model.modules():
             if isinstance(m, CONVS): m.register_forward_pre_hook(lambda m, args: (args[0].contiguous(),))
     opt = make_optimizer(model, cfg.optim) if channels_last else torch.optim.AdamW(model.parameters(), lr=cfg.optim.lr)
-    want = hu_to_unit(b['volume'], cfg.target)
+    want, loss = hu_to_unit(b['volume'], cfg.target), torch.compile(compute_loss) if compiled else compute_loss
+    if compiled: model.compile()
     def update():
         with torch.autocast(device, dtype) if dtype != torch.float32 else nullcontext(): pred, aux = model(b, aux=True) if cfg.loss.aux or cfg.loss.spread else (model(b), ())
-        compute_loss(pred.float(), want, cfg.loss, cfg.target, b, aux)[0].backward()
+        loss(pred.float(), want, cfg.loss, cfg.target, b, aux)[0].backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.); opt.step(); opt.zero_grad(set_to_none=True)
     update.model = model
     return update
@@ -131,11 +133,14 @@ def step_rates(
     batch:int,           # Patients
     device:str='cpu',    # Where
     seconds:float=8.,    # For how long, each
-)->tuple[dict,float]:    # Name -> patients a second; how many times less CPU the last one takes than the first
+    compiled:bool=False, # torch.compile too? A minute or two go by before its first update
+)->tuple[dict,dict]:     # Name -> patients a second; name -> how many times less CPU it takes than the first
     "The plain update against that of the trainer."
-    t = in_turns({k: one_update(cfg, *v, batch, device) for k,v in VARIANTS.items()}, seconds)
-    cpu = [o['cpu_seconds'] for o in t.values()]
-    return {k: batch/o['seconds'] for k,o in t.items()}, cpu[0]/cpu[-1]
+    fs = {k: one_update(cfg, *v, batch, device) for k,v in VARIANTS.items()}
+    if compiled: fs[f'{list(VARIANTS)[-1]}, compiled'] = one_update(cfg, *list(VARIANTS.values())[-1], batch, device, compiled=True)
+    t = in_turns(fs, seconds)
+    plain = next(iter(t.values()))['cpu_seconds']
+    return {k: batch/o['seconds'] for k,o in t.items()}, {k: plain/o['cpu_seconds'] for k,o in t.items()}
 
 # %% ../nbs/80_bench.ipynb #57eeb2ea
 def trainer_rate(
@@ -210,6 +215,7 @@ def measure(
     steps:int=30,             # Updates for each of the trainer's measurements
     seconds:float=8.,         # For each of the others
     say=print,                # Called with each line of progress
+    compiled:bool=False,      # torch.compile too?
 )->dict:                      # Plain values for JSON
     "Every measurement, on this machine."
     cfg, bf, cores = get_recipe(recipe), torch.bfloat16, os.cpu_count() or 1
@@ -222,7 +228,7 @@ def measure(
         out['gflop_per_sample'] = step_flops(model, b)
         peaks = lambda: {k: matmul_peak(t, seconds=seconds/4) for k,t in (('fp32', torch.float32), ('bf16', bf))}
         say('peak of the matrix product'); before = peaks()
-        say('one update, twice'); out['update'], out['cpu_gain'] = step_rates(cfg, cfg.train.batch, seconds=seconds)
+        say('one update, twice'); out['update'], gains = step_rates(cfg, cfg.train.batch, seconds=seconds, compiled=compiled); out['cpu_gain'], out['cpu_gains'] = gains[list(VARIANTS)[-1]], gains
         say('X-rays'); out['xrays_per_s'] = render_rates(128, cfg.data.pixels, seconds/2)
         say('profile'); update = one_update(cfg, bf, True, cfg.train.batch); out['top_ops'], out['groups'] = top_ops(update), op_groups(update)
     with bench_cohort(data) as root:
@@ -258,7 +264,7 @@ def bench_table(
             (f'{r["recipe"]}: {r["model"]}, {r["parameters"]:,} parameters, {r["n"]}^3 from {r["pixels"]}^2', f'{r["gflop_per_sample"]:8.2f} GFLOP a patient and update'),
             *((f'peak of the matrix product, {k}', f'{v:8.1f} GFLOP/s' + (f' (busy machine: before and after differ by a factor of {1/r["peak_spread"][k]:.1f})' if r['peak_spread'][k] < .8 else '')) for k,v in pk.items()),
             *((f'update, {k}', f'{v:8.2f} patients/s, {share(v)}') for k,v in up.items()),
-            *([('gain in CPU time', f'{r["cpu_gain"]:8.2f} times')] if 'cpu_gain' in r else []),
+            *((f'gain in CPU time, {k}', f'{v:8.2f} times') for k,v in list(r.get('cpu_gains', {'': 1., 'bf16 channels-last': r.get('cpu_gain')}).items())[1:] if v),
             *((f'trainer, {n} process{"es" if n != "1" else ""} ({t["precision"]})', f'{t["samples_per_s"]:8.2f} patients/s, {share(t["samples_per_s"])}; {100*t["wait_fraction"]:.2f} % waiting for data; {"+".join(map(str, t["memory_mb"]))} MB') for n,t in tr.items()),
             *((f'X-rays of 128^3, {r["pixels"]}^2, {k}', f'{v:8.1f} films/s') for k,v in r['xrays_per_s'].items())]
     w = max(len(a) for a,b in rows if b)
@@ -284,9 +290,10 @@ def main(
     seconds:int=8,            # For each of the other measurements
     out:str='results/bench',  # Folder for the record
     json:bool=False,          # Print JSON?
+    compiled:bool=False,      # Measure torch.compile too, which takes a minute or two longer?
 ):
     "Measure training, rendering and memory on this machine against its own peak, and keep a record. Example: python -m xray2ct.bench --data data/virtual100"
     with exit_on_bad_input():
-        r = measure(recipe, data, steps, float(seconds), say=lambda l: print(f'measuring: {l}', file=sys.stderr))
+        r = measure(recipe, data, steps, float(seconds), say=lambda l: print(f'measuring: {l}', file=sys.stderr), compiled=compiled)
         path = write_bench(r, out)
         print(dumps(r, indent=1) if json else f'{bench_table(r)}\nrecord {path}')

@@ -4,13 +4,14 @@
 
 # %% auto #0
 __all__ = ['BESIDE', 'PICKLES', 'BASE', 'KEEP', 'FREE', 'save_weights', 'read_tensors', 'shipped_weights', 'find_weights',
-           'shipped_run', 'without_base', 'with_base', 'load_weights', 'fill', 'save_checkpoint', 'list_checkpoints',
-           'load_checkpoint', 'latest_checkpoint', 'check_same_run', 'only_one', 'given_checkpoint', 'hint_sibling',
-           'open_run']
+           'shipped_run', 'without_base', 'with_base', 'load_weights', 'fill', 'taught_by', 'save_checkpoint',
+           'list_checkpoints', 'load_checkpoint', 'latest_checkpoint', 'check_same_run', 'only_one', 'given_checkpoint',
+           'hint_sibling', 'open_run']
 
 # %% ../nbs/56_checkpoint.ipynb #427d5212
 import errno, fcntl, inspect, io, json, os, shutil, tempfile, zlib
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
@@ -47,6 +48,7 @@ PICKLES = ('.pt', '.pth', '.ckpt', '.pkl', '.bin')   # Suffixes of files that ca
 
 def read_tensors(
     path,   # `.safetensors`
+    only_meta:bool=False,  # Leave the tensors on the disk?
 )->tuple:   # (name -> CPU tensor, metadata as name -> text)
     "Read a safetensors file; a missing, truncated or executable one is a `BadInput`."
     path = Path(path)
@@ -55,7 +57,7 @@ def read_tensors(
     if path.suffix in PICKLES or head in (b'PK', b'\x80\x02', b'\x80\x03', b'\x80\x04', b'\x80\x05'):
         raise BadInput('a pickle can run code when it is opened and is refused', path, 'Give weights saved as .safetensors.')
     try:
-        with safe_open(path, framework='pt') as f: return {k: f.get_tensor(k) for k in f.keys()}, f.metadata() or {}
+        with safe_open(path, framework='pt') as f: return {k: f.get_tensor(k) for k in ([] if only_meta else f.keys())}, f.metadata() or {}
     except (SafetensorError, OSError, ValueError) as e: raise BadInput(f'not a whole safetensors file ({e})', path, 'Copy or download it again.') from None
 
 # %% ../nbs/56_checkpoint.ipynb #87d84bd4
@@ -75,12 +77,21 @@ def find_weights(
         if (path/name).is_file(): return path/name
     raise BadInput('no weights in this folder', path, 'Give a .safetensors file or the folder of a run that has been validated at least once.')
 
+def _described(meta, path):
+    "The configuration and the card in a weights file's metadata."
+    if 'config' not in meta: raise BadInput('holds tensors but no configuration, so nobody knows which network they belong to', path, 'Give a file that xray2ct.train has written.')
+    try: return cfg_from_dict(json.loads(meta['config'])), json.loads(meta.get('card', '{}'))
+    except ValueError as e: raise BadInput(f'its configuration cannot be read ({e})', path, 'It was written by another version: check out that one.') from None
+
 def shipped_run(
     name:str,    # Of weights
     cfg,         # A run's `RunCfg`
+    any_seed:bool=False,  # Or from this run with another seed?
 )->bool:
     "Do these weights come with the package, from this run?"
-    return name in shipped_weights() and run_id(load_weights(find_weights(name))[1]) == run_id(cfg)
+    if name not in shipped_weights(): return False
+    ours = _described(read_tensors(find_weights(name), only_meta=True)[1], name)[0]
+    return run_id(ours) == run_id(replace(cfg, seed=ours.seed) if any_seed else cfg)
 
 # %% ../nbs/56_checkpoint.ipynb #d069ae9d
 BASE = 'base.'   # Tensors with names that begin so are those of the network on which another stands
@@ -121,9 +132,7 @@ def load_weights(
 )->tuple:   # (model in eval mode on the CPU, `RunCfg`, card: tensors that lie beside the network are in its `beside`)
     "The network that the file describes, with its weights; a part that lies in weights of the package is taken from there."
     state, meta = read_tensors(path)
-    if 'config' not in meta: raise BadInput('holds tensors but no configuration, so nobody knows which network they belong to', path, 'Give a file that xray2ct.train has written.')
-    try: cfg, card = cfg_from_dict(json.loads(meta['config'])), json.loads(meta.get('card', '{}'))
-    except ValueError as e: raise BadInput(f'its configuration cannot be read ({e})', path, 'It was written by another version: check out that one.') from None
+    cfg, card = _described(meta, path)
     state = with_base(state, card.get('stands_on'), path)
     if bad := [k for k,v in state.items() if v.is_floating_point() and not v.isfinite().all()]: raise BadInput(f'{bad[0]} holds NaN or infinite numbers', path)
     model = build_model(cfg.model)
@@ -142,6 +151,13 @@ def fill(
         a, b = (tuple(d[k].shape) if k in d else 'absent' for d in (own, state))
         if a != b: raise BadInput(f'these are the weights of another model: {k} is {b} in the file and {a} in the model', path)
     model.load_state_dict(state)
+
+def taught_by(
+    path,    # As `find_weights` takes it
+)->list:     # Names
+    "The patients that these weights have learnt from."
+    path = find_weights(path)
+    return _described(read_tensors(path, only_meta=True)[1], path)[1].get('training_ids') or []
 
 # %% ../nbs/56_checkpoint.ipynb #dbcca1b9
 KEEP = 2   # Checkpoints that stay

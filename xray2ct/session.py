@@ -176,12 +176,11 @@ def fill_base(
 def start_from(
     s:Session,  # A run that has not begun
     weights,    # Weights file, the run that holds it, or weights that ship
-)->dict:        # run or file, sha of the weights, and on whom they were trained
+)->dict:        # run or file, sha of the weights
     "Begin with the weights of a network of the same shape."
-    other, _, card = load_weights(path := find_weights(weights))
-    fill(s.model, other.state_dict(), path)
+    fill(s.model, load_weights(path := find_weights(weights))[0].state_dict(), path)
     if s.ema: s.ema.load({k: p.detach() for k,p in s.ema.params.items()})
-    return _named(path) | dict(training_ids=card.get('training_ids') or [])
+    return _named(path)
 
 def _named(path):
     "What a record says of the weights that a run stands on."

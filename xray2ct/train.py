@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 from fastcore.script import Param, call_parse
-from .checkpoint import find_weights, only_one, open_run, save_checkpoint, save_weights, shipped_run
+from .checkpoint import find_weights, only_one, open_run, save_checkpoint, save_weights, shipped_run, taught_by
 from .config import RunCfg, cfg_from_dict, cfg_to_dict, with_overrides
 from .core import BadInput, disk_talks, exit_on_bad_input, human_time, machine, n_params, read_json, write_json
 from .data import data_hash, mean_volume, to_device
@@ -214,7 +214,7 @@ def make_record(
     busy = hist['train_s'] or math.nan
     rec = dict(id=run.name, recipe=s.cfg.recipe, scale=s.cfg.scale, seed=s.cfg.seed, status=status, why=why, config=cfg_to_dict(s.cfg), code=code_version(), machine=machine(),
         device=str(s.device), processes=rank_world()[1], precision=s.precision, parameters=n_params(s.model), data_hash=hist['data_hash'], n_train=len(sets[0]), n_validation=len(sets[1]),
-        steps=s.step, scores=scores, printed=printed_of(s.cfg, vals, sets), base=hist['base'], starts=hist['starts'] and {k: v for k,v in hist['starts'].items() if k != 'training_ids'}, best=dict(psnr=hist['best'], step=hist['best_step']), floor_psnr=hist['floor'], below_floor_at_tenth=hist['below'],
+        steps=s.step, scores=scores, printed=printed_of(s.cfg, vals, sets), base=hist['base'], starts=hist['starts'], best=dict(psnr=hist['best'], step=hist['best_step']), floor_psnr=hist['floor'], below_floor_at_tenth=hist['below'],
         curve=dict(train=thin([[r['step'], r['loss']] for r in ups], 60), lr=thin([[r['step'], r['lr']] for r in ups], 60), validation=thin([[r['step'], r['val_psnr']] for r in vals], 60),
                    printed=thin([[r['step'], r['printed_psnr']] for r in vals if 'printed_psnr' in r], 60)),
         wall_s=hist['wall_s'], train_s=hist['train_s'], wait_fraction=hist['wait_s']/busy, samples_per_s=(s.step-hist['from_step'])*s.cfg.train.batch/busy,
@@ -318,7 +318,7 @@ def _finish(s, sets, run, hist, floors, results, start):
     "Score the final weights beside every floor, save them, write the record."
     with evaluating(s) as model:
         scores = evaluate(lambda b: output_hu(model, b, s.cfg), sets[1], s.cfg.protocol, floor_rows(run, floors, sets[1], s.cfg.protocol, hist['data_hash']), device=s.device, progress=False)
-        card = dict(step=s.step, psnr=scores['mean']['psnr'], protocol=s.cfg.protocol, floor=hist['floor'], data_hash=hist['data_hash'], training_ids=list(dict.fromkeys([*(hist['starts'] or {}).get('training_ids', ()), *sets[0].ids])), code=code_version())
+        card = dict(step=s.step, psnr=scores['mean']['psnr'], protocol=s.cfg.protocol, floor=hist['floor'], data_hash=hist['data_hash'], training_ids=list(dict.fromkeys([*hist['before'], *sets[0].ids])), code=code_version())
         from_main(lambda: save_weights(model, s.cfg, run/'model.safetensors', card) and None, run)
     hist['wall_s'] = hist['prior_s'] + time.monotonic()-start
     memory = gather_lists([peak_mb(s.device)])
@@ -379,6 +379,7 @@ def _open(cfg, sets, run, device, hist, base=None, starts=None):
     s = make_session(cfg, len(sets[0]), device, mean)
     if cfg.base: hist['base'] = fill_base(s.model, base, cfg.base)
     if cfg.starts: hist['starts'] = start_from(s, starts)
+    hist['before'] = [i for w in (base, starts) if w for i in taught_by(w)]
     return s, floors
 
 def _say_opening(s, sets, run, hist, say, foreign):
@@ -436,8 +437,8 @@ def run_recipe(
     resume:str='auto',  # As on the command line
 )->tuple:            # (record, folder of the run)
     "Train one run, and before it what it stands on."
-    stage = lambda name: stage_of(name, cfg, runs, results, device, data)
-    base, starts = (stage(w) if w else None for w in (cfg.base, cfg.starts))
+    stage = lambda name, **kw: stage_of(name, cfg, runs, results, device, data, **kw)
+    base, starts = cfg.base and stage(cfg.base), cfg.starts and stage(cfg.starts, any_seed=True)
     if cfg.follows and resume == 'auto' and not from_main(lambda: (runs/run_id(cfg)/'checkpoints').exists()): resume = str(stage(cfg.follows))
     with only_one(runs/run_id(cfg)) if is_main() else nullcontext():
         run, ck, rec = from_main(lambda: open_run(cfg, runs, resume))
@@ -452,11 +453,12 @@ def stage_of(
     results:Path,    # Folder of records
     device='cpu',    # Where
     data:str='',     # Cohort folder
+    any_seed:bool=False,  # Will weights that come with the package do, whatever their seed?
 )->Path:             # Folder of the finished run, or the file
     "What a run stands on: a finished run of the same scale and seed, the weights of that very run that come with the package, or trained now."
     if '/' in name or name.endswith('.safetensors'): return Path(name)
     first = replace(get_recipe(name, cfg.scale), seed=cfg.seed)
-    if from_main(lambda: shipped_run(name, first) and not (runs/run_id(first)).exists()): return find_weights(name)
+    if from_main(lambda: shipped_run(name, first, any_seed) and not (runs/run_id(first)).exists()): return find_weights(name)
     if is_main() and open_run(first, runs, 'auto', say=lambda _: None)[2] is None: print(f'{cfg.recipe} stands on {name}, which has no finished run in {runs} yet: training that first ({first.train.steps} updates)', flush=True)
     rec, run = run_recipe(first, runs, results, device, data if first.cohort == cfg.cohort else '')
     if rec['status'] == 'stopped': raise KeyboardInterrupt
