@@ -102,8 +102,10 @@ def card_text(
     rows = [f'| {k} | {s["patients"]} | {s["grid"]}³ | {s["psnr"]:.2f}{fmt(s["ci95"])} | {"" if s["gain"] is None else format(s["gain"], "+.2f") + fmt(s["gain_ci95"])} | {s["ssim"]:.3f} |' for k,s in card['scores'].items()]
     c, r, on = card.get('calibration'), card['refine'], card.get('stands_on')
     beyond = f' beside those of `{on["name"]}`, on which it stands' if on else ''
+    began = f', after those of `{cfg.starts}`' if cfg.starts else ''
+    whom = f'a new sample each time from {cfg.stream.patients:,} virtual patients beyond the cohort `{cfg.cohort}`' if cfg.stream.patients else f'cohort `{cfg.cohort}`'
     return '\n'.join([f'# {card["name"]}', '', f'{cfg.data.n}³ voxels of {cfg.data.fov_mm/cfg.data.n:.3g} mm from {len(cfg.data.views)} films of {cfg.data.pixels}² pixels; recipe `{cfg.recipe}` at scale {cfg.scale}, seed {cfg.seed}, '
-        f'{cfg.train.steps:,} updates of {cfg.train.batch} patients, cohort `{cfg.cohort}` ({len(card["training_ids"])} patients), code {card["code"]["sha7"]}; {size/1e6:.1f} MB{beyond}.', '',
+        f'{cfg.train.steps:,} updates of {cfg.train.batch} patients{began}, {whom} ({len(card["training_ids"])} patients), code {card["code"]["sha7"]}; {size/1e6:.1f} MB{beyond}.', '',
         '| | patients | grid | PSNR, dB | gain over the mean volume, dB | SSIM |', '|---|---|---|---|---|---|', *rows, '', f'Protocol `{cfg.protocol}`; intervals are 95 % bootstrap intervals over patients.', '',
         *([f'Spread: multiplied by {c["factor"]:.2f}, found on {c["n"]} validation patients.', ''] if c else []),
         f'`--refine` by default: {r["best"]} steps, which {"raised" if r["best"] else "is none, because none raised"} the score of {r["n"]} validation patients.', '', 'Limits', '', *[f'- {l}' for l in card['limits']], ''])
