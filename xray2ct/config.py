@@ -83,16 +83,17 @@ class TrainCfg:
     prefetch: int = 2                # Batches made ready in advance; 0 = none
     preload_gb: float = 2.           # A training set up to this size is kept in memory, GB
     channels_last: bool = True       # Convolution weights in channels-last order
+    compile: str = ''                # Through torch.compile with this backend: 'inductor', or 'eager', which only traces; '' = not
     tensorboard: bool = True         # Write TensorBoard event files?
 
     def __post_init__(self):
-        one_of(self.precision, ('auto', 'fp32', 'bf16', 'fp16'), 'train.precision')
+        one_of(self.precision, ('auto', 'fp32', 'bf16', 'fp16'), 'train.precision'); one_of(self.compile, ('', 'inductor', 'eager'), 'train.compile')
         low = dict(steps=1, batch=1, crop=0, accumulate=1, eval_every=0, checkpoint_seconds=0, checkpoint_steps=0, log_every=1, prefetch=0, preload_gb=0)
         for k,lo in low.items():
             if getattr(self, k) < lo: raise BadInput(f'train.{k}={getattr(self, k)!r} is out of range', fix=f'The least is {lo}.')
         if self.batch % self.accumulate: raise BadInput(f'train.batch={self.batch} cannot be cut into train.accumulate={self.accumulate} equal portions')
 
-CONVENIENCE = ('train.eval_every', 'train.checkpoint_seconds', 'train.checkpoint_steps', 'train.log_every', 'train.prefetch', 'train.preload_gb', 'train.tensorboard', 'data.cache')
+CONVENIENCE = ('train.eval_every', 'train.checkpoint_seconds', 'train.checkpoint_steps', 'train.log_every', 'train.prefetch', 'train.preload_gb', 'train.tensorboard', 'train.compile', 'data.cache')
 
 # %% ../nbs/50_config.ipynb #acc1de47
 @dataclass(frozen=True, kw_only=True)

@@ -63,10 +63,10 @@ def make_session(
     if cfg.train.crop and not getattr(model, 'takes_crops', False): raise BadInput(f'train.crop={cfg.train.crop} has no effect: models of kind {kind!r} do not work by crops', fix='Remove it.')
     if cfg.train.channels_last: weights_channels_last(model)
     model.to(device)
-    precision, net = pick_precision(cfg.train.precision, device), model
+    precision, net = pick_precision(cfg.train.precision, device), torch.compile(model, backend=cfg.train.compile) if cfg.train.compile else model
     if (world := rank_world()[1]) > 1:
         gpu = device.type == 'cuda'
-        net = DDP(model, device_ids=[device.index] if gpu else None, gradient_as_bucket_view=True, find_unused_parameters=world > 2 and not gpu)
+        net = DDP(net, device_ids=[device.index] if gpu else None, gradient_as_bucket_view=True, find_unused_parameters=world > 2 and not gpu)
     return Session(cfg, model, net, make_optimizer(model, cfg.optim), torch.amp.GradScaler(device.type, enabled=precision == 'fp16'),
                    Ema(model, cfg.optim.ema) if cfg.optim.ema else None, device, precision, n_train, Clock(lr=cfg.optim.lr))
 
@@ -89,7 +89,7 @@ def supervised_step(
     s.opt.zero_grad(set_to_none=True)
     for i,b in enumerate(parts):
         if cfg.train.crop: b = random_crop(b, cfg.train.crop)
-        alone = s.net is s.model or i == len(parts)-1
+        alone = not isinstance(s.net, DDP) or i == len(parts)-1
         with nullcontext() if alone else s.net.no_sync():
             with autocast(s.precision, s.device): pred, aux = s.net(b, aux=True) if cfg.loss.aux or cfg.loss.spread else (s.net(b), ())
             terms = loss_per_patient(pred, hu_to_unit(b['volume'], cfg.target), cfg.loss, cfg.target, b, aux)
