@@ -111,6 +111,7 @@ def one_update(
 
 VARIANTS = {'fp32 contiguous': (torch.float32, False), 'bf16 channels-last': (torch.bfloat16, True)}   # `dtype`, `channels_last` of `one_update`
 
+# %% ../nbs/80_bench.ipynb #79d18b58
 def in_turns(
     fs:dict,             # Name -> function without arguments
     seconds:float=8.,    # For each, about
