@@ -128,6 +128,8 @@ class LossInput:
     def pred_hu(self): return unit_to_hu(self.pred, self.target)
     @cached_property
     def targ_hu(self): return unit_to_hu(self.targ, self.target)
+    @cached_property
+    def err(self): return self.pred-self.targ
 
 def per_patient(
     x:torch.Tensor,  # (B,...) anything voxelwise
@@ -141,14 +143,14 @@ def l1_term(
     p:LossInput,   # Prediction and target
 )->torch.Tensor:   # (B,)
     "Mean absolute error in the target scale."
-    return per_patient((p.pred-p.targ).abs())
+    return per_patient(p.err.abs())
 
 @loss_term('mse')
 def mse_term(
     p:LossInput,   # Prediction and target
 )->torch.Tensor:   # (B,)
     "Mean squared error in the target scale."
-    return per_patient((p.pred-p.targ).square())
+    return per_patient(p.err.square())
 
 @loss_term('charbonnier', 'charbonnier_eps')
 def charbonnier_term(
@@ -156,33 +158,39 @@ def charbonnier_term(
 )->torch.Tensor:   # (B,)
     "Smooth L1, 0 for a perfect prediction."
     eps = p.cfg.charbonnier_eps
-    return per_patient(((p.pred-p.targ).square()+eps**2).sqrt()-eps)
+    return per_patient((p.err.square()+eps**2).sqrt()-eps)
 
 # %% ../nbs/40_losses.ipynb #875049ba
 def window_error(
-    pred_hu:torch.Tensor,  # HU, any shape
-    targ_hu:torch.Tensor,  # HU, same shape
-    lo:float,              # HU, lower end of the window
-    hi:float,              # HU, upper end
-)->torch.Tensor:           # Signed error; the window spans 2
-    "Error in a HU window scaled to [-1,1]; beyond the window only where the truth is beyond it too."
-    err = pred_hu - targ_hu.clamp(lo, hi)
-    err = torch.where(targ_hu >= hi, err.clamp_max(0), torch.where(targ_hu <= lo, err.clamp_min(0), err))
-    return err*(2/(hi-lo))
+    pred:torch.Tensor,  # Any shape
+    targ:torch.Tensor,  # Same shape, same scale
+    lo:float,           # Lower end of the window, in that scale
+    hi:float,           # Upper end
+)->torch.Tensor:        # Signed error in that scale
+    "Error in a window; beyond it only where the truth is beyond it too."
+    beyond = ((targ >= hi) & (pred > hi)) | ((targ <= lo) & (pred < lo))
+    return (pred - targ.clamp(lo, hi)).masked_fill(beyond, 0)
+
+def _window(p):
+    "The error in the configured window, in the target scale, and what brings it to [-1,1]. No voxel is brought to HU for it."
+    lo, hi = (2*(b - p.target.lo)/(p.target.hi - p.target.lo) - 1 for b in (p.cfg.window_lo, p.cfg.window_hi))
+    return window_error(p.pred, p.targ, lo, hi), 2/(hi - lo)
 
 @loss_term('window_l1', 'window_lo', 'window_hi')
 def window_l1_term(
     p:LossInput,   # Prediction and target
 )->torch.Tensor:   # (B,)
     "L1 in the configured window, that window scaled to [-1,1]."
-    return per_patient(window_error(p.pred_hu, p.targ_hu, p.cfg.window_lo, p.cfg.window_hi).abs())
+    err, k = _window(p)
+    return k*per_patient(err.abs())
 
 @loss_term('window_mse', 'window_lo', 'window_hi')
 def window_mse_term(
     p:LossInput,   # Prediction and target
 )->torch.Tensor:   # (B,)
     "MSE in the configured window, that window scaled to [-1,1]."
-    return per_patient(window_error(p.pred_hu, p.targ_hu, p.cfg.window_lo, p.cfg.window_hi).square())
+    err, k = _window(p)
+    return k**2*per_patient(err.square())
 
 # %% ../nbs/40_losses.ipynb #b24b63f6
 class _Smooth(torch.autograd.Function):
@@ -276,8 +284,7 @@ def gradient_term(
     p:LossInput,   # Prediction and target
 )->torch.Tensor:   # (B,)
     "L1 between finite differences along z, y and x, the mean of the three axes."
-    err = p.pred-p.targ
-    return sum(per_patient(err.diff(dim=d).abs()) for d in (-1,-2,-3))/3
+    return sum(per_patient(p.err.diff(dim=d).abs()) for d in (-1,-2,-3))/3
 
 # %% ../nbs/40_losses.ipynb #3281b39c
 def _shadow_error(p, m):
@@ -318,7 +325,7 @@ def spread_term(
     "Laplace negative log-likelihood of the errors under the model's own spread, without the constant log 2."
     if not p.aux or p.aux[-1].shape != p.pred.shape: raise BadInput('loss.spread needs a model that says its spread', fix='Set model.spread=true, or loss.spread=0.')
     log_b = p.aux[-1].clamp_min(LEAST_LOG_B)
-    return per_patient((p.pred-p.targ).detach().abs()*(-log_b).exp() + log_b)
+    return per_patient(p.err.detach().abs()*(-log_b).exp() + log_b)
 
 # %% ../nbs/40_losses.ipynb #f071b0b9
 @lru_cache

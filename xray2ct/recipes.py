@@ -422,7 +422,7 @@ def lift32(
 def lift64(
     scale,   # 'mini' or 'full'
 )->RunCfg:
-    """Our own model at 64³: the lifter with attention over all cells of its coarsest level, on 80 patients and 48 warped copies of each. While it learns, one film in ten is taken away, and each tube is said to stand one degree or so beside its place; it says how far off each voxel may be.
+    """Our own model at 64³: the lifter with nothing that its ablations (w01, w05) found idle, on 80 patients and 48 warped copies of each. While it learns, one film in ten is taken away, and each tube is said to stand one degree or so beside its place; it says how far off each voxel may be.
 
     Should give 20.5 dB (`documented`, `virtual_test`; results/scores/lift64-virtual_test.json), 6.6 dB over the mean volume.
     Costs 0.13 s of one core a patient and update at mini where the CPU multiplies bf16 matrices (AMX), 51 minutes on two busy ones in all, and four times as much where it does not; full: not yet measured."""
@@ -430,7 +430,7 @@ def lift64(
     return RunCfg(recipe='lift64', scale=scale, protocol='documented', cohort='virtual100',
         target=TargetCfg(lo=-200., hi=200., clip=False), loss=LossCfg(l1=.15, window_mse=1., spread=.05),
         data=DataCfg(n=64, pixels=256 if full else 128, copies=48, mistold_deg=1.),
-        model=LiftCfg(n=64, pixels=256 if full else 128, heads=4, spread=True, drop_view=.1),
+        model=LiftCfg(n=64, pixels=256 if full else 128, residual=False, use_rays=False, use_chord=False, spread=True, drop_view=.1),
         optim=replace(OURS, lr=2e-3, warmup=150, ema=.995), train=TrainCfg(steps=20_000 if full else 8000, batch=8 if full else 4, eval_every=500, preload_gb=3.))
 
 @recipe
