@@ -66,6 +66,11 @@ class LiftCfg:
     resizes_films = True   # `data.pixels` may differ from `pixels`
 
     @property
+    def ray_channels(self)->int:
+        "What a voxel is told of a view beside the film: the ray and whether the film has it, or only that."
+        return 7 if self.use_rays else 1
+
+    @property
     def wants_target(self):
         "The target that the physics needs, or None: shadows need HU that are not clipped."
         return TargetCfg(lo=self.hu[0], hi=self.hu[1], clip=False) if self.physics or self.unroll else None
@@ -104,14 +109,16 @@ def ray_inputs(
     matrices:torch.Tensor,  # (B,V,3,4), world mm to film
     points:torch.Tensor,    # (B,N,3), mm
     fov_mm:torch.Tensor,    # (B,), side of the cube, mm
-)->tuple[torch.Tensor,torch.Tensor]: # uv (B,V,N,2); features (B,V,7,N): depth, direction (3), chord, place on it, seen
+    use_rays:bool=True,     # Else only `seen`
+)->tuple[torch.Tensor,torch.Tensor]: # uv (B,V,N,2); features (B,V,7,N): depth, direction (3), chord, place on it, seen; or (B,V,1,N)
     "The ray through each voxel in each view."
     uv, depth = project_points(matrices, points)
+    seen = (uv.abs().amax(-1) <= 1).to(depth.dtype)
+    if not use_rays: return uv, seen[:,:,None]
     s, fov, points = source_positions(matrices)[:,:,None], fov_mm[:,None,None], points[:,None]
     d = F.normalize(points - s, dim=-1)
     enter, length = chord(s, d, fov)
     along = ((points - s)*d).sum(-1) - enter
-    seen = (uv.abs().amax(-1) <= 1).to(depth.dtype)
     return uv, torch.stack([(depth - s.norm(dim=-1))/fov, *d.unbind(-1), length/fov, along/fov, seen], 2)
 
 # %% ../../nbs/38_models.lift.ipynb #83510233
@@ -155,7 +162,7 @@ class Lift(KeepsMean):
         self.register_buffer('mean_volume', torch.zeros(1, 1, cfg.n, cfg.n, cfg.n))
         for k in {cfg.coarse, cfg.n}: self.register_buffer(f'grid{k}', Grid(k, 2.).centers().view(1,-1,3), persistent=False)
         self.film = UNet(2, 4*(6 + cfg.use_chord), cfg.film_widths, cfg.blocks)
-        per_view = cfg.film_widths[0] + 2 + cfg.use_chord + (7 if cfg.use_rays else 1)
+        per_view = cfg.film_widths[0] + 2 + cfg.use_chord + cfg.ray_channels
         if cfg.fusion=='mean': self.mixer = nn.Conv1d(per_view, per_view, 1)
         times = cfg.views if cfg.fusion=='concat' else 1
         middle = Everywhere(cfg.widths[-1], cfg.coarse//2**(len(cfg.widths) - 1), cfg.heads) if cfg.heads else None
@@ -236,11 +243,11 @@ def lift(self:Lift,
 )->torch.Tensor:         # (B,C',n,n,n) on the coarse grid
     "What every voxel of the coarse grid finds on the films, knows about its rays, and about its place in the mean volume."
     cfg, n, dt = self.cfg, self.cfg.coarse, feats.dtype
-    uv, rays = ray_inputs(mats, self.points(n, fov), fov)
+    uv, rays = ray_inputs(mats, self.points(n, fov), fov, cfg.use_rays)
     raw = F.avg_pool2d(films[:,:,:1 + cfg.use_chord].flatten(0,1), 2)
     coarser = resize(resize(raw[:,:1], raw.shape[-1]//8), raw.shape[-1])
     maps = torch.cat([feats.float(), raw, coarser], 1).unflatten(0, films.shape[:2])
-    t = torch.cat([sample_views(maps, uv), rays if cfg.use_rays else rays[:,:,-1:]], 2).to(dt)
+    t = torch.cat([sample_views(maps, uv), rays], 2).to(dt)
     if cfg.fusion=='mean': t = F.silu(self.mixer(t.flatten(0,1))).unflatten(0, t.shape[:2])
     mean = resize(self.mean_volume, n)
     place = torch.cat([getattr(self, f'grid{n}').transpose(1,2).unflatten(2, (n,n,n)), mean], 1).expand(len(fov), -1, -1, -1, -1)
@@ -299,7 +306,7 @@ def nearer(self:Lift,
 # %% ../../nbs/38_models.lift.ipynb #1b1496a3
 @dataclass(frozen=True, kw_only=True)
 class LiftFineCfg:
-    "A finer volume by crops, behind a frozen lifter."
+    "A finer volume by crops, behind a frozen lifter, told of films and rays what the lifter is told."
     kind: str = 'lift_fine'                    # Family
     n: int = 256                               # Voxels along a side of the result
     pixels: int = 256                          # Films are brought to this many pixels along a side
@@ -358,12 +365,12 @@ class LiftFine(nn.Module):
         cfg:LiftFineCfg=LiftFineCfg(),  # Sizes and switches
     ):
         super().__init__()
-        self.cfg, w, views = cfg, cfg.width, cfg.base.views
+        self.cfg, self.raw, w, views = cfg, 1 + cfg.base.use_chord, cfg.width, cfg.base.views
         self.base = Lift(cfg.base).requires_grad_(False)
-        self.film, self.squeeze = UNet(2, 4*7, cfg.film_widths), nn.Conv2d(cfg.film_widths[0], 4*cfg.film, 1)
-        self.stem = nn.Conv3d(views*(cfg.film + 2 + 7) + 4, w, 3)
+        self.film, self.squeeze = UNet(2, 4*(5 + self.raw), cfg.film_widths), nn.Conv2d(cfg.film_widths[0], 4*cfg.film, 1)
+        self.stem = nn.Conv3d(views*(cfg.film + self.raw + cfg.base.ray_channels) + 4, w, 3)
         self.blocks = nn.Sequential(*[ValidRes(w) for _ in range(cfg.blocks)])
-        self.up, self.mix = nn.Conv3d(w, 8*cfg.fine, 1), nn.Conv3d(views*(cfg.film + 2) + 1, cfg.fine, 3)
+        self.up, self.mix = nn.Conv3d(w, 8*cfg.fine, 1), nn.Conv3d(views*(cfg.film + self.raw) + 1, cfg.fine, 3)
         self.after, self.out = nn.Conv3d(cfg.fine, cfg.fine, 1), zero_(nn.Conv3d(cfg.fine, 1 + cfg.spread, 1))
     def train(self, mode=True):
         super().train(mode); self.base.eval()
@@ -375,8 +382,8 @@ class LiftFine(nn.Module):
         cfg, x, (mats, fov) = self.cfg, batch['xrays'], (batch['geometry'][k] for k in ('matrices', 'fov_mm'))
         with torch.no_grad(): coarse = self.base(batch)
         x, there = self.base.present(resize(x.flatten(0,1), cfg.pixels).unflatten(0, x.shape[:2]))
-        films = film_inputs(x, mats, fov)
-        maps = film_maps(self.squeeze, self.film(channels_last(F.pixel_unshuffle(films.flatten(0,1), 2))), films, raw=2)*there[...,None,None,None]
+        films = film_inputs(x, mats, fov, cfg.base.use_chord)
+        maps = film_maps(self.squeeze, self.film(channels_last(F.pixel_unshuffle(films.flatten(0,1), 2))), films, raw=self.raw)*there[...,None,None,None]
         if 'crop' in batch: y = self.cube(maps, coarse, mats, fov, there, *batch['crop'])
         else: y = self.whole(maps, coarse, mats, fov, there)
         return (y[:,:1], (y[:,1:],) if cfg.spread else ()) if aux else y[:,:1]
@@ -384,7 +391,7 @@ class LiftFine(nn.Module):
 # %% ../../nbs/38_models.lift.ipynb #06481a0d
 @patch
 def cube(self:LiftFine,
-    maps:torch.Tensor,    # (B,V,C,h,w), film features, p and p/L
+    maps:torch.Tensor,    # (B,V,C,h,w), film features, p and what else `raw` counts
     coarse:torch.Tensor,  # (B,1,m,m,m), from the base
     mats:torch.Tensor,    # (B,V,3,4)
     fov:torch.Tensor,     # (B,), mm
@@ -400,7 +407,7 @@ def cube(self:LiftFine,
         return at, lambda uv: sample_views(maps, uv).flatten(1,2).unflatten(2, (k,k,k)), there
     k = size//2 + 2*cfg.margin
     at, see, there = look(origin//2 - cfg.margin, k, cfg.n//2)
-    uv, rays = ray_inputs(mats, at*half, fov)
+    uv, rays = ray_inputs(mats, at*half, fov, cfg.base.use_rays)
     t = torch.cat([see(uv), (rays*taken[...,None,None]).flatten(1,2).unflatten(2, (k,k,k)), at.transpose(1,2).unflatten(2, (k,k,k)), there], 1)
     y = self.blocks(self.stem(channels_last(t)))              # one voxel of the half grid is left around the cube, two of the fine one
     y = pixel_shuffle_3d(self.up(F.silu(y)), 2)[...,2:-2,2:-2,2:-2]
