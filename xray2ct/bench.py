@@ -90,11 +90,13 @@ def one_update(
     batch:int,           # Patients
     device:str='cpu',    # Where
     compiled:bool=False, # Through torch.compile, the loss too?
+    lift_n:int=None,     # Grid on which a lifter looks the films up; None: that of its trunk
 ):                       # A function without arguments
     "One update of the recipe's model on one batch, without the trainer around it."
     torch.manual_seed(0)
     b = to_device(toy_dataset(batch, n=cfg.data.n, pixels=cfg.data.pixels).batch(range(batch)), device)
     model = build_model(cfg.model).to(device).train()
+    if lift_n: model.lift_n = lift_n
     if channels_last: weights_channels_last(model)
     else:
         for m in model.modules():
@@ -137,7 +139,8 @@ def step_rates(
     compiled:bool=False, # torch.compile too? A minute or two go by before its first update
 )->tuple[dict,dict]:     # Name -> patients a second; name -> how many times less CPU it takes than the first
     "The plain update against that of the trainer."
-    fs = {k: one_update(cfg, *v, batch, device) for k,v in VARIANTS.items()}
+    fs, plainest = {k: one_update(cfg, *v, batch, device) for k,v in VARIANTS.items()}, next(iter(VARIANTS.items()))
+    if getattr(cfg.model, 'coarse', cfg.model.n) < cfg.model.n: fs[f'{plainest[0]}, lifted at {cfg.model.n}^3'] = one_update(cfg, *plainest[1], batch, device, lift_n=cfg.model.n)
     if compiled: fs[f'{list(VARIANTS)[-1]}, compiled'] = one_update(cfg, *list(VARIANTS.values())[-1], batch, device, compiled=True)
     t = in_turns(fs, seconds)
     plain = next(iter(t.values()))['cpu_seconds']

@@ -159,6 +159,7 @@ class Lift(KeepsMean):
     ):
         super().__init__()
         self.cfg, w, r = cfg, cfg.widths[0], cfg.n//cfg.coarse
+        self.lift_n = cfg.coarse      # Grid on which films are looked up: a finer one is averaged, and brings nothing (`bench` sets it)
         self.register_buffer('mean_volume', torch.zeros(1, 1, cfg.n, cfg.n, cfg.n))
         for k in {cfg.coarse, cfg.n}: self.register_buffer(f'grid{k}', Grid(k, 2.).centers().view(1,-1,3), persistent=False)
         self.film = UNet(2, 4*(6 + cfg.use_chord), cfg.film_widths, cfg.blocks)
@@ -185,10 +186,10 @@ class Lift(KeepsMean):
         y = self.trunk(self.lift(feats, films, mats, fov, there, physics))
         fine = cfg.fine and cfg.n > cfg.coarse
         y = self.refine(y, feats, films, mats, fov, there) if fine else pixel_shuffle_3d(volume_and_spread(self.out, y, cfg.spread), cfg.n//cfg.coarse)
-        y, more = y[:,:1].float(), (y[:,1:].float(),) if cfg.spread else ()
+        y, *more = y.float().split(1, 1)
         if cfg.residual: y = y + self.mean_volume
         for step in self.steps if cfg.unroll else (): y = self.nearer(y, physics, step)
-        return (y, more) if aux else y
+        return (y, tuple(more)) if aux else y
 
 # %% ../../nbs/38_models.lift.ipynb #8fe33a7f
 def film_maps(
@@ -242,7 +243,7 @@ def lift(self:Lift,
     physics=None,        # `Consistency` of the films on this grid
 )->torch.Tensor:         # (B,C',n,n,n) on the coarse grid
     "What every voxel of the coarse grid finds on the films, knows about its rays, and about its place in the mean volume."
-    cfg, n, dt = self.cfg, self.cfg.coarse, feats.dtype
+    cfg, n, dt = self.cfg, self.lift_n, feats.dtype
     uv, rays = ray_inputs(mats, self.points(n, fov), fov, cfg.use_rays)
     raw = F.avg_pool2d(films[:,:,:1 + cfg.use_chord].flatten(0,1), 2)
     coarser = resize(resize(raw[:,:1], raw.shape[-1]//8), raw.shape[-1])
@@ -252,7 +253,7 @@ def lift(self:Lift,
     mean = resize(self.mean_volume, n)
     place = torch.cat([getattr(self, f'grid{n}').transpose(1,2).unflatten(2, (n,n,n)), mean], 1).expand(len(fov), -1, -1, -1, -1)
     if cfg.physics: place = torch.cat([place, self.explained(mean, physics)], 1)
-    return channels_last(torch.cat([self.fuse(t, n, there), place.to(dt)], 1))
+    return channels_last(resize(torch.cat([self.fuse(t, n, there), place.to(dt)], 1), cfg.coarse))
 
 @patch
 def refine(self:Lift,
