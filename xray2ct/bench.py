@@ -232,7 +232,7 @@ def measure(
         out['gflop_per_sample'] = step_flops(model, b)
         peaks = lambda: {k: matmul_peak(t, seconds=seconds/4) for k,t in (('fp32', torch.float32), ('bf16', bf))}
         say('peak of the matrix product'); before = peaks()
-        say('one update, twice'); out['update'], gains = step_rates(cfg, cfg.train.batch, seconds=seconds, compiled=compiled); out['cpu_gain'], out['cpu_gains'] = gains[list(VARIANTS)[-1]], gains
+        say('one update, twice'); out['update'], out['cpu_gains'] = step_rates(cfg, cfg.train.batch, seconds=seconds, compiled=compiled)
         say('X-rays'); out['xrays_per_s'] = render_rates(128, cfg.data.pixels, seconds/2)
         say('profile'); update = one_update(cfg, bf, True, cfg.train.batch); out['top_ops'], out['groups'] = top_ops(update), op_groups(update)
     with bench_cohort(data) as root:

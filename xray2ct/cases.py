@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['WINDOW', 'COLUMNS', 'CONTROLS', 'PROTOCOL', 'reduced', 'grey', 'case_pictures', 'open_run_record', 'keep_cases',
            'read_cases', 'show_cases', 'evidence_now', 'runs_of', 'facts', 'versus', 'said', 'score_rows',
-           'control_rows', 'show_progress', 'findings', 'show_differences', 'protocol_rows', 'count_parameters',
-           'parameter_rows', 'main']
+           'control_rows', 'show_progress', 'as_expected', 'findings', 'show_differences', 'protocol_rows',
+           'count_parameters', 'parameter_rows', 'main']
 
 # %% ../nbs/67_cases.ipynb #62dc966f
 import glob, sys
@@ -254,6 +254,12 @@ def show_progress(
     return ax
 
 # %% ../nbs/67_cases.ipynb #8e7d5a49
+def as_expected(
+    ok,        # Was it so?
+)->str:
+    "What becomes of an expectation."
+    return 'as expected' if ok else 'against the expectation'
+
 def findings(
     asked,     # (words, arm, arm or floor, what was expected of the difference: a function of (diff, ci95), or None)
     evidence=None,  # From `trial.open_evidence`
@@ -263,7 +269,7 @@ def findings(
     for words,arm,over,expected in asked:
         f = difference(arm, over, evidence)
         if not f: waiting.append(words); continue
-        word = '' if expected is None else ', as expected' if expected(f['diff'], f['ci95']) else ', against the expectation'
+        word = '' if expected is None else f', {as_expected(expected(f["diff"], f["ci95"]))}'
         told.append(f'{words}: {said(f["diff"], f["ci95"])}{word}.')
     return ' '.join(told + ([f'Still without a record: {"; ".join(waiting)}.'] if waiting else []))
 
