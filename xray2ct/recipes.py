@@ -460,7 +460,7 @@ def lift128(
 
     Should give 19.8 dB (`documented`, `virtual_test`; results/scores/lift128-virtual_test.json), 0.9 dB over lift64's volume interpolated to 128³ (w04).
     Costs 0.37 s of one core a cube and update at mini, 42 minutes on one busy core (AMX) in all; full: not yet measured."""
-    return _finer(scale, 128, 256 if scale == 'full' else 128, 'virtual100', 20_000 if scale == 'full' else 1600)
+    return _finer(scale, 128, 256 if scale == 'full' else 128, 'virtual100', 20_000 if scale == 'full' else 1200)
 
 @recipe
 def lift256(
@@ -470,7 +470,7 @@ def lift256(
 
     Should give 19.2 dB (`documented`, `virtual_test`; results/scores/lift256-virtual_test.json), 1.0 dB over lift64's volume interpolated to 256³ and nothing over lift128's (w04).
     Costs 0.55 s of one core a cube and update at mini, 43 minutes on one busy core (AMX) and as long again for the scores; full: not yet measured."""
-    return _finer(scale, 256, 512 if scale == 'full' else 256, 'virtual100_full', 20_000 if scale == 'full' else 1000)
+    return _finer(scale, 256, 512 if scale == 'full' else 256, 'virtual100_full', 20_000 if scale == 'full' else 800)
 
 # %% ../nbs/52_recipes.ipynb #9f95c7e2
 @recipe
