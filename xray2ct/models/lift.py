@@ -160,13 +160,13 @@ class Lift(KeepsMean):
         middle = Everywhere(cfg.widths[-1], cfg.coarse//2**(len(cfg.widths) - 1), cfg.heads) if cfg.heads else None
         self.trunk = UNet(3, per_view*times + 4 + bool(cfg.physics), cfg.widths, cfg.blocks, cfg.first, middle=middle)
         if cfg.unroll: self.steps = nn.Parameter(torch.zeros(cfg.unroll))
-        apart, said = bool(cfg.spread_hidden), 1 + (cfg.spread and not cfg.spread_hidden)
+        beside = cfg.spread and not cfg.spread_hidden      # the last layer says the spread too
         if not cfg.fine or r==1: c, sub = w, r**3
         else:
             c, sub, self.up, self.fine_film = cfg.fine, 1, conv(3, w, cfg.fine*r**3, 1), nn.Conv2d(cfg.film_widths[0], 4*cfg.fine_film, 1)
             self.mix = conv(3, (cfg.fine_film + 1)*times + 1, cfg.fine)
-        self.out = zero_(conv(3, c, said*sub))
-        if apart: self.reader = nn.Sequential(nn.SiLU(), conv(3, c, cfg.spread_hidden), nn.SiLU(), zero_(conv(3, cfg.spread_hidden, sub)))
+        self.out = zero_(conv(3, c, (1 + beside)*sub))
+        if cfg.spread_hidden: self.reader = nn.Sequential(nn.SiLU(), conv(3, c, cfg.spread_hidden), nn.SiLU(), zero_(conv(3, cfg.spread_hidden, sub)))
     def forward(self,
         batch:dict,      # `xrays` (B,V,1,h,w) and `geometry`: `matrices` (B,V,3,4), `fov_mm` (B,); a film of zeros is a missing one
         aux:bool=False,  # Also what else it says?
