@@ -136,7 +136,7 @@ def frequency_term(
     p:LossInput,   # Prediction and target
 )->torch.Tensor:   # (B,)
     "Mean magnitude of the difference of spectra, high-pass weighted; the FFT is not normalised."
-    err = p.pred-p.targ
+    err = p.err
     z, y, x = (torch.fft.fftfreq(n, device=err.device, dtype=err.dtype) for n in err.shape[-3:])
     f = (z[:,None,None].square()+y[:,None].square()+x.square()).sqrt()
     return per_patient(torch.fft.fftn(err, dim=(-3, -2, -1)).abs()*torch.sigmoid(15*(f-.15)))
