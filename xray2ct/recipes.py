@@ -422,7 +422,7 @@ def lift32(
 def lift64(
     scale,   # 'mini' or 'full'
 )->RunCfg:
-    """Our own model at 64³: the lifter with attention over all cells of its coarsest level, on 80 patients and 48 warped copies of each. While it learns, one film in ten is taken away, and each tube is said to stand one degree or so beside its place; it says how far off each voxel may be.
+    """Our own model at 64³: the lifter without what its ablations found idle (w01, w05: a mean volume to start from, rays, p/L, attention), on 80 patients and 48 warped copies of each. While it learns, one film in ten is taken away, and each tube is said to stand one degree or so beside its place; layers of their own say how far off each voxel may be.
 
     Should give 20.5 dB (`documented`, `virtual_test`; results/scores/lift64-virtual_test.json), 6.6 dB over the mean volume.
     Costs 0.13 s of one core a patient and update at mini where the CPU multiplies bf16 matrices (AMX), 51 minutes on two busy ones in all, and four times as much where it does not; full: not yet measured."""
@@ -430,8 +430,8 @@ def lift64(
     return RunCfg(recipe='lift64', scale=scale, protocol='documented', cohort='virtual100',
         target=TargetCfg(lo=-200., hi=200., clip=False), loss=LossCfg(l1=.15, window_mse=1., spread=.05),
         data=DataCfg(n=64, pixels=256 if full else 128, copies=48, mistold_deg=1.),
-        model=LiftCfg(n=64, pixels=256 if full else 128, heads=4, spread=True, drop_view=.1),
-        optim=replace(OURS, lr=2e-3, warmup=150, ema=.995), train=TrainCfg(steps=20_000 if full else 8000, batch=8 if full else 4, eval_every=500, preload_gb=3.))
+        model=LiftCfg(n=64, pixels=256 if full else 128, residual=False, use_rays=False, use_chord=False, spread=True, spread_hidden=16, drop_view=.1),
+        optim=replace(OURS, lr=2e-3, betas=(.9, .99), warmup=150, ema=.995), train=TrainCfg(steps=20_000 if full else 8000, batch=8 if full else 4, eval_every=500, preload_gb=3.))
 
 @recipe
 def lift64_varied(
@@ -460,7 +460,7 @@ def lift128(
 
     Should give 19.8 dB (`documented`, `virtual_test`; results/scores/lift128-virtual_test.json), 0.9 dB over lift64's volume interpolated to 128³ (w04).
     Costs 0.37 s of one core a cube and update at mini, 42 minutes on one busy core (AMX) in all; full: not yet measured."""
-    return _finer(scale, 128, 256 if scale == 'full' else 128, 'virtual100', 20_000 if scale == 'full' else 1600)
+    return _finer(scale, 128, 256 if scale == 'full' else 128, 'virtual100', 20_000 if scale == 'full' else 1200)
 
 @recipe
 def lift256(
@@ -470,7 +470,7 @@ def lift256(
 
     Should give 19.2 dB (`documented`, `virtual_test`; results/scores/lift256-virtual_test.json), 1.0 dB over lift64's volume interpolated to 256³ and nothing over lift128's (w04).
     Costs 0.55 s of one core a cube and update at mini, 43 minutes on one busy core (AMX) and as long again for the scores; full: not yet measured."""
-    return _finer(scale, 256, 512 if scale == 'full' else 256, 'virtual100_full', 20_000 if scale == 'full' else 1000)
+    return _finer(scale, 256, 512 if scale == 'full' else 256, 'virtual100_full', 20_000 if scale == 'full' else 800)
 
 # %% ../nbs/52_recipes.ipynb #9f95c7e2
 @recipe
