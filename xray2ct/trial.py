@@ -13,7 +13,7 @@ import json
 from pathlib import Path
 import numpy as np
 from .core import BadInput, did_you_mean
-from .evaluate import bootstrap_ci
+from .evaluate import mean_ci
 from .experiments import read_arms, records_of
 from .records import documented, read_records, render_table, results_dir
 
@@ -76,7 +76,7 @@ def paired(
     who = sorted(a.keys() & b.keys())
     if not who: raise BadInput('the two arms have no patient in common')
     d = [a[p]-b[p] for p in who]
-    return dict(diff=float(np.mean(d)), ci95=bootstrap_ci(d), n=len(who), a=float(np.mean([a[p] for p in who])), b=float(np.mean([b[p] for p in who])))
+    return dict(**mean_ci(d), n=len(who), a=float(np.mean([a[p] for p in who])), b=float(np.mean([b[p] for p in who])))
 
 # %% ../nbs/65_trial.ipynb #3af872d1
 def judge_rule(
