@@ -258,6 +258,7 @@ def random_geometry(
     dist_frac:float=.05,         # Source-isocentre and isocentre-detector distance change by up to this fraction
     shift_mm:float=5.,           # Film moves by up to this, in both directions
     centre_mm:float=0.,          # Isocentre moves by up to this along x, y and z, once for all views
+    detector_frac:float=0.,      # Film is larger or smaller by up to this fraction
 )->Geometry:
     "An acquisition drawn uniformly around `base`."
     off = rng.uniform(-centre_mm, centre_mm, 3)
@@ -265,8 +266,9 @@ def random_geometry(
         da, de, dr = rng.uniform(-angle_deg, angle_deg, 3)
         fs, fd = 1 + rng.uniform(-dist_frac, dist_frac, 2)
         sh = np.array(v.shift_mm) + rng.uniform(-shift_mm, shift_mm, 2)
+        size = 1 + rng.uniform(-detector_frac, detector_frac) if detector_frac else 1.
         return replace(v, azimuth_deg=v.azimuth_deg + da, elevation_deg=v.elevation_deg + de, roll_deg=v.roll_deg + dr, sid_mm=v.sid_mm*fs,
-            sdd_mm=v.sid_mm*fs + (v.sdd_mm - v.sid_mm)*fd, shift_mm=tuple(sh), isocentre_mm=tuple(np.array(v.isocentre_mm) + off))
+            sdd_mm=v.sid_mm*fs + (v.sdd_mm - v.sid_mm)*fd, detector_mm=tuple(size*o for o in v.detector_mm), shift_mm=tuple(sh), isocentre_mm=tuple(np.array(v.isocentre_mm) + off))
     return Geometry(tuple(one(v) for v in base.views), base.pixels)
 
 # %% ../nbs/10_geometry.ipynb #89171198

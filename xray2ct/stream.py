@@ -32,10 +32,11 @@ class StreamCfg:
     dist_frac: float = .05      # Its distances by up to this fraction
     shift_mm: float = 8.        # Its film by up to this
     centre_mm: float = 5.       # The isocentre by up to this
+    detector_frac: float = 0.   # The film's size by up to this fraction
 
     def __post_init__(self):
         if self.patients < 0 or self.first < 0: raise BadInput(f'stream.patients={self.patients}, first={self.first}: there are no negative patients')
-        for k in ('warp', 'angle_deg', 'dist_frac', 'shift_mm', 'centre_mm', 'dense'):
+        for k in ('warp', 'angle_deg', 'dist_frac', 'shift_mm', 'centre_mm', 'detector_frac', 'dense'):
             if getattr(self, k) < 0: raise BadInput(f'stream.{k}={getattr(self, k)} is negative')
         for k in ('cut', 'table'):
             if not 0 <= getattr(self, k) <= 1: raise BadInput(f'stream.{k}={getattr(self, k)} is no probability')
@@ -96,7 +97,7 @@ class VirtualStream:
     def __getitem__(self, i):
         rng = rng_of('stream', i)
         hu, seed = self.chest(i, rng)
-        geo = random_geometry(rng, self.base, self.cfg.angle_deg, self.cfg.dist_frac, self.cfg.shift_mm, self.cfg.centre_mm)
+        geo = random_geometry(rng, self.base, **{k: getattr(self.cfg, k) for k in ('angle_deg', 'dist_frac', 'shift_mm', 'centre_mm', 'detector_frac')})
         m = geo.matrices()
         films = project(hu_to_mu(hu)[None,None], m[None], self.fov_mm, self.pixels)[0,:,0]
         volume = downsample(hu, self.n)
