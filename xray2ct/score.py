@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from fastcore.script import Param, call_parse
+from .cohort import virtual_id
 from .core import BadInput, DashFlag, did_you_mean, exit_on_bad_input, read_json, sha256_of, write_json
 from .data import CTDataset
 from .dist import is_main, process_group
@@ -51,7 +52,8 @@ def known_patients(
     dataset:CTDataset,  # Patients to be scored
 )->dict:                # Patient -> why it counts as known
     "Scored patients that the model was trained on, by id or by voxels."
-    trained = set(predictor.training_ids)
+    stream = predictor.cfg.stream
+    trained = {*predictor.training_ids, *map(virtual_id, range(stream.first, stream.first + stream.patients))}      # whom a stream has shown, however warped, is known too
     out = {p: 'its id was trained on' for p in dataset.ids if p in trained}
     kept = getattr(predictor.floors, 'volumes', None)
     if kept is not None and tuple(kept.shape[1:]) == tuple(np.shape(dataset.volumes[0])):

@@ -325,6 +325,7 @@ class LiftFineCfg:
         for f in ('pixels', 'film_widths', 'film', 'width', 'blocks', 'fine'): whole(self, f)
         for f in ('n', 'tile'): whole(self, f, by=2)
         if self.n%self.tile: raise BadInput(f'LiftFineCfg.n is {self.n}, which tiles of {self.tile} do not fill', fix='Choose a tile that divides n.')
+        if self.base.fusion != 'concat': raise BadInput('LiftFineCfg.base averages its views, and a finer stage lays them side by side', fix="Choose a base with fusion='concat'.")
         if self.base.n >= self.n: raise BadInput(f'LiftFineCfg.n is {self.n}, its base has {self.base.n} already', fix='Choose a larger n, or a coarser base.')
         if self.pixels%2**len(self.film_widths): raise BadInput(f'LiftFineCfg.film_widths has {len(self.film_widths)} levels, but {self.pixels} pixels do not divide by {2**len(self.film_widths)}', fix='Use fewer levels.')
 
