@@ -14,7 +14,7 @@ from fastcore.script import call_parse
 from .checkpoint import BESIDE, save_weights, without_base
 from .core import BadInput, atomic_path, child_of, exit_on_bad_input, progress, read_json
 from .evaluate import bootstrap_ci
-from .geometry import Geometry, View
+from .geometry import Geometry, LAT, PA, View
 from .metrics import get_protocol, psnr
 from .opening import open_cohort
 from .predict import NOTICE, load_predictor, refine_volume
@@ -68,6 +68,11 @@ LIMITS = [NOTICE,
     'The films must be calibrated line integrals of a known geometry, or what it says of Hounsfield units is a guess.',
     'Two films do not determine a volume. What is asymmetric along a ray, small, or hidden behind bone is filled in from what is usual; a lesion can be missing, and one that is not there can appear.']
 
+def _room(stream):
+    "How far the X-ray rooms went that were learnt from."
+    if not stream.patients: return f'Learnt in one X-ray room (tube {PA.sid_mm:g} mm from the patient and {PA.sdd_mm:g} mm from the film, views from {PA.azimuth_deg:g}° and {LAT.azimuth_deg:g}°). In another one it loses decibels, even if it is told the truth about it; `lift64_varied` has learnt in many.'
+    return f'Learnt in X-ray rooms within {stream.angle_deg:g}° and {stream.dist_frac:.0%} of distance of one{f", with films of {stream.detector_frac:.0%} more or less" if stream.detector_frac else ""}; farther off it is as good as untried.'
+
 def slim(
     predictor,         # From `load_predictor`
     validation,        # Data set that decides about refinement and calibration
@@ -76,7 +81,7 @@ def slim(
     refined:int=0,     # So many validation patients judge refinement; 0 = all
 )->tuple:              # (half-precision state, card)
     "What travels, and what is said of it."
-    card = dict(name=predictor.cfg.recipe, training_ids=predictor.training_ids, data_hash=predictor.card.get('data_hash'), code=code_version(), limits=LIMITS,
+    card = dict(name=predictor.cfg.recipe, training_ids=predictor.training_ids, data_hash=predictor.card.get('data_hash'), code=code_version(), limits=[*LIMITS, _room(predictor.cfg.stream)],
                 scores={k: _short(v) for k,v in (scores or {}).items()}, refine=refinement(predictor, validation.subset(validation.ids[:refined]) if refined else validation, protocol))
     beside, p, n = {}, get_protocol(protocol), predictor.cfg.data.n
     if predictor.floors is not None:
@@ -86,6 +91,7 @@ def slim(
     if predictor.says_spread: card['calibration'] = calibration(spread_cases(predictor.model, validation, predictor.cfg.target)).to_dict()
     return {k: v.half() if v.is_floating_point() else v for k,v in predictor.model.state_dict().items()} | beside, card
 
+# %% ../nbs/68_ship.ipynb #1b12562f
 def _short(r):
     "What a card repeats of a result."
     g = r.get('gain_over_mean_volume') or {}
@@ -101,13 +107,15 @@ def card_text(
     fmt = lambda ci: '' if not ci or ci[0] is None else f' [{ci[0]:.2f}, {ci[1]:.2f}]'
     rows = [f'| {k} | {s["patients"]} | {s["grid"]}³ | {s["psnr"]:.2f}{fmt(s["ci95"])} | {"" if s["gain"] is None else format(s["gain"], "+.2f") + fmt(s["gain_ci95"])} | {s["ssim"]:.3f} |' for k,s in card['scores'].items()]
     c, r, on = card.get('calibration'), card['refine'], card.get('stands_on')
+    share = lambda d: ' and '.join(f'{d[k]:.0%}' for k in ('0.5', '0.9'))
+    within = '; '.join(f'{k} {share(d)}' for k,d in {'validation': c['repaired'], **{k: s['spread']['said'] for k,s in card['scores'].items() if s.get('spread')}}.items()) if c else ''
     beyond = f' beside those of `{on["name"]}`, on which it stands' if on else ''
     began = f', after those of `{cfg.starts}`' if cfg.starts else ''
     whom = f'a new sample each time from {cfg.stream.patients:,} virtual patients beyond the cohort `{cfg.cohort}`' if cfg.stream.patients else f'cohort `{cfg.cohort}`'
     return '\n'.join([f'# {card["name"]}', '', f'{cfg.data.n}³ voxels of {cfg.data.fov_mm/cfg.data.n:.3g} mm from {len(cfg.data.views)} films of {cfg.data.pixels}² pixels; recipe `{cfg.recipe}` at scale {cfg.scale}, seed {cfg.seed}, '
         f'{cfg.train.steps:,} updates of {cfg.train.batch} patients{began}, {whom} ({len(card["training_ids"])} patients), code {card["code"]["sha7"]}; {size/1e6:.1f} MB{beyond}.', '',
         '| | patients | grid | PSNR, dB | gain over the mean volume, dB | SSIM |', '|---|---|---|---|---|---|', *rows, '', f'Protocol `{cfg.protocol}`; intervals are 95 % bootstrap intervals over patients.', '',
-        *([f'Spread: multiplied by {c["factor"]:.2f}, found on {c["n"]} validation patients.', ''] if c else []),
+        *([f'Spread: multiplied by {c["factor"]:.2f}, found on {c["n"]} validation patients. Of the true values lie within what it calls 50 % and 90 % likely: {within}.', ''] if c else []),
         f'`--refine` by default: {r["best"]} steps, which {"raised" if r["best"] else "is none, because none raised"} the score of {r["n"]} validation patients.', '', 'Limits', '', *[f'- {l}' for l in card['limits']], ''])
 
 # %% ../nbs/68_ship.ipynb #125042c9
