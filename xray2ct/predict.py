@@ -74,22 +74,25 @@ class Predictor:
         return (self.card.get('calibration') or {}).get('factor', 1.)
 
 # %% ../nbs/60_predict.ipynb #fa4453d4
+def _in_hu(x, t):
+    "Of a model's volume."
+    return unit_to_hu(x.float(), t).clamp(*((t.lo, t.hi) if t.clip else HU_RANGE))
+
 @patch
 @torch.inference_mode()
 def predict_hu(self:Predictor,
     batch:dict,       # 'xrays' (B,V,1,h,w) and 'geometry'
 )->torch.Tensor:      # (B,1,n,n,n), HU, inside the window that the model has learnt
     "The model's volumes in Hounsfield units."
-    t = self.cfg.target
-    x = self.model(to_device({k: batch[k] for k in ('xrays', 'geometry')}, self.device)).float()
-    return unit_to_hu(x, t).clamp(*((t.lo, t.hi) if t.clip else HU_RANGE))
+    return _in_hu(self.model(to_device({k: batch[k] for k in ('xrays', 'geometry')}, self.device)), self.cfg.target)
 
 @patch
-def predict_std(self:Predictor,
+def predict_both(self:Predictor,
     batch:dict,       # As `predict_hu` takes it
-)->torch.Tensor:      # (B,1,n,n,n), standard deviation, HU
-    "How far off each voxel may be, by the calibration in the weights' card."
-    return volume_and_std(self.model, to_device({k: batch[k] for k in ('xrays', 'geometry')}, self.device), self.cfg.target, self.spread_factor)[1]
+):                    # The volumes, HU, and how far off each voxel may be, standard deviation in HU: (B,1,n,n,n) each
+    "Volume and spread at once; the spread by the calibration in the weights' card."
+    y, std = volume_and_std(self.model, to_device({k: batch[k] for k in ('xrays', 'geometry')}, self.device), self.cfg.target, self.spread_factor)
+    return _in_hu(y, self.cfg.target), std
 
 @patch
 def mean_volume_hu(self:Predictor):  # (n,n,n), HU; None if neither floors nor model know it
@@ -348,7 +351,8 @@ def reconstruct(
     if refine is None: refine = (predictor.card.get('refine') or {}).get('best', 0) if films.measured else 0
     fov, t = predictor.cfg.data.fov_mm, predictor.cfg.target
     batch = dict(xrays=films.xrays[None], geometry=dict(matrices=films.geometry.matrices()[None], fov_mm=torch.tensor([fov])))
-    hu = in_world(predictor.predict_hu(batch)[0,0].cpu(), predictor.cfg)
+    hu, std = predictor.predict_both(batch) if spread else (predictor.predict_hu(batch), None)
+    hu, std = (None if v is None else in_world(v[0,0].cpu(), predictor.cfg) for v in (hu, std))
     notes, opened = list(films.notes), below_window(hu, t)
     if t.clip: notes.append(f'the model knows HU from {t.lo:g} to {t.hi:g} only: lung and air come out as {t.lo:g}, dense bone as {t.hi:g}' + (', before the refinement' if refine else ''))
     if refine: hu = opened = refine_volume(opened, films.integrals, films.taken.matrices(), fov, refine); notes.append(f'{refine} SIRT steps against the X-rays')
@@ -357,8 +361,7 @@ def reconstruct(
     if predictor.floors is not None: res['mean_volume'] = float(np.mean(explained(in_world(predictor.floors.for_window(*HU_RANGE).mean_volume, predictor.cfg))))
     size = size or hu.shape[-1]
     if blind := float((seen_by(films.taken.matrices(), 32, fov) == 0).float().mean()): notes.append(f'{blind:.1%} of the cube lies on no film: what is there is prior knowledge')
-    std = resize_volume(in_world(predictor.predict_std(batch)[0,0].cpu(), predictor.cfg), size) if spread else None
-    return Prediction(resize_volume(hu, size), Grid(size, fov), res, films.measured, notes, films.warnings, std)
+    return Prediction(resize_volume(hu, size), Grid(size, fov), res, films.measured, notes, films.warnings, None if std is None else resize_volume(std, size))
 
 # %% ../nbs/60_predict.ipynb #50d45bb8
 NOTICE = 'Research only, not for clinical use: most of this volume is a guess about what two X-rays leave open.'

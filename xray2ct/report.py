@@ -282,11 +282,12 @@ def case_sections(
     out, seen = [], []
     for i,(word,row) in enumerate(rows.items()):
         b = ds.batch([i]); films, truth = b['xrays'][0,:,0].numpy(), b['volume'][0,0]
-        hu = predictor.predict_hu(b).cpu(); got = float(psnr(hu, b['volume'], p)[0])
+        hu, std = predictor.predict_both(b) if predictor.says_spread else (predictor.predict_hu(b), None)
+        hu, std = hu.cpu(), None if std is None else in_world(std[0,0].cpu(), predictor.cfg).numpy()
+        got = float(psnr(hu, b['volume'], p)[0])
         note = None if abs(got-row['psnr']) < .02 else tag('p', f'This picture has {got:.2f} dB: the patient or the weights have changed since the score was made.', class_='notice')
         pair = [tag('figure', picture(x, (x.min(), x.max()), f'{n} X-ray of {row["patient"]}'), tag('figcaption', n)) for n,x in zip(predictor.cfg.data.views, films)]
         seen.append([in_world(v, predictor.cfg).numpy() for v in (hu[0,0], truth)])
-        std = in_world(predictor.predict_std(b)[0,0].cpu(), predictor.cfg).numpy() if predictor.says_spread else None
         out.append(tag('div', tag('h3', f'{word}: patient {row["patient"]}, {row["psnr"]:.2f} dB'), note, tag('div', pair, class_='pair'), case_view(*seen[-1], std, (p.lo, p.hi), predictor.cfg.data.fov_mm, limit), class_='case'))
     who = 'the patient above' if len(rows) == 1 else f'the {len(rows)} patients above'
     return out + [reliability_section(reliability(*map(np.stack, zip(*seen)), (p.lo, p.hi)), (p.lo, p.hi), f'Voxels of {who}, without those that are beyond the window in both.')]
