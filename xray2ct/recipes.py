@@ -440,8 +440,8 @@ def lift64_varied(
 )->RunCfg:
     """The lifter for real films: lift64 goes on with 2,000 virtual patients warped anew for every sample, each in an X-ray room of its own, with tables, cut scans and the faults of real detectors. No real anatomy is learnt from.
 
-    Should give 19.7 dB (`documented`, `virtual_test`; results/scores/lift64_varied-virtual_test.json), 0.8 less than lift64, and 0.2 more than lift64 on a real chest (w06).
-    Costs 0.8 s of one busy core a patient and update at mini (AMX), half of it for making the patient, 32 minutes in all; full: not yet measured."""
+    Should give 19.9 dB (`documented`, `virtual_test`; results/scores/lift64_varied-virtual_test.json), 0.8 less than lift64, as much on a real chest, and 1.8 more in other rooms (w06).
+    Costs 0.8 s of one busy core a patient and update at mini (AMX), half of it for making the patient, 32 to 55 minutes in all; full: not yet measured."""
     c = lift64(scale)
     return replace(c, recipe='lift64_varied', starts='lift64', data=replace(c.data, copies=0), stream=StreamCfg(patients=2000, detector_frac=.08), exposure=ExposureCfg(on=True, gamma=.05),
         optim=replace(c.optim, lr=5e-4, warmup=50, ema=.99), train=replace(c.train, steps=8000 if scale == 'full' else 600, eval_every=100))
@@ -459,8 +459,8 @@ def lift128(
 )->RunCfg:
     """Our own model at 128³: lift64, frozen, and a thin network that adds what the films show at 2.8 mm, cube by cube.
 
-    Should give 19.8 dB (`documented`, `virtual_test`; results/scores/lift128-virtual_test.json), 0.9 dB over lift64's volume interpolated to 128³ (w04).
-    Costs 0.37 s of one core a cube and update at mini, 42 minutes on one busy core (AMX) in all; full: not yet measured."""
+    Should give 19.9 dB (`documented`, `virtual_test`; results/scores/lift128-virtual_test.json), 0.9 dB over lift64's volume interpolated to 128³ (w04).
+    Costs 0.37 s of one core a cube and update at mini, 46 minutes on one busy core (AMX) in all; full: not yet measured."""
     return _finer(scale, 128, 256 if scale == 'full' else 128, 'virtual100', 20_000 if scale == 'full' else 1200)
 
 @recipe
@@ -470,7 +470,7 @@ def lift256(
     """Our own model at 256³: as lift128, at 1.4 mm. It learns from `xray2ct-cohort virtual100 data/virtual100_full --scale full`.
 
     Should give 19.2 dB (`documented`, `virtual_test`; results/scores/lift256-virtual_test.json), 1.0 dB over lift64's volume interpolated to 256³ and nothing over lift128's (w04).
-    Costs 0.55 s of one core a cube and update at mini, 43 minutes on one busy core (AMX) and as long again for the scores; full: not yet measured."""
+    Costs 0.55 s of one core a cube and update at mini, 28 minutes on one busy core (AMX) and 45 for the scores; full: not yet measured."""
     return _finer(scale, 256, 512 if scale == 'full' else 256, 'virtual100_full', 20_000 if scale == 'full' else 800)
 
 # %% ../nbs/52_recipes.ipynb #9f95c7e2
