@@ -469,7 +469,7 @@ def lift256(
 )->RunCfg:
     """Our own model at 256³: as lift128, at 1.4 mm. It learns from `xray2ct-cohort virtual100 data/virtual100_full --scale full`.
 
-    Should give 19.2 dB (`documented`, `virtual_test`; results/scores/lift256-virtual_test.json), 1.0 dB over lift64's volume interpolated to 256³ and nothing over lift128's (w04).
+    Should give 19.4 dB (`documented`, `virtual_test`; results/scores/lift256-virtual_test.json), 1.1 dB over lift64's volume interpolated to 256³ and 0.2 over lift128's (w04).
     Costs 0.55 s of one core a cube and update at mini, 28 minutes on one busy core (AMX) and 45 for the scores; full: not yet measured."""
     return _finer(scale, 256, 512 if scale == 'full' else 256, 'virtual100_full', 20_000 if scale == 'full' else 800)
 
@@ -527,7 +527,7 @@ def rival_unet(
 def rival_unet64(
     scale,   # 'mini' or 'full'
 )->RunCfg:
-    """MONAI's DynUNet at 64³, deep supervision included, with lift64's patients, copies and loss, and a quarter of its time: 540 updates for 2,000, an update costing it 3.7 times as much.
+    """MONAI's DynUNet at 64³, deep supervision included, with lift64's patients, copies and loss, and a quarter of its time: 540 updates for 2,000, an update costing it about three and a half times as much.
 
     Should give what a standard network reaches in the time in which lift64 comes a quarter of its way; nothing is printed for it.
     Costs a quarter of what `lift64` costs."""
