@@ -13,7 +13,7 @@ from .config import CONVENIENCE, cfg_to_dict, settings
 from .core import BadInput, child_of, read_json
 
 # %% ../nbs/54_records.ipynb #f5640b29
-LATER = dict(spread_hidden=0, detector_frac=0.)   # Settings that came after the first records: at this value they do not change a run's name
+LATER = dict(spread_hidden=0, detector_frac=0., widen=0.)   # Settings that came after the first records: at this value they do not change a run's name
 
 def run_id(
     cfg,   # `RunCfg`
