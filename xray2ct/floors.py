@@ -91,7 +91,8 @@ def fit_floors(
     n, cfg = len(dataset), dataset.cfg
     if not n: raise BadInput('floors need training patients')
     ix = np.unique(np.linspace(0, n-1, min(n, max_patients)).round().astype(int))
-    volumes = torch.stack([torch.from_numpy(np.array(dataset.volumes[i], dtype=np.float16)) for i in ix])
+    volumes = torch.empty(len(ix), *np.shape(dataset.volumes[0]), dtype=torch.float16)
+    for v,i in zip(volumes, ix): v[:] = torch.from_numpy(np.array(dataset.volumes[i], dtype=np.float16))      # one at a time: eighty of 256³ are 2.7 GB
     xrays = [torch.from_numpy(np.array(dataset.xrays[i], dtype=np.float32)) for i in ix]
     return Floors(volumes, torch.cat([small_films(x[None]) for x in xrays]), (sum(x.double() for x in xrays)/len(ix)).float(),
                   [dataset.ids[i] for i in ix], lo, hi, cfg.xray_mode == 'line_integral' and not cfg.resize.startswith('documented'))
