@@ -237,9 +237,10 @@ def measure(
         say('profile'); update = one_update(cfg, bf, True, cfg.train.batch); out['top_ops'], out['groups'] = top_ops(update), op_groups(update)
     with bench_cohort(data) as root:
         out['trainer'] = {}
-        for n in (1, 2):
-            say(f'the trainer with {n} process{"es" if n > 1 else ""}')
-            out['trainer'][str(n)] = trainer_rate(recipe, root, n, steps, ['data.split=hash', 'data.copies=0'])   # an update costs the same without warped copies, which take minutes to make
+        for n,faster in [(1, False), (2, False), *([(2, True)] if compiled else [])]:
+            say(f'the trainer with {n} process{"es" if n > 1 else ""}{", compiled" if faster else ""}')
+            how = ['data.split=hash', 'data.copies=0', *(['train.compile=inductor'] if faster else [])]   # an update costs the same without warped copies, which take minutes to make
+            out['trainer'][f'{n}, compiled' if faster else str(n)] = trainer_rate(recipe, root, n, steps, how)
     with threads(cores): after = peaks()
     out['peak_gflops'] = {k: max(before[k], after[k]) for k in before}; out['peak_spread'] = {k: min(before[k], after[k])/max(before[k], after[k]) for k in before}
     best = max(t['samples_per_s'] for t in out['trainer'].values())
@@ -269,7 +270,7 @@ def bench_table(
             *((f'peak of the matrix product, {k}', f'{v:8.1f} GFLOP/s' + (f' (busy machine: before and after differ by a factor of {1/r["peak_spread"][k]:.1f})' if r['peak_spread'][k] < .8 else '')) for k,v in pk.items()),
             *((f'update, {k}', f'{v:8.2f} patients/s, {share(v)}') for k,v in up.items()),
             *((f'gain in CPU time, {k}', f'{v:8.2f} times') for k,v in list(r.get('cpu_gains', {'': 1., 'bf16 channels-last': r.get('cpu_gain')}).items())[1:] if v),
-            *((f'trainer, {n} process{"es" if n != "1" else ""} ({t["precision"]})', f'{t["samples_per_s"]:8.2f} patients/s, {share(t["samples_per_s"])}; {100*t["wait_fraction"]:.2f} % waiting for data; {"+".join(map(str, t["memory_mb"]))} MB') for n,t in tr.items()),
+            *((f'trainer, {n.replace("1", "1 process").replace("2", "2 processes")} ({t["precision"]})', f'{t["samples_per_s"]:8.2f} patients/s, {share(t["samples_per_s"])}; {100*t["wait_fraction"]:.2f} % waiting for data; {"+".join(map(str, t["memory_mb"]))} MB') for n,t in tr.items()),
             *((f'X-rays of 128^3, {r["pixels"]}^2, {k}', f'{v:8.1f} films/s') for k,v in r['xrays_per_s'].items())]
     w = max(len(a) for a,b in rows if b)
     return '\n'.join(f'{a.ljust(w)}  {b}'.rstrip() for a,b in rows)
