@@ -388,16 +388,9 @@ def say(
     if s['mean_std_hu'] is not None: yield f'standard deviation {s["mean_std_hu"]:.0f} HU on the average'
     yield s['notice']
 
-def usual_weights(
-    frontal,         # Path, or ''
-    lateral,         # Path, or ''
-    geometry=None,   # Path of a geometry.json for both
-)->Path:             # Of the weights
-    "What is used where nobody says: `lift64`; for films of another room than its own `lift64_varied`; without shipped weights the newest run."
-    ours = shipped_weights()
-    if 'lift64' not in ours: return newest_run()
-    views = [view_geometry(p, v, geometry)[0] for v,p in dict(pa=frontal, lat=lateral).items() if p]
-    return ours.get('lift64_varied' if any(unlike_learnt(v) for v in views) else 'lift64', ours['lift64'])
+def usual_weights()->Path:   # Of the weights
+    "What is used where nobody says: `lift64_varied`, whose patients, rooms and films varied most (w06); without shipped weights the newest run."
+    return shipped_weights().get('lift64_varied') or newest_run()
 
 class _Dash(Param):
     "An option of one letter."
@@ -410,7 +403,7 @@ def main(
     lateral:str='',        # Lateral X-ray of the same patient; some weights can do without one of the two
     o:_Dash('NIfTI file to write, .nii or .nii.gz', str)='',
     geometry:str='',       # geometry.json for both (default: the one beside each image)
-    weights:str='',        # A .safetensors file, a run's folder, or the name of weights that come with the package (default: lift64, or lift64_varied for films of another room than its own)
+    weights:str='',        # A .safetensors file, a run's folder, or the name of weights that come with the package (default: lift64_varied, which has learnt from the most variety)
     size:int=0,            # Voxels along each edge, interpolated (default: as the model predicts)
     refine:Param("SIRT steps against measured X-rays (default: as many as helped on the validation patients, by the weights' card)", int)=None,
     spread:str='',         # NIfTI file for how far off each voxel may be: standard deviation, HU
@@ -422,8 +415,7 @@ def main(
         for f,k in ((o, '-o'), (spread or o, '--spread')):
             if not f.endswith(('.nii', '.nii.gz')): raise BadInput('the output must end in .nii or .nii.gz', f or k, f'Give {k} OUT.nii.gz.')
         if spread and Path(spread).resolve() == Path(o).resolve(): raise BadInput('the volume and its spread cannot share a file', spread)
-        predictor = load_predictor(weights or usual_weights(frontal, lateral, geometry or None))
-        if not weights and predictor.path.stem == 'lift64_varied': print('note: these films are of another room than the one that lift64 has learnt in; lift64_varied is used', file=sys.stderr)
+        predictor = load_predictor(weights or usual_weights())
         made = reconstruct(predictor, frontal, lateral, geometry or None, size or None, refine, bool(spread))
         for w in made.warnings: print(f'warning: {w}', file=sys.stderr)
         write_nifti(made.hu, made.grid, o)
