@@ -440,11 +440,11 @@ def lift64_varied(
 )->RunCfg:
     """The lifter for real films: lift64 goes on with 2,000 virtual patients warped anew for every sample, sizes and densities farther from the average than the cohort's, each in an X-ray room of its own, with tables, cut scans and the faults of real detectors. No real anatomy is learnt from.
 
-    Should give 19.8 dB (`documented`, `virtual_test`; results/scores/lift64_varied-virtual_test.json), 0.9 less than lift64; 0.7 more on chests that the generator would hardly draw, 0.2 on a real one, 1.8 in other rooms (w06).
-    Costs 0.8 s of one busy core a patient and update at mini (AMX), half of it for making the patient, 32 to 55 minutes in all; full: not yet measured."""
+    Should give 19.8 dB (`documented`, `virtual_test`; results/scores/lift64_varied-virtual_test.json), 0.9 less than lift64; 0.9 more on chests that the generator would hardly draw, 0.1 on a real one, 1.8 in other rooms (w06).
+    Costs 0.6 s of one core a patient and update at mini (AMX), half of it for making the patient, 48 minutes in all beside another job; full: not yet measured."""
     c = lift64(scale)
     return replace(c, recipe='lift64_varied', starts='lift64', data=replace(c.data, copies=0), stream=StreamCfg(patients=2000, widen=.5, detector_frac=.08), exposure=ExposureCfg(on=True, gamma=.05),
-        optim=replace(c.optim, lr=5e-4, warmup=50, ema=.99), train=replace(c.train, steps=8000 if scale == 'full' else 600, eval_every=100))
+        optim=replace(c.optim, lr=5e-4, warmup=50, ema=.99), train=replace(c.train, steps=8000 if scale == 'full' else 1200, eval_every=100))
 
 # %% ../nbs/52_recipes.ipynb #46ad1f92
 def _finer(scale, n, pixels, cohort, steps):
