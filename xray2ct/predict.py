@@ -381,10 +381,10 @@ def say(
     s:dict,  # From `summary`
 ):           # Lines of text
     "The same for people."
-    r = dict(s['residual']); m = r.pop('mean_volume', None)
+    r, by = dict(s['residual']), Path(s['weights']); m = r.pop('mean_volume', None)
     yield from s['notes']
     yield f'unexplained part of the X-rays{"" if s["measured"] else ", whose scale is a guess"}: {", ".join(f"{k} {v:.2f}" for k,v in r.items())}' + (f'; of the mean volume {m:.2f}' if m is not None else '') + ' (a weak check: many wrong volumes cast the same two shadows)'
-    yield f'{s["out"]}: {s["size"]}^3 voxels of {s["spacing_mm"]:.3g} mm, HU {s["hu_quantiles"]["min"]:.0f} to {s["hu_quantiles"]["max"]:.0f}, {human_time(s["seconds"])}'
+    yield f'{s["out"]}: {s["size"]}^3 voxels of {s["spacing_mm"]:.3g} mm, HU {s["hu_quantiles"]["min"]:.0f} to {s["hu_quantiles"]["max"]:.0f}, {human_time(s["seconds"])}; made by {by.parent.name if by.name == "model.safetensors" else by.stem}'
     if s['mean_std_hu'] is not None: yield f'standard deviation {s["mean_std_hu"]:.0f} HU on the average'
     yield s['notice']
 
