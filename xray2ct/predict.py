@@ -20,7 +20,7 @@ from fastcore.basics import patch
 from fastcore.script import Param, call_parse
 from torch import nn
 from .cache import fit_film
-from .checkpoint import find_weights, load_weights, shipped_weights
+from .checkpoint import RUN_WEIGHTS, find_weights, load_weights, shipped_weights
 from .config import RunCfg
 from .core import BadInput, did_you_mean, exit_on_bad_input, human_time, read_json
 from .data import to_device
@@ -384,7 +384,7 @@ def say(
     r, by = dict(s['residual']), Path(s['weights']); m = r.pop('mean_volume', None)
     yield from s['notes']
     yield f'unexplained part of the X-rays{"" if s["measured"] else ", whose scale is a guess"}: {", ".join(f"{k} {v:.2f}" for k,v in r.items())}' + (f'; of the mean volume {m:.2f}' if m is not None else '') + ' (a weak check: many wrong volumes cast the same two shadows)'
-    yield f'{s["out"]}: {s["size"]}^3 voxels of {s["spacing_mm"]:.3g} mm, HU {s["hu_quantiles"]["min"]:.0f} to {s["hu_quantiles"]["max"]:.0f}, {human_time(s["seconds"])}; made by {by.parent.name if by.name == "model.safetensors" else by.stem}'
+    yield f'{s["out"]}: {s["size"]}^3 voxels of {s["spacing_mm"]:.3g} mm, HU {s["hu_quantiles"]["min"]:.0f} to {s["hu_quantiles"]["max"]:.0f}, {human_time(s["seconds"])}; made by {by.parent.name if by.name in RUN_WEIGHTS else by.stem}'
     if s['mean_std_hu'] is not None: yield f'standard deviation {s["mean_std_hu"]:.0f} HU on the average'
     yield s['notice']
 
