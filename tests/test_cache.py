@@ -1,20 +1,20 @@
 """The cache of prepared arrays under real processes: several at once, killed in the middle, without file locks, from other folders.
 
-`23_cache` tests one process; here are the claims that need more: every patient is there and whole whatever happens to the others, and a cache
+`05_data/04_cache` tests one process; here are the claims that need more: every patient is there and whole whatever happens to the others, and a cache
 that was interrupted equals one that was not, byte for byte.
 """
 import os, random, shutil, signal, subprocess, sys, time
 import numpy as np
 import pytest
-from xray2ct.cache import DataCfg, build_cache
+from xray2ct.data.cache import DataCfg, build_cache
 from xray2ct.core import sha256_of, write_json
-from xray2ct.data import toy_dataset
-from xray2ct.geometry import Geometry, Grid, geometry_to_dict
-from xray2ct.volume import write_nifti
+from xray2ct.data.dataset import toy_dataset
+from xray2ct.physics.geometry import Geometry, Grid, geometry_to_dict
+from xray2ct.io.volume import write_nifti
 
 N = 12
 ENV = {k: v for k,v in os.environ.items() if k != 'IN_TEST'} | dict(OMP_NUM_THREADS='1')
-CODE = """import sys; from xray2ct import cache
+CODE = """import sys; from xray2ct.data import cache
 if sys.argv[2] == 'no-lock': cache._lock = lambda folder: __import__('contextlib').nullcontext()
 print('ready', flush=True); sys.stdin.readline()
 print(cache.build_cache(sys.argv[1], cache.DataCfg(n=16, pixels=32), workers=1, quiet=True).built)"""

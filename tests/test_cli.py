@@ -8,15 +8,15 @@ from pathlib import Path
 import nibabel as nib, numpy as np, pytest, torch
 from fastcore.script import anno_parser
 from PIL import Image
-from xray2ct.checkpoint import save_weights
+from xray2ct.training.checkpoints import save_weights
 from xray2ct.core import write_json
-from xray2ct.data import toy_dataset
-from xray2ct.floors import fit_floors
-from xray2ct.geometry import Geometry, Grid, geometry_to_dict
+from xray2ct.data.dataset import toy_dataset
+from xray2ct.evaluation.baselines import fit_floors
+from xray2ct.physics.geometry import Geometry, Grid, geometry_to_dict
 from xray2ct.models import build_model
 from xray2ct.recipes import get_recipe
 from xray2ct.train import overrides_first
-from xray2ct.volume import hu_to_unit, write_nifti
+from xray2ct.io.volume import hu_to_unit, write_nifti
 
 ROOT = Path(__file__).resolve().parents[1]
 cp = configparser.ConfigParser(); cp.read(ROOT/'settings.ini')

@@ -32,9 +32,9 @@ CELLS = ['''import json, numpy as np, torch
 from pathlib import Path
 from xray2ct.view import *
 from xray2ct.phantom import virtual_patient
-from xray2ct.geometry import Geometry
-from xray2ct.project import render_xrays
-from xray2ct.journal import Journal
+from xray2ct.physics.geometry import Geometry
+from xray2ct.physics.projection import render_xrays
+from xray2ct.training.logging import Journal
 ph = np.full((40,36,32), -1000, np.int16)                      # different in all six directions, and three edges of different length
 ph[20:] += 300; ph[:, 18:] += 500; ph[:, :, 16:] += 700
 A = np.diag([5., 4., 3., 1.]); A[:3,3] = -70, -60, -50
@@ -51,7 +51,7 @@ cases = view_cases(rows, opener=lambda p: view_volume(ph, affine=A)); cases''',
 'big = view_volume(np.random.default_rng(0).integers(-1000, 1000, (256,)*3, dtype=np.int16)); big',
 f'real = view_volume({str(SAMPLE)!r}, "lung"); real']
 NAMES = ['one', 'two', 'films', 'live', 'cases', 'big', 'real']
-CELLS.append("from xray2ct.scan import Scan\nB = np.diag([5.625, 5.625, 5.625, 1.]); B[:3,3] = -177.1875, -177.1875, -87.1875\nhalf = compare(hu, Scan(hu, B)); half"); NAMES.append("half")
+CELLS.append("from xray2ct.io.ct import Scan\nB = np.diag([5.625, 5.625, 5.625, 1.]); B[:3,3] = -177.1875, -177.1875, -87.1875\nhalf = compare(hu, Scan(hu, B)); half"); NAMES.append("half")
 if SLOW: CELLS.append("solid = view_3d(hu, 'bone'); solid"); NAMES.append('solid')
 
 def free_port():
@@ -281,7 +281,7 @@ def test_keyboard_alone(desk):
 
 def test_a_page_without_a_kernel(chromium, tmp_path):
     "The HTML that a notebook keeps: alive where scripts run, a strip of slices where they do not."
-    from xray2ct.live import compare
+    from xray2ct.viewers.widgets import compare
     rng = np.random.default_rng(0); truth = np.add.outer(np.add.outer(np.arange(24), np.arange(24)), np.arange(24))*20 - 700
     f = tmp_path/'page.html'; f.write_text('<!doctype html><meta charset="utf-8">' + compare(truth + rng.integers(-90, 90, truth.shape), truth, fov_mm=240).as_page(), encoding='utf-8')
     with page(chromium) as (pg, bad):

@@ -31,10 +31,10 @@ def test_table_is_that_of_the_stored_scores():
         assert f"{s['mean']['psnr']:.2f}" in README and f"{s['floors']['mean_volume']['psnr']:.2f}" in README, name
 
 def test_campaign_table_is_that_of_the_records():
-    from xray2ct.trial import campaign_table
+    from xray2ct.studies.claims import campaign_table
     assert campaign_table() in README
 
 def test_no_run_of_the_campaign_is_above_the_mean_volume():   # as the sentence under the table says
-    from xray2ct.trial import CAMPAIGN, campaign_row, open_evidence
+    from xray2ct.studies.claims import CAMPAIGN, campaign_row, open_evidence
     got = open_evidence()[0]
     assert not [a for a,p in CAMPAIGN.items() if campaign_row(a, p, list(got(a).values()))['means'] == 'above the mean volume']

@@ -13,18 +13,18 @@ def report(tmp_path_factory):
     "The path of a report."
     import numpy as np, torch
     from dataclasses import replace
-    from xray2ct.checkpoint import save_weights
+    from xray2ct.training.checkpoints import save_weights
     from xray2ct.core import write_json
-    from xray2ct.data import toy_dataset
-    from xray2ct.floors import fit_floors
-    from xray2ct.geometry import Geometry, Grid, geometry_to_dict
-    from xray2ct.journal import Journal
+    from xray2ct.data.dataset import toy_dataset
+    from xray2ct.evaluation.baselines import fit_floors
+    from xray2ct.physics.geometry import Geometry, Grid, geometry_to_dict
+    from xray2ct.training.logging import Journal
     from xray2ct.models import build_model
     from xray2ct.models.lift import LiftCfg
     from xray2ct.recipes import get_recipe
-    from xray2ct.report import write_report
-    from xray2ct.score import score
-    from xray2ct.volume import hu_to_unit, write_nifti
+    from xray2ct.inference.report import write_report
+    from xray2ct.inference.evaluate import score
+    from xray2ct.io.volume import hu_to_unit, write_nifti
     here = tmp_path_factory.mktemp('report'); run = here/'runs'/'a&b'
     cfg = replace(get_recipe('smoke'), model=LiftCfg(n=16, pixels=32, widths=(8, 16), spread=True))
     learnt, new = toy_dataset(8, n=16, pixels=32, seed=1), toy_dataset(4, n=16, pixels=32, seed=2)

@@ -8,14 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 import pytest, torch
 from safetensors.torch import load_file
-from xray2ct.checkpoint import latest_checkpoint, list_checkpoints, load_weights
+from xray2ct.training.checkpoints import latest_checkpoint, list_checkpoints, load_weights
 from xray2ct.config import cfg_to_dict, with_overrides
 from xray2ct.core import read_json, write_json
-from xray2ct.data import toy_dataset
-from xray2ct.geometry import Geometry, Grid
-from xray2ct.journal import TIMES, read_journal
-from xray2ct.models.direct import DirectCfg
-from xray2ct.prepare import write_patient
+from xray2ct.data.dataset import toy_dataset
+from xray2ct.physics.geometry import Geometry, Grid
+from xray2ct.training.logging import TIMES, read_journal
+from xray2ct.models.reproduced.direct64 import DirectCfg
+from xray2ct.data.prepare import write_patient
 from xray2ct.recipes import get_recipe
 from xray2ct.records import read_records, run_id
 from xray2ct.train import Diverged, main, train

@@ -13,8 +13,6 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 SECTIONS = (('Tutorials', 'tutorials'), ('Explanations', 'explanations'), ('Experiments', 'experiments'))
-DECADES = ((0, 'Foundations'), (10, 'Geometry and virtual patients'), (22, 'Scans and data sets'), (30, 'Models'), (40, 'Losses, scores, floors'),
-           (50, 'Training and records'), (60, 'Using a model'), (70, 'Viewers, speed, rules'))
 EXTERNAL = re.compile(r'<(?:script|img|iframe|source|video|link(?=[^>]*rel="?(?:stylesheet|icon|preload|modulepreload)))\b[^>]*?\s(?:src|href)="?(https?:)?//[^>]*>')
 
 # ---------------------------------------------------------------- what the sidebar lists
@@ -30,7 +28,7 @@ def pages_of(folder):
     return sorted((p for p in folder.glob('*.ipynb') if p.name[0] not in '._'), key=key)
 
 def sidebar(nbs):
-    "Sidebar and navigation bar, for what is there: sections by folder, rooms by the decade of their number."
+    "Sidebar and navigation bar, for what is there: sections and chapters by folder."
     rel = lambda p: p.relative_to(nbs).as_posix()
     top = [p for p in pages_of(nbs) if not re.match(r'\d', p.name) and p.name != 'index.ipynb']
     side = [dict(text='Home', href='index.ipynb'), *(dict(text=head_of(p)[0], href=rel(p)) for p in top)]
@@ -40,13 +38,13 @@ def sidebar(nbs):
         if not pages: continue
         side.append(dict(section=title, contents=[dict(text=head_of(p)[0], href=rel(p)) for p in pages]))
         bar.append(dict(text=title, href=rel(pages[0])))
-    rooms = [(int(re.match(r'\d+', p.name)[0]), p) for p in pages_of(nbs) if re.match(r'\d', p.name)]
     groups = []
-    for i, (low, title) in enumerate(DECADES):
-        high = DECADES[i+1][0] if i+1 < len(DECADES) else 1000
-        inside = [dict(text=f'{n:02d} {p.stem.split("_", 1)[1]}', href=rel(p)) for n, p in sorted(rooms) if low <= n < high]
-        if inside: groups.append(dict(section=title, contents=inside))
-    side.append(dict(section='API', contents=groups)); bar.append(dict(text='API', href=rel(sorted(rooms)[0][1])))
+    for folder in sorted(p for p in nbs.iterdir() if p.is_dir() and re.match(r'\d', p.name)):
+        pages = [dict(text=p.stem.split('_', 1)[1], href=rel(p)) for p in sorted(folder.glob('*.ipynb'))]
+        groups.append(dict(section=folder.name.split('_', 1)[1].capitalize(), contents=pages))
+    conventions = [dict(text='conventions', href=rel(p)) for p in nbs.glob('99_*.ipynb')]
+    side.append(dict(section='API', contents=[*groups, *conventions]))
+    bar.append(dict(text='API', href=groups[0]['contents'][0]['href']))
     return dict(website=dict(sidebar=dict(contents=side), navbar=dict(left=bar)))
 
 # ---------------------------------------------------------------- what a picture shows

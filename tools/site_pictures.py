@@ -12,12 +12,12 @@ from pathlib import Path
 import matplotlib, nibabel as nib, numpy as np, torch
 from PIL import Image, ImageDraw, ImageFont
 from xray2ct.core import BadInput, exit_on_bad_input, read_json, write_json
-from xray2ct.data import CTDataset
-from xray2ct.geometry import Grid, project_points, uv_to_pixel
+from xray2ct.data.dataset import CTDataset
+from xray2ct.physics.geometry import Grid, project_points, uv_to_pixel
 from xray2ct.metrics import psnr
-from xray2ct.plot import FILM_LETTERS, LETTERS, plane
-from xray2ct.predict import in_world, load_predictor
-from xray2ct.volume import downsample, write_nifti
+from xray2ct.core.plot import FILM_LETTERS, LETTERS, plane
+from xray2ct.inference.predictor import in_world, load_predictor
+from xray2ct.io.volume import downsample, write_nifti
 
 ROOT = Path(__file__).resolve().parents[1]
 DEST, WINDOW, LIMIT = ROOT/'nbs/assets/case', (-200, 200), 2_600_000
