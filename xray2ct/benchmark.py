@@ -30,275 +30,457 @@ from .io.volume import hu_to_unit
 
 # %% ../nbs/14_apps/02_benchmark.ipynb #b2184958
 def call_seconds(
-    f,                  # Called without arguments
-    seconds:float=1.,   # Repeat for about so long
-    least:int=3,        # Repeat at least so often
-)->list:                # Seconds of each call, shortest first
+    f,  # Called without arguments
+    seconds: float = 1.0,  # Repeat for about so long
+    least: int = 3,  # Repeat at least so often
+) -> list:  # Seconds of each call, shortest first
     "Times of a call, after one that does not count."
-    f(); times, end = [], time.perf_counter()+seconds
+    f()
+    times, end = [], time.perf_counter() + seconds
     while len(times) < least or time.perf_counter() < end:
-        t = time.perf_counter(); f()
-        if torch.cuda.is_available(): torch.cuda.synchronize()
-        times.append(time.perf_counter()-t)
+        t = time.perf_counter()
+        f()
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        times.append(time.perf_counter() - t)
     return sorted(times)
 
 def median_seconds(
-    f,                  # As in `call_seconds`
-    seconds:float=1.,   # As in `call_seconds`
-    least:int=3,        # As in `call_seconds`
-)->float:               # Seconds a call
+    f,  # As in `call_seconds`
+    seconds: float = 1.0,  # As in `call_seconds`
+    least: int = 3,  # As in `call_seconds`
+) -> float:  # Seconds a call
     "The usual time of a call."
     times = call_seconds(f, seconds, least)
-    return times[len(times)//2]
+    return times[len(times) // 2]
 
 @contextmanager
 def threads(
-    n:int,  # How many
+    n: int,  # How many
 ):
     "Compute with `n` threads inside the block."
-    old = torch.get_num_threads(); torch.set_num_threads(n)
-    try: yield
-    finally: torch.set_num_threads(old)
+    old = torch.get_num_threads()
+    torch.set_num_threads(n)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(old)
 
 # %% ../nbs/14_apps/02_benchmark.ipynb #47371659
 def matmul_peak(
-    dtype:torch.dtype,   # Of both factors
-    n:int=2048,          # Size of the matrices
-    device:str='cpu',    # Where
-    seconds:float=1.5,   # For how long
-)->float:                # GFLOP/s
+    dtype: torch.dtype,  # Of both factors
+    n: int = 2048,  # Size of the matrices
+    device: str = 'cpu',  # Where
+    seconds: float = 1.5,  # For how long
+) -> float:  # GFLOP/s
     "What a large matrix product reaches on this machine."
     a, b = (torch.randn(n, n, device=device).to(dtype) for _ in range(2))
-    return 2*n**3/call_seconds(lambda: a@b, seconds)[0]/1e9
+    return 2 * n**3 / call_seconds(lambda: a @ b, seconds)[0] / 1e9
 
 def step_flops(
-    model,       # Called as `model(batch)`
-    batch:dict,  # One batch
-)->float:        # GFLOP a patient and update
+    model,  # Called as `model(batch)`
+    batch: dict,  # One batch
+) -> float:  # GFLOP a patient and update
     "Multiplications and additions of the convolutions and matrix products of one forward and backward pass."
-    with FlopCounterMode(display=False) as count: model(batch).sum().backward()
+    with FlopCounterMode(display=False) as count:
+        model(batch).sum().backward()
     model.zero_grad(set_to_none=True)
-    return count.get_total_flops()/len(batch['xrays'])/1e9
+    return count.get_total_flops() / len(batch['xrays']) / 1e9
 
 # %% ../nbs/14_apps/02_benchmark.ipynb #010f3ea3
 CONVS = (torch.nn.Conv2d, torch.nn.Conv3d, torch.nn.ConvTranspose2d, torch.nn.ConvTranspose3d)
 
 def one_update(
-    cfg,                 # `RunCfg`
-    dtype:torch.dtype,   # torch.float32, or torch.bfloat16 for autocast
-    channels_last:bool,  # Layout of convolution weights
-    batch:int,           # Patients
-    device:str='cpu',    # Where
-    compiled:bool=False, # Through torch.compile, the loss too?
-    lift_n:int=None,     # Grid on which a lifter looks the films up; None: that of its trunk
-):                       # A function without arguments
+    cfg,  # `RunCfg`
+    dtype: torch.dtype,  # torch.float32, or torch.bfloat16 for autocast
+    channels_last: bool,  # Layout of convolution weights
+    batch: int,  # Patients
+    device: str = 'cpu',  # Where
+    compiled: bool = False,  # Through torch.compile, the loss too?
+    lift_n: int = None,  # Grid on which a lifter looks the films up; None: that of its trunk
+):  # A function without arguments
     "One update of the recipe's model on one batch, without the trainer around it."
     torch.manual_seed(0)
-    b = to_device(toy_dataset(batch, n=cfg.data.n, pixels=cfg.data.pixels).batch(range(batch)), device)
+    b = to_device(
+        toy_dataset(batch, n=cfg.data.n, pixels=cfg.data.pixels).batch(range(batch)), device
+    )
     model = build_model(cfg.model).to(device).train()
-    if lift_n: model.lift_n = lift_n
-    if channels_last: weights_channels_last(model)
+    if lift_n:
+        model.lift_n = lift_n
+    if channels_last:
+        weights_channels_last(model)
     else:
         for m in model.modules():
-            if isinstance(m, CONVS): m.register_forward_pre_hook(lambda m, args: (args[0].contiguous(),))
-    opt = make_optimizer(model, cfg.optim) if channels_last else torch.optim.AdamW(model.parameters(), lr=cfg.optim.lr)
-    want, loss = hu_to_unit(b['volume'], cfg.target), torch.compile(compute_loss) if compiled else compute_loss
-    if compiled: model.compile()
+            if isinstance(m, CONVS):
+                m.register_forward_pre_hook(lambda m, args: (args[0].contiguous(),))
+    opt = (
+        make_optimizer(model, cfg.optim)
+        if channels_last
+        else torch.optim.AdamW(model.parameters(), lr=cfg.optim.lr)
+    )
+    want, loss = (
+        hu_to_unit(b['volume'], cfg.target),
+        torch.compile(compute_loss) if compiled else compute_loss,
+    )
+    if compiled:
+        model.compile()
+
     def update():
-        with torch.autocast(device, dtype) if dtype != torch.float32 else nullcontext(): pred, aux = model(b, aux=True) if cfg.loss.aux or cfg.loss.spread else (model(b), ())
+        with torch.autocast(device, dtype) if dtype != torch.float32 else nullcontext():
+            pred, aux = model(b, aux=True) if cfg.loss.aux or cfg.loss.spread else (model(b), ())
         loss(pred.float(), want, cfg.loss, cfg.target, b, aux)[0].backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.); opt.step(); opt.zero_grad(set_to_none=True)
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        opt.step()
+        opt.zero_grad(set_to_none=True)
+
     update.model = model
     return update
 
-VARIANTS = {'fp32 contiguous': (torch.float32, False), 'bf16 channels-last': (torch.bfloat16, True)}   # `dtype`, `channels_last` of `one_update`
+VARIANTS = {
+    'fp32 contiguous': (torch.float32, False),
+    'bf16 channels-last': (torch.bfloat16, True),
+}  # `dtype`, `channels_last` of `one_update`
 
 # %% ../nbs/14_apps/02_benchmark.ipynb #79d18b58
 def in_turns(
-    fs:dict,             # Name -> function without arguments
-    seconds:float=8.,    # For each, about
-    least:int=3,         # Calls of each, at least
-)->dict:                 # Name -> dict(seconds, cpu_seconds): medians of a call
+    fs: dict,  # Name -> function without arguments
+    seconds: float = 8.0,  # For each, about
+    least: int = 3,  # Calls of each, at least
+) -> dict:  # Name -> dict(seconds, cpu_seconds): medians of a call
     "Times of several functions that take turns, after one call each that does not count."
     took = {k: [] for k in fs}
-    for f in fs.values(): f()
-    end = time.perf_counter() + seconds*len(fs)
+    for f in fs.values():
+        f()
+    end = time.perf_counter() + seconds * len(fs)
     while len(next(iter(took.values()))) < least or time.perf_counter() < end:
-        for k,f in fs.items():
-            t, c = time.perf_counter(), time.process_time(); f()
-            if torch.cuda.is_available(): torch.cuda.synchronize()
+        for k, f in fs.items():
+            t, c = time.perf_counter(), time.process_time()
+            f()
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
             took[k].append((time.perf_counter() - t, time.process_time() - c))
-    middle = lambda ts: sorted(ts)[len(ts)//2]
-    return {k: dict(seconds=middle([t for t,_ in ts]), cpu_seconds=middle([c for _,c in ts])) for k,ts in took.items()}
+    middle = lambda ts: sorted(ts)[len(ts) // 2]
+    return {
+        k: dict(seconds=middle([t for t, _ in ts]), cpu_seconds=middle([c for _, c in ts]))
+        for k, ts in took.items()
+    }
 
 def step_rates(
-    cfg,                 # `RunCfg`
-    batch:int,           # Patients
-    device:str='cpu',    # Where
-    seconds:float=8.,    # For how long, each
-    compiled:bool=False, # torch.compile too? A minute or two go by before its first update
-)->tuple[dict,dict]:     # Name -> patients a second; name -> how many times less CPU it takes than the first
+    cfg,  # `RunCfg`
+    batch: int,  # Patients
+    device: str = 'cpu',  # Where
+    seconds: float = 8.0,  # For how long, each
+    compiled: bool = False,  # torch.compile too? A minute or two go by before its first update
+) -> tuple[
+    dict, dict
+]:  # Name -> patients a second; name -> how many times less CPU it takes than the first
     "The plain update against that of the trainer."
-    fs, plainest = {k: one_update(cfg, *v, batch, device) for k,v in VARIANTS.items()}, next(iter(VARIANTS.items()))
-    if getattr(cfg.model, 'coarse', cfg.model.n) < cfg.model.n: fs[f'{plainest[0]}, lifted at {cfg.model.n}^3'] = one_update(cfg, *plainest[1], batch, device, lift_n=cfg.model.n)
-    if compiled: fs[f'{list(VARIANTS)[-1]}, compiled'] = one_update(cfg, *list(VARIANTS.values())[-1], batch, device, compiled=True)
+    fs, plainest = (
+        {k: one_update(cfg, *v, batch, device) for k, v in VARIANTS.items()},
+        next(iter(VARIANTS.items())),
+    )
+    if getattr(cfg.model, 'coarse', cfg.model.n) < cfg.model.n:
+        fs[f'{plainest[0]}, lifted at {cfg.model.n}^3'] = one_update(
+            cfg, *plainest[1], batch, device, lift_n=cfg.model.n
+        )
+    if compiled:
+        fs[f'{list(VARIANTS)[-1]}, compiled'] = one_update(
+            cfg, *list(VARIANTS.values())[-1], batch, device, compiled=True
+        )
     t = in_turns(fs, seconds)
     plain = next(iter(t.values()))['cpu_seconds']
-    return {k: batch/o['seconds'] for k,o in t.items()}, {k: plain/o['cpu_seconds'] for k,o in t.items()}
+    return {k: batch / o['seconds'] for k, o in t.items()}, {
+        k: plain / o['cpu_seconds'] for k, o in t.items()
+    }
 
 # %% ../nbs/14_apps/02_benchmark.ipynb #57eeb2ea
 def trainer_rate(
-    recipe:str,        # Name
-    data,              # Cohort folder
-    processes:int,     # 1, or more under torchrun
-    steps:int=30,      # Updates
-    overrides=(),      # `dotted.key=value`
-    skip:int=5,        # Updates that do not count
-)->dict:               # samples_per_s, wait_fraction, memory_mb per process
+    recipe: str,  # Name
+    data,  # Cohort folder
+    processes: int,  # 1, or more under torchrun
+    steps: int = 30,  # Updates
+    overrides=(),  # `dotted.key=value`
+    skip: int = 5,  # Updates that do not count
+) -> dict:  # samples_per_s, wait_fraction, memory_mb per process
     "Train for a few updates with the real command and read its journal."
     with tempfile.TemporaryDirectory() as tmp:
-        how = ['-m', 'torch.distributed.run', '--standalone', f'--nproc_per_node={processes}'] if processes > 1 else []
-        args = ['-m', 'xray2ct.train', recipe, f'train.steps={steps}', f'train.eval_every={steps}', 'train.log_every=1', 'train.tensorboard=False', *overrides,
-                '--runs', f'{tmp}/runs', '--results', f'{tmp}/results', *(['--data', str(data)] if data else [])]
-        env = {k: v for k,v in os.environ.items() if not (k == 'OMP_NUM_THREADS' and processes == 1)}
+        how = (
+            ['-m', 'torch.distributed.run', '--standalone', f'--nproc_per_node={processes}']
+            if processes > 1
+            else []
+        )
+        args = [
+            '-m',
+            'xray2ct.train',
+            recipe,
+            f'train.steps={steps}',
+            f'train.eval_every={steps}',
+            'train.log_every=1',
+            'train.tensorboard=False',
+            *overrides,
+            '--runs',
+            f'{tmp}/runs',
+            '--results',
+            f'{tmp}/results',
+            *(['--data', str(data)] if data else []),
+        ]
+        env = {
+            k: v for k, v in os.environ.items() if not (k == 'OMP_NUM_THREADS' and processes == 1)
+        }
         r = subprocess.run([sys.executable, *how, *args], capture_output=True, text=True, env=env)
-        if r.returncode: raise BadInput(f'training ended with exit code {r.returncode}: {(r.stderr.strip().splitlines() or ["?"])[-1][-300:]}')
+        if r.returncode:
+            raise BadInput(
+                f'training ended with exit code {r.returncode}: {(r.stderr.strip().splitlines() or ["?"])[-1][-300:]}'
+            )
         run = next(Path(tmp, 'runs').glob('*/record.json')).parent
-        rows, rec = read_journal(run)[0][skip:], read_json(run/'record.json')
+        rows, rec = read_journal(run)[0][skip:], read_json(run / 'record.json')
     busy = sorted(o['seconds'] for o in rows)
-    return dict(samples_per_s=rec['config']['train']['batch']/busy[len(busy)//2], wait_fraction=sum(o['wait'] for o in rows)/sum(busy),
-                memory_mb=[m['ram'] for m in rec['peak_memory_mb']], precision=rec['precision'], batch=rec['config']['train']['batch'])
+    return dict(
+        samples_per_s=rec['config']['train']['batch'] / busy[len(busy) // 2],
+        wait_fraction=sum(o['wait'] for o in rows) / sum(busy),
+        memory_mb=[m['ram'] for m in rec['peak_memory_mb']],
+        precision=rec['precision'],
+        batch=rec['config']['train']['batch'],
+    )
 
 # %% ../nbs/14_apps/02_benchmark.ipynb #5f565d47
 def render_rates(
-    n:int,               # Voxels along each edge
-    pixels:int,          # Pixels along each edge
-    seconds:float=2.,    # For how long, each
-)->dict:                 # Name -> X-rays per second (a pair is two)
+    n: int,  # Voxels along each edge
+    pixels: int,  # Pixels along each edge
+    seconds: float = 2.0,  # For how long, each
+) -> dict:  # Name -> X-rays per second (a pair is two)
     "X-rays per second of nanodrr and of our projector."
     g, hu = Geometry(pixels=pixels), toy_dataset(1, n=n, pixels=8)[0]['volume']
     mu, M = hu_to_mu(hu)[None], g.matrices()[None]
-    with torch.no_grad(): return dict(nanodrr=len(g.views)/median_seconds(lambda: render_xrays(hu[0], g, 360.), seconds),
-                                      ours=len(g.views)/median_seconds(lambda: project(mu, M, 360., pixels), seconds))
+    with torch.no_grad():
+        return dict(
+            nanodrr=len(g.views) / median_seconds(lambda: render_xrays(hu[0], g, 360.0), seconds),
+            ours=len(g.views) / median_seconds(lambda: project(mu, M, 360.0, pixels), seconds),
+        )
 
 # %% ../nbs/14_apps/02_benchmark.ipynb #785402a5
 def top_ops(
-    f,           # Called without arguments
-    n:int=8,     # Rows
-)->list:         # dicts of op, calls, share of the time
+    f,  # Called without arguments
+    n: int = 8,  # Rows
+) -> list:  # dicts of op, calls, share of the time
     "The operators that take longest, by their own time."
     f()
-    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as p: f()
-    ev = sorted(p.key_averages(), key=lambda e: -e.self_cpu_time_total); total = sum(e.self_cpu_time_total for e in ev) or 1
-    return [dict(op=e.key, calls=e.count, share=e.self_cpu_time_total/total) for e in ev[:n]]
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as p:
+        f()
+    ev = sorted(p.key_averages(), key=lambda e: -e.self_cpu_time_total)
+    total = sum(e.self_cpu_time_total for e in ev) or 1
+    return [dict(op=e.key, calls=e.count, share=e.self_cpu_time_total / total) for e in ev[:n]]
 
-GROUPS = dict(conv3d='convolution, 5 axes', conv2d='convolution, 4 axes', lookup='grid_sampl', norm_activation='norm|silu|gelu|softmax', optimiser='Optimizer|_foreach|_fused|AccumulateGrad|linalg_vector_norm',
-              copies='copy_|::to$|clone|contiguous|::cat$|as_strided|fill_|zero|shuffle')   # Name -> what an operator is called that belongs to it; the first that fits
+GROUPS = dict(
+    conv3d='convolution, 5 axes',
+    conv2d='convolution, 4 axes',
+    lookup='grid_sampl',
+    norm_activation='norm|silu|gelu|softmax',
+    optimiser='Optimizer|_foreach|_fused|AccumulateGrad|linalg_vector_norm',
+    copies='copy_|::to$|clone|contiguous|::cat$|as_strided|fill_|zero|shuffle',
+)  # Name -> what an operator is called that belongs to it; the first that fits
 
 def op_groups(
-    f,           # Called without arguments
-    repeats:int=5,  # Profiles, of which the middle one counts for each group
-)->dict:         # Group -> share of the time, the rest under 'loss and other arithmetic'
+    f,  # Called without arguments
+    repeats: int = 5,  # Profiles, of which the middle one counts for each group
+) -> dict:  # Group -> share of the time, the rest under 'loss and other arithmetic'
     "What kind of work takes the time, by the operators' own time."
-    f(); found = []
+    f()
+    found = []
     for _ in range(repeats):
-        with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], record_shapes=True) as p: f()
-        spent = dict.fromkeys([*GROUPS, 'loss and other arithmetic'], 0.)
+        with torch.profiler.profile(
+            activities=[torch.profiler.ProfilerActivity.CPU], record_shapes=True
+        ) as p:
+            f()
+        spent = dict.fromkeys([*GROUPS, 'loss and other arithmetic'], 0.0)
         for e in p.key_averages(group_by_input_shape=True):
             axes = max((len(s) for s in e.input_shapes if isinstance(s, list)), default=0)
             name = f'convolution, {axes} axes' if 'onv' in e.key else e.key
-            spent[next((g for g,words in GROUPS.items() if re.search(words, name)), 'loss and other arithmetic')] += e.self_cpu_time_total
+            spent[
+                next(
+                    (g for g, words in GROUPS.items() if re.search(words, name)),
+                    'loss and other arithmetic',
+                )
+            ] += e.self_cpu_time_total
         found.append(spent)
-    middle = {g: sorted(o[g] for o in found)[repeats//2] for g in found[0]}
-    return {g: v/(sum(middle.values()) or 1) for g,v in middle.items()}
+    middle = {g: sorted(o[g] for o in found)[repeats // 2] for g in found[0]}
+    return {g: v / (sum(middle.values()) or 1) for g, v in middle.items()}
 
 # %% ../nbs/14_apps/02_benchmark.ipynb #1e81bdd3
 def measure(
-    recipe:str='quickstart',  # What to train
-    data:str='',              # Cohort; virtual patients 0..11 are made where there is none
-    steps:int=30,             # Updates for each of the trainer's measurements
-    seconds:float=8.,         # For each of the others
-    say=print,                # Called with each line of progress
-    compiled:bool=False,      # torch.compile too?
-)->dict:                      # Plain values for JSON
+    recipe: str = 'quickstart',  # What to train
+    data: str = '',  # Cohort; virtual patients 0..11 are made where there is none
+    steps: int = 30,  # Updates for each of the trainer's measurements
+    seconds: float = 8.0,  # For each of the others
+    say=print,  # Called with each line of progress
+    compiled: bool = False,  # torch.compile too?
+) -> dict:  # Plain values for JSON
     "Every measurement, on this machine."
     cfg, bf, cores = get_recipe(recipe), torch.bfloat16, os.cpu_count() or 1
-    if data and not Path(data).is_dir(): raise BadInput('no such folder', data, 'Leave --data out to measure on a small cohort made for it.')
-    out = dict(date=datetime.now(timezone.utc).isoformat(timespec='seconds'), machine=machine(), code=code_version(), recipe=recipe, model=cfg.model.kind,
-               n=cfg.data.n, pixels=cfg.data.pixels, batch=cfg.train.batch, load=os.getloadavg()[0])
+    if data and not Path(data).is_dir():
+        raise BadInput(
+            'no such folder', data, 'Leave --data out to measure on a small cohort made for it.'
+        )
+    out = dict(
+        date=datetime.now(timezone.utc).isoformat(timespec='seconds'),
+        machine=machine(),
+        code=code_version(),
+        recipe=recipe,
+        model=cfg.model.kind,
+        n=cfg.data.n,
+        pixels=cfg.data.pixels,
+        batch=cfg.train.batch,
+        load=os.getloadavg()[0],
+    )
     with threads(cores):
         out['parameters'] = n_params(model := build_model(cfg.model))
-        b = toy_dataset(cfg.train.batch, n=cfg.data.n, pixels=cfg.data.pixels).batch(range(cfg.train.batch))
+        b = toy_dataset(cfg.train.batch, n=cfg.data.n, pixels=cfg.data.pixels).batch(
+            range(cfg.train.batch)
+        )
         out['gflop_per_sample'] = step_flops(model, b)
-        peaks = lambda: {k: matmul_peak(t, seconds=seconds/4) for k,t in (('fp32', torch.float32), ('bf16', bf))}
-        say('peak of the matrix product'); before = peaks()
-        say('one update, twice'); out['update'], out['cpu_gains'] = step_rates(cfg, cfg.train.batch, seconds=seconds, compiled=compiled)
-        say('X-rays'); out['xrays_per_s'] = render_rates(128, cfg.data.pixels, seconds/2)
-        say('profile'); update = one_update(cfg, bf, True, cfg.train.batch); out['top_ops'], out['groups'] = top_ops(update), op_groups(update)
+        peaks = lambda: {
+            k: matmul_peak(t, seconds=seconds / 4)
+            for k, t in (('fp32', torch.float32), ('bf16', bf))
+        }
+        say('peak of the matrix product')
+        before = peaks()
+        say('one update, twice')
+        out['update'], out['cpu_gains'] = step_rates(
+            cfg, cfg.train.batch, seconds=seconds, compiled=compiled
+        )
+        say('X-rays')
+        out['xrays_per_s'] = render_rates(128, cfg.data.pixels, seconds / 2)
+        say('profile')
+        update = one_update(cfg, bf, True, cfg.train.batch)
+        out['top_ops'], out['groups'] = top_ops(update), op_groups(update)
     with bench_cohort(data) as root:
         out['trainer'] = {}
-        for n,faster in [(1, False), (2, False), *([(2, True)] if compiled else [])]:
-            say(f'the trainer with {n} process{"es" if n > 1 else ""}{", compiled" if faster else ""}')
-            how = ['data.split=hash', 'data.copies=0', *(['train.compile=inductor'] if faster else [])]   # an update costs the same without warped copies, which take minutes to make
-            out['trainer'][f'{n}, compiled' if faster else str(n)] = trainer_rate(recipe, root, n, steps, how)
-    with threads(cores): after = peaks()
-    out['peak_gflops'] = {k: max(before[k], after[k]) for k in before}; out['peak_spread'] = {k: min(before[k], after[k])/max(before[k], after[k]) for k in before}
+        for n, faster in [(1, False), (2, False), *([(2, True)] if compiled else [])]:
+            say(
+                f'the trainer with {n} process{"es" if n > 1 else ""}{", compiled" if faster else ""}'
+            )
+            how = [
+                'data.split=hash',
+                'data.copies=0',
+                *(['train.compile=inductor'] if faster else []),
+            ]  # an update costs the same without warped copies, which take minutes to make
+            out['trainer'][f'{n}, compiled' if faster else str(n)] = trainer_rate(
+                recipe, root, n, steps, how
+            )
+    with threads(cores):
+        after = peaks()
+    out['peak_gflops'] = {k: max(before[k], after[k]) for k in before}
+    out['peak_spread'] = {k: min(before[k], after[k]) / max(before[k], after[k]) for k in before}
     best = max(t['samples_per_s'] for t in out['trainer'].values())
-    out['achieved_gflops'] = best*out['gflop_per_sample']; out['fraction_of_peak'] = out['achieved_gflops']/max(out['peak_gflops'].values())
+    out['achieved_gflops'] = best * out['gflop_per_sample']
+    out['fraction_of_peak'] = out['achieved_gflops'] / max(out['peak_gflops'].values())
     return out
 
 @contextmanager
 def bench_cohort(
-    data:str='',  # A cohort, or '' for a small one that is thrown away
+    data: str = '',  # A cohort, or '' for a small one that is thrown away
 ):
     "A cohort to train on."
-    if data: yield data; return       # a cohort is left as it is
+    if data:
+        yield data
+        return  # a cohort is left as it is
     with tempfile.TemporaryDirectory() as tmp:
-        r = subprocess.run([sys.executable, '-m', 'xray2ct.data.cohort', '0:12', tmp], capture_output=True, text=True)
-        if r.returncode: raise BadInput(f'no cohort could be made: {(r.stderr.strip().splitlines() or ["?"])[-1]}')
+        r = subprocess.run(
+            [sys.executable, '-m', 'xray2ct.data.cohort', '0:12', tmp],
+            capture_output=True,
+            text=True,
+        )
+        if r.returncode:
+            raise BadInput(
+                f'no cohort could be made: {(r.stderr.strip().splitlines() or ["?"])[-1]}'
+            )
         yield tmp
 
 # %% ../nbs/14_apps/02_benchmark.ipynb #86a294f4
 def bench_table(
-    r:dict,  # From `measure`
-)->str:      # Lines of text
+    r: dict,  # From `measure`
+) -> str:  # Lines of text
     "A record for people."
     pk, up, tr = r['peak_gflops'], r['update'], r['trainer']
-    share = lambda rate: f'{rate*r["gflop_per_sample"]:8.1f} GFLOP/s, {100*rate*r["gflop_per_sample"]/max(pk.values()):5.1f} % of the peak'
-    rows = [(f'{r["machine"]["cpu"]}, {r["machine"]["cores"]} cores, torch {r["machine"]["torch"]}', ''),
-            (f'{r["recipe"]}: {r["model"]}, {r["parameters"]:,} parameters, {r["n"]}^3 from {r["pixels"]}^2', f'{r["gflop_per_sample"]:8.2f} GFLOP a patient and update'),
-            *((f'peak of the matrix product, {k}', f'{v:8.1f} GFLOP/s' + (f' (busy machine: before and after differ by a factor of {1/r["peak_spread"][k]:.1f})' if r['peak_spread'][k] < .8 else '')) for k,v in pk.items()),
-            *((f'update, {k}', f'{v:8.2f} patients/s, {share(v)}') for k,v in up.items()),
-            *((f'gain in CPU time, {k}', f'{v:8.2f} times') for k,v in list(r.get('cpu_gains', {'': 1., 'bf16 channels-last': r.get('cpu_gain')}).items())[1:] if v),
-            *((f'trainer, {n.replace("1", "1 process").replace("2", "2 processes")} ({t["precision"]})', f'{t["samples_per_s"]:8.2f} patients/s, {share(t["samples_per_s"])}; {100*t["wait_fraction"]:.2f} % waiting for data; {"+".join(map(str, t["memory_mb"]))} MB') for n,t in tr.items()),
-            *((f'X-rays of 128^3, {r["pixels"]}^2, {k}', f'{v:8.1f} films/s') for k,v in r['xrays_per_s'].items())]
-    w = max(len(a) for a,b in rows if b)
-    return '\n'.join(f'{a.ljust(w)}  {b}'.rstrip() for a,b in rows)
+    share = lambda rate: (
+        f'{rate * r["gflop_per_sample"]:8.1f} GFLOP/s, {100 * rate * r["gflop_per_sample"] / max(pk.values()):5.1f} % of the peak'
+    )
+    rows = [
+        (
+            f'{r["machine"]["cpu"]}, {r["machine"]["cores"]} cores, torch {r["machine"]["torch"]}',
+            '',
+        ),
+        (
+            f'{r["recipe"]}: {r["model"]}, {r["parameters"]:,} parameters, {r["n"]}^3 from {r["pixels"]}^2',
+            f'{r["gflop_per_sample"]:8.2f} GFLOP a patient and update',
+        ),
+        *(
+            (
+                f'peak of the matrix product, {k}',
+                f'{v:8.1f} GFLOP/s'
+                + (
+                    f' (busy machine: before and after differ by a factor of {1 / r["peak_spread"][k]:.1f})'
+                    if r['peak_spread'][k] < 0.8
+                    else ''
+                ),
+            )
+            for k, v in pk.items()
+        ),
+        *((f'update, {k}', f'{v:8.2f} patients/s, {share(v)}') for k, v in up.items()),
+        *(
+            (f'gain in CPU time, {k}', f'{v:8.2f} times')
+            for k, v in list(
+                r.get('cpu_gains', {'': 1.0, 'bf16 channels-last': r.get('cpu_gain')}).items()
+            )[1:]
+            if v
+        ),
+        *(
+            (
+                f'trainer, {n.replace("1", "1 process").replace("2", "2 processes")} ({t["precision"]})',
+                f'{t["samples_per_s"]:8.2f} patients/s, {share(t["samples_per_s"])}; {100 * t["wait_fraction"]:.2f} % waiting for data; {"+".join(map(str, t["memory_mb"]))} MB',
+            )
+            for n, t in tr.items()
+        ),
+        *(
+            (f'X-rays of 128^3, {r["pixels"]}^2, {k}', f'{v:8.1f} films/s')
+            for k, v in r['xrays_per_s'].items()
+        ),
+    ]
+    w = max(len(a) for a, b in rows if b)
+    return '\n'.join(f'{a.ljust(w)}  {b}'.rstrip() for a, b in rows)
 
 def write_bench(
-    r:dict,                  # From `measure`
+    r: dict,  # From `measure`
     folder='results/bench',  # Where records are kept
-)->Path:
+) -> Path:
     "Keep a record under a new name."
     cpu = re.sub(r'[^a-z0-9]+', '-', r['machine']['cpu'].lower()).strip('-')
-    path = Path(folder)/f'{r["date"][:19].replace(":", "")}-{cpu}.json'
+    path = Path(folder) / f'{r["date"][:19].replace(":", "")}-{cpu}.json'
     path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, 'x') as f: f.write(dumps(r, indent=1) + '\n')
+    with open(path, 'x') as f:
+        f.write(dumps(r, indent=1) + '\n')
     return path
 
 # %% ../nbs/14_apps/02_benchmark.ipynb #ee708f32
 @call_parse
 def main(
-    recipe:str='quickstart',  # What to train
-    data:str='',              # Cohort (default: 12 virtual patients made for it)
-    steps:int=30,             # Updates for each of the trainer's measurements
-    seconds:int=8,            # For each of the other measurements
-    out:str='results/bench',  # Folder for the record
-    json:bool=False,          # Print JSON?
-    compiled:bool=False,      # Measure torch.compile too, which takes a minute or two longer?
+    recipe: str = 'quickstart',  # What to train
+    data: str = '',  # Cohort (default: 12 virtual patients made for it)
+    steps: int = 30,  # Updates for each of the trainer's measurements
+    seconds: int = 8,  # For each of the other measurements
+    out: str = 'results/bench',  # Folder for the record
+    json: bool = False,  # Print JSON?
+    compiled: bool = False,  # Measure torch.compile too, which takes a minute or two longer?
 ):
     "Measure training, rendering and memory on this machine against its own peak, and keep a record. Example: python -m xray2ct.benchmark --data data/virtual100"
     with exit_on_bad_input():
-        r = measure(recipe, data, steps, float(seconds), say=lambda l: print(f'measuring: {l}', file=sys.stderr), compiled=compiled)
+        r = measure(
+            recipe,
+            data,
+            steps,
+            float(seconds),
+            say=lambda l: print(f'measuring: {l}', file=sys.stderr),
+            compiled=compiled,
+        )
         path = write_bench(r, out)
         print(dumps(r, indent=1) if json else f'{bench_table(r)}\nrecord {path}')

@@ -9,7 +9,7 @@ __all__ = ['CONVENIENCE', 'one_of', 'OptimCfg', 'TrainCfg', 'AccidentCfg', 'RunC
 # %% ../nbs/09_config/01_config.ipynb #0e10344a
 import ast, math, types, typing
 from dataclasses import asdict, dataclass, fields, is_dataclass, replace
-from .losses.reproduced import WEIGHTINGS   # importing it makes its terms known
+from .losses.reproduced import WEIGHTINGS  # importing it makes its terms known
 from .core import BadInput, did_you_mean, nearest_word
 from .data.dataset import DataCfg
 from .physics.detector import ExposureCfg
@@ -21,215 +21,364 @@ from .io.volume import TargetCfg
 
 # %% ../nbs/09_config/01_config.ipynb #14994de7
 def one_of(
-    value:str,  # What was given
-    known,      # What is allowed
-    key:str,    # Name of the setting
+    value: str,  # What was given
+    known,  # What is allowed
+    key: str,  # Name of the setting
 ):
     "Refuse a word that is not allowed, naming the nearest one that is."
-    if value not in known: raise BadInput(f'{key}={value!r} is not possible', fix=did_you_mean(value, known))
+    if value not in known:
+        raise BadInput(f'{key}={value!r} is not possible', fix=did_you_mean(value, known))
 
 # %% ../nbs/09_config/01_config.ipynb #2992ddd2
 @dataclass(frozen=True, kw_only=True)
 class OptimCfg:
     "How the weights move: AdamW, its learning rate over time, and what happens to the rate when a run is resumed."
-    lr: float = 1e-4                 # Peak learning rate
-    weight_decay: float = 0.01       # Decoupled, on every parameter, as documented
+
+    lr: float = 1e-4  # Peak learning rate
+    weight_decay: float = 0.01  # Decoupled, on every parameter, as documented
     betas: tuple[float, ...] = (0.9, 0.999)  # Memory of the gradient's first and second moment
-    eps: float = 1e-8                # Added to the root of the second moment
-    clip: float = 1.0                # Largest norm of the whole gradient; 0 = no limit
-    ema: float = 0.0                 # Decay of the running mean of the weights that is scored and saved; 0 = none
-    schedule: str = 'cosine'         # 'cosine', 'onecycle' or 'constant'
-    warmup: int = 0                  # Updates of linear warm-up
-    min_lr: float = 1e-6             # Where the cosine ends
-    pct_start: float = 0.3           # Part of a one-cycle that rises
-    schedule_per: str = 'update'     # 'update', or 'epoch': the rate changes once an epoch only, as documented
-    schedule_total: int = 0          # Length of the schedule in its own unit; 0 = the run
-    epoch_updates: int = 0           # Updates that the schedule counts as one epoch; 0 = patients/batch
-    on_resume: str = 'config'        # Rate of a resumed run: 'config', or 'checkpoint': the old rate, the documented accident
+    eps: float = 1e-8  # Added to the root of the second moment
+    clip: float = 1.0  # Largest norm of the whole gradient; 0 = no limit
+    ema: float = 0.0  # Decay of the running mean of the weights that is scored and saved; 0 = none
+    schedule: str = 'cosine'  # 'cosine', 'onecycle' or 'constant'
+    warmup: int = 0  # Updates of linear warm-up
+    min_lr: float = 1e-6  # Where the cosine ends
+    pct_start: float = 0.3  # Part of a one-cycle that rises
+    schedule_per: str = (
+        'update'  # 'update', or 'epoch': the rate changes once an epoch only, as documented
+    )
+    schedule_total: int = 0  # Length of the schedule in its own unit; 0 = the run
+    epoch_updates: int = 0  # Updates that the schedule counts as one epoch; 0 = patients/batch
+    on_resume: str = 'config'  # Rate of a resumed run: 'config', or 'checkpoint': the old rate, the documented accident
 
     def __post_init__(self):
         one_of(self.schedule, ('cosine', 'onecycle', 'constant'), 'optim.schedule')
         one_of(self.schedule_per, ('update', 'epoch'), 'optim.schedule_per')
         one_of(self.on_resume, ('config', 'checkpoint'), 'optim.on_resume')
-        ok = dict(lr=self.lr > 0, weight_decay=self.weight_decay >= 0, betas=len(self.betas) == 2 and all(0 <= b < 1 for b in self.betas), eps=self.eps > 0,
-                  clip=self.clip >= 0, ema=0 <= self.ema < 1, warmup=self.warmup >= 0, min_lr=0 <= self.min_lr, pct_start=0 < self.pct_start < 1, schedule_total=self.schedule_total >= 0, epoch_updates=self.epoch_updates >= 0)
-        for k,good in ok.items():
-            if not good: raise BadInput(f'optim.{k}={getattr(self, k)!r} is out of range')
+        ok = dict(
+            lr=self.lr > 0,
+            weight_decay=self.weight_decay >= 0,
+            betas=len(self.betas) == 2 and all(0 <= b < 1 for b in self.betas),
+            eps=self.eps > 0,
+            clip=self.clip >= 0,
+            ema=0 <= self.ema < 1,
+            warmup=self.warmup >= 0,
+            min_lr=0 <= self.min_lr,
+            pct_start=0 < self.pct_start < 1,
+            schedule_total=self.schedule_total >= 0,
+            epoch_updates=self.epoch_updates >= 0,
+        )
+        for k, good in ok.items():
+            if not good:
+                raise BadInput(f'optim.{k}={getattr(self, k)!r} is out of range')
 
     def no_effect(self):
         "Fields that the others switch off, with the reason."
         s, out = self.schedule, {}
-        if s != 'cosine': out['min_lr'] = f'optim.schedule={s} has no cosine'
-        if s != 'onecycle': out['pct_start'] = f'optim.schedule={s} has no cycle'
-        if s == 'onecycle': out['warmup'] = 'a one-cycle rises by itself (optim.pct_start)'
-        if self.schedule_per != 'epoch': out['epoch_updates'] = f'optim.schedule_per={self.schedule_per} counts no epochs'
-        if s == 'constant': out |= dict.fromkeys(('schedule_per', 'schedule_total', 'epoch_updates'), 'optim.schedule=constant does not change')
+        if s != 'cosine':
+            out['min_lr'] = f'optim.schedule={s} has no cosine'
+        if s != 'onecycle':
+            out['pct_start'] = f'optim.schedule={s} has no cycle'
+        if s == 'onecycle':
+            out['warmup'] = 'a one-cycle rises by itself (optim.pct_start)'
+        if self.schedule_per != 'epoch':
+            out['epoch_updates'] = f'optim.schedule_per={self.schedule_per} counts no epochs'
+        if s == 'constant':
+            out |= dict.fromkeys(
+                ('schedule_per', 'schedule_total', 'epoch_updates'),
+                'optim.schedule=constant does not change',
+            )
         return out
 
 # %% ../nbs/09_config/01_config.ipynb #9dbd3c2b
 @dataclass(frozen=True, kw_only=True)
 class TrainCfg:
     "How long, in which portions, in which precision, and how often to look and to save."
-    steps: int = 1000                # Optimiser updates
-    batch: int = 8                   # Patients of one update, over all processes
-    crop: int = 0                    # Voxels along a side of the random cubes that a model learns from, if it can; 0 = whole volumes
-    accumulate: int = 1              # Portions into which each process cuts its share
-    precision: str = 'auto'          # 'fp32', 'bf16', 'fp16' (GPU only); 'auto' takes bf16 where the hardware has it
-    grad_checkpoint: bool = False    # Recompute activations instead of keeping them, in models that can
-    eval_every: int = 0              # Updates between two validations; 0 = once an epoch
-    checkpoint_seconds: float = 60.  # Seconds between two checkpoints; 0 = not by time
-    checkpoint_steps: int = 0        # Updates between two checkpoints; 0 = not by count
-    log_every: int = 10              # Updates between two looks at the loss (each waits for the device)
-    prefetch: int = 2                # Batches made ready in advance; 0 = none
-    preload_gb: float = 2.           # A training set up to this size is kept in memory, GB
-    channels_last: bool = True       # Convolution weights in channels-last order
-    compile: str = ''                # Through torch.compile with this backend: 'inductor', or 'eager', which only traces; '' = not
-    tensorboard: bool = True         # Write TensorBoard event files?
+
+    steps: int = 1000  # Optimiser updates
+    batch: int = 8  # Patients of one update, over all processes
+    crop: int = 0  # Voxels along a side of the random cubes that a model learns from, if it can; 0 = whole volumes
+    accumulate: int = 1  # Portions into which each process cuts its share
+    precision: str = (
+        'auto'  # 'fp32', 'bf16', 'fp16' (GPU only); 'auto' takes bf16 where the hardware has it
+    )
+    grad_checkpoint: bool = (
+        False  # Recompute activations instead of keeping them, in models that can
+    )
+    eval_every: int = 0  # Updates between two validations; 0 = once an epoch
+    checkpoint_seconds: float = 60.0  # Seconds between two checkpoints; 0 = not by time
+    checkpoint_steps: int = 0  # Updates between two checkpoints; 0 = not by count
+    log_every: int = 10  # Updates between two looks at the loss (each waits for the device)
+    prefetch: int = 2  # Batches made ready in advance; 0 = none
+    preload_gb: float = 2.0  # A training set up to this size is kept in memory, GB
+    channels_last: bool = True  # Convolution weights in channels-last order
+    compile: str = ''  # Through torch.compile with this backend: 'inductor', or 'eager', which only traces; '' = not
+    tensorboard: bool = True  # Write TensorBoard event files?
 
     def __post_init__(self):
-        one_of(self.precision, ('auto', 'fp32', 'bf16', 'fp16'), 'train.precision'); one_of(self.compile, ('', 'inductor', 'eager'), 'train.compile')
-        low = dict(steps=1, batch=1, crop=0, accumulate=1, eval_every=0, checkpoint_seconds=0, checkpoint_steps=0, log_every=1, prefetch=0, preload_gb=0)
-        for k,lo in low.items():
-            if getattr(self, k) < lo: raise BadInput(f'train.{k}={getattr(self, k)!r} is out of range', fix=f'The least is {lo}.')
-        if self.batch % self.accumulate: raise BadInput(f'train.batch={self.batch} cannot be cut into train.accumulate={self.accumulate} equal portions')
+        one_of(self.precision, ('auto', 'fp32', 'bf16', 'fp16'), 'train.precision')
+        one_of(self.compile, ('', 'inductor', 'eager'), 'train.compile')
+        low = dict(
+            steps=1,
+            batch=1,
+            crop=0,
+            accumulate=1,
+            eval_every=0,
+            checkpoint_seconds=0,
+            checkpoint_steps=0,
+            log_every=1,
+            prefetch=0,
+            preload_gb=0,
+        )
+        for k, lo in low.items():
+            if getattr(self, k) < lo:
+                raise BadInput(
+                    f'train.{k}={getattr(self, k)!r} is out of range', fix=f'The least is {lo}.'
+                )
+        if self.batch % self.accumulate:
+            raise BadInput(
+                f'train.batch={self.batch} cannot be cut into train.accumulate={self.accumulate} equal portions'
+            )
 
-CONVENIENCE = ('train.eval_every', 'train.checkpoint_seconds', 'train.checkpoint_steps', 'train.log_every', 'train.prefetch', 'train.preload_gb', 'train.tensorboard', 'train.compile', 'data.cache')
+CONVENIENCE = (
+    'train.eval_every',
+    'train.checkpoint_seconds',
+    'train.checkpoint_steps',
+    'train.log_every',
+    'train.prefetch',
+    'train.preload_gb',
+    'train.tensorboard',
+    'train.compile',
+    'data.cache',
+)
 
 # %% ../nbs/09_config/01_config.ipynb #acc1de47
 @dataclass(frozen=True, kw_only=True)
 class AccidentCfg:
     "What the documented scripts printed and selected by, where that is not a score: all off by default."
+
     validate_on: str = 'validation'  # 'validation', 'training' or 'half_of_training': patients that the score should not have seen
-    share: int = 1                   # Only every so-manieth of them: rank 0's share in a group of that size
-    pooled: int = 0                  # Patients whose squared errors are averaged before the logarithm; 0 = each alone
-    peak: float = 2.                 # Peak on [-1, 1]: 2; the 1 of the later scripts, 6.02 dB lower; or 4, which is the doubled peak of the [0, 1] runs
+    share: int = 1  # Only every so-manieth of them: rank 0's share in a group of that size
+    pooled: int = (
+        0  # Patients whose squared errors are averaged before the logarithm; 0 = each alone
+    )
+    peak: float = 2.0  # Peak on [-1, 1]: 2; the 1 of the later scripts, 6.02 dB lower; or 4, which is the doubled peak of the [0, 1] runs
 
     def __post_init__(self):
-        one_of(self.validate_on, ('validation', 'training', 'half_of_training'), 'accidents.validate_on')
-        if self.share < 1 or self.pooled < 0 or self.peak not in (1., 2., 4.): raise BadInput(f'accidents.share={self.share}, pooled={self.pooled}, peak={self.peak}: out of range', fix='share is 1 or more, pooled 0 or more, peak 1, 2 or 4.')
+        one_of(
+            self.validate_on,
+            ('validation', 'training', 'half_of_training'),
+            'accidents.validate_on',
+        )
+        if self.share < 1 or self.pooled < 0 or self.peak not in (1.0, 2.0, 4.0):
+            raise BadInput(
+                f'accidents.share={self.share}, pooled={self.pooled}, peak={self.peak}: out of range',
+                fix='share is 1 or more, pooled 0 or more, peak 1, 2 or 4.',
+            )
 
     @property
-    def any(self)->bool: return self != AccidentCfg()   # Does a printed score differ from an honest one?
+    def any(self) -> bool:
+        return self != AccidentCfg()  # Does a printed score differ from an honest one?
 
 # %% ../nbs/09_config/01_config.ipynb #d8391f2e
 @dataclass(frozen=True, kw_only=True)
 class RunCfg:
     "Everything that decides the result of a run."
-    recipe: str                 # Name of the function that made it
-    scale: str                  # 'mini' or 'full'
-    protocol: str               # Under which the validation is scored
-    model: object               # Configuration of one model family
+
+    recipe: str  # Name of the function that made it
+    scale: str  # 'mini' or 'full'
+    protocol: str  # Under which the validation is scored
+    model: object  # Configuration of one model family
     cohort: str = 'virtual100'  # Name of the patients; data/<cohort> unless --data says otherwise
-    seed: int = 0               # Every random stream derives from it
-    data: DataCfg = DataCfg()          # Which arrays
-    target: TargetCfg = TargetCfg()    # What the network predicts
-    loss: LossCfg = LossCfg()          # What it is punished for
-    optim: OptimCfg = OptimCfg()       # How the weights move
-    train: TrainCfg = TrainCfg()       # How long, in which portions
-    stream: StreamCfg = StreamCfg()    # Virtual patients without end, to learn from in place of the cohort's
-    exposure: ExposureCfg = ExposureCfg()   # What happens to the stream's films
-    accidents: AccidentCfg = AccidentCfg()  # What else is printed, and chooses the best weights, as it was
-    base: str = ''              # Frozen first stage: a recipe, a run or a weights file; trained first where it is missing
-    follows: str = ''           # Recipe or run whose last checkpoint this one resumes, optimiser included
-    starts: str = ''            # Recipe, run, weights file or weights that ship, whose numbers the network begins with
+    seed: int = 0  # Every random stream derives from it
+    data: DataCfg = DataCfg()  # Which arrays
+    target: TargetCfg = TargetCfg()  # What the network predicts
+    loss: LossCfg = LossCfg()  # What it is punished for
+    optim: OptimCfg = OptimCfg()  # How the weights move
+    train: TrainCfg = TrainCfg()  # How long, in which portions
+    stream: StreamCfg = (
+        StreamCfg()
+    )  # Virtual patients without end, to learn from in place of the cohort's
+    exposure: ExposureCfg = ExposureCfg()  # What happens to the stream's films
+    accidents: AccidentCfg = (
+        AccidentCfg()
+    )  # What else is printed, and chooses the best weights, as it was
+    base: str = ''  # Frozen first stage: a recipe, a run or a weights file; trained first where it is missing
+    follows: str = ''  # Recipe or run whose last checkpoint this one resumes, optimiser included
+    starts: str = (
+        ''  # Recipe, run, weights file or weights that ship, whose numbers the network begins with
+    )
 
     def __post_init__(self):
-        one_of(self.scale, ('mini', 'full'), 'scale'); one_of(self.protocol, PROTOCOLS, 'protocol')
-        active_terms(self.loss)                      # refuses settings that no active term reads
-        for part in ('data', 'target', 'model', 'loss', 'optim', 'train', 'stream', 'exposure', 'accidents'):
+        one_of(self.scale, ('mini', 'full'), 'scale')
+        one_of(self.protocol, PROTOCOLS, 'protocol')
+        active_terms(self.loss)  # refuses settings that no active term reads
+        for part in (
+            'data',
+            'target',
+            'model',
+            'loss',
+            'optim',
+            'train',
+            'stream',
+            'exposure',
+            'accidents',
+        ):
             sub = getattr(self, part)
             idle = sub.no_effect() if hasattr(sub, 'no_effect') else {}
             for f in fields(sub):
                 if f.name in idle and getattr(sub, f.name) != f.default:
-                    raise BadInput(f'{part}.{f.name}={getattr(sub, f.name)!r} has no effect: {idle[f.name]}', fix='Remove it, or change what switches it off.')
-        if self.train.crop and (self.train.crop%2 or self.train.crop >= self.data.n): raise BadInput(f'train.crop={self.train.crop} is no part of {self.data.n} voxels', fix='Give an even number below data.n.')
-        if self.train.crop and (self.loss.projection or self.loss.projection_new): raise BadInput('a crop casts no shadow of its own', fix='Use loss.projection=0 and loss.projection_new=0 with train.crop.')
-        if self.exposure.on and not self.stream.patients: raise BadInput('exposure.on=True has no effect: only a stream takes films of its own', fix='Set stream.patients, or remove it.')
-        if self.stream.patients and (self.data.copies or self.data.xray_mode != 'line_integral' or self.data.resize != 'antialias'):
-            raise BadInput('a stream brings its own patients and films', fix='Use data.copies=0, data.xray_mode=line_integral and data.resize=antialias.')
+                    raise BadInput(
+                        f'{part}.{f.name}={getattr(sub, f.name)!r} has no effect: {idle[f.name]}',
+                        fix='Remove it, or change what switches it off.',
+                    )
+        if self.train.crop and (self.train.crop % 2 or self.train.crop >= self.data.n):
+            raise BadInput(
+                f'train.crop={self.train.crop} is no part of {self.data.n} voxels',
+                fix='Give an even number below data.n.',
+            )
+        if self.train.crop and (self.loss.projection or self.loss.projection_new):
+            raise BadInput(
+                'a crop casts no shadow of its own',
+                fix='Use loss.projection=0 and loss.projection_new=0 with train.crop.',
+            )
+        if self.exposure.on and not self.stream.patients:
+            raise BadInput(
+                'exposure.on=True has no effect: only a stream takes films of its own',
+                fix='Set stream.patients, or remove it.',
+            )
+        if self.stream.patients and (
+            self.data.copies
+            or self.data.xray_mode != 'line_integral'
+            or self.data.resize != 'antialias'
+        ):
+            raise BadInput(
+                'a stream brings its own patients and films',
+                fix='Use data.copies=0, data.xray_mode=line_integral and data.resize=antialias.',
+            )
         want = getattr(self.model, 'wants_target', None)
-        if want not in (None, self.target): raise BadInput(f'the model needs target.lo={want.lo:g}, target.hi={want.hi:g} and target.clip={want.clip}', fix='Set them, or model.hu.')
+        if want not in (None, self.target):
+            raise BadInput(
+                f'the model needs target.lo={want.lo:g}, target.hi={want.hi:g} and target.clip={want.clip}',
+                fix='Set them, or model.hu.',
+            )
         for k in ('n', 'pixels'):
             got, want = getattr(self.model, k, None), getattr(self.data, k)
-            if got is None or got == want or k == 'pixels' and getattr(self.model, 'resizes_films', False): continue
+            if (
+                got is None
+                or got == want
+                or k == 'pixels'
+                and getattr(self.model, 'resizes_films', False)
+            ):
+                continue
             raise BadInput(f'model.{k}={got} does not fit data.{k}={want}', fix='Change both.')
 
 # %% ../nbs/09_config/01_config.ipynb #6d9e8e1e
 def _fit(
-    value,    # From JSON, Python or `ast.literal_eval`
-    want,     # Type annotation of the field
-    key:str,  # Dotted name
-):            # The value as the field keeps it
+    value,  # From JSON, Python or `ast.literal_eval`
+    want,  # Type annotation of the field
+    key: str,  # Dotted name
+):  # The value as the field keeps it
     "A value in the type of its field, or `BadInput`."
     origin, args = typing.get_origin(want), typing.get_args(want)
     if origin in (typing.Union, types.UnionType):
-        if value is None and type(None) in args: return None
+        if value is None and type(None) in args:
+            return None
         return _fit(value, next(a for a in args if a is not type(None)), key)
-    if want is object or want is typing.Any: return value
+    if want is object or want is typing.Any:
+        return value
     if want is tuple or origin is tuple:
-        if not isinstance(value, (list, tuple)): raise BadInput(f'{key}={value!r}: wanted a list')
-        if not args: return tuple(value)
-        return tuple(_fit(v, args[0] if args[-1] is ... or i >= len(args) else args[i], key) for i,v in enumerate(value))
-    if want is float and type(value) is int: value = float(value)
-    if want is dict and isinstance(value, dict): return value
-    if type(value) is not want: raise BadInput(f'{key}={value!r}: wanted {getattr(want, "__name__", want)}, got {type(value).__name__}')
-    if want is float and not math.isfinite(value): raise BadInput(f'{key}={value!r}: wanted a finite number')
+        if not isinstance(value, (list, tuple)):
+            raise BadInput(f'{key}={value!r}: wanted a list')
+        if not args:
+            return tuple(value)
+        return tuple(
+            _fit(v, args[0] if args[-1] is ... or i >= len(args) else args[i], key)
+            for i, v in enumerate(value)
+        )
+    if want is float and type(value) is int:
+        value = float(value)
+    if want is dict and isinstance(value, dict):
+        return value
+    if type(value) is not want:
+        raise BadInput(
+            f'{key}={value!r}: wanted {getattr(want, "__name__", want)}, got {type(value).__name__}'
+        )
+    if want is float and not math.isfinite(value):
+        raise BadInput(f'{key}={value!r}: wanted a finite number')
     return value
 
 def _parse(
-    raw:str,  # As typed
-    want,     # Type annotation
-    key:str,  # Dotted name
-):            # The value
+    raw: str,  # As typed
+    want,  # Type annotation
+    key: str,  # Dotted name
+):  # The value
     "Read what was typed after the `=`."
     args = [a for a in (typing.get_args(want) or (want,)) if a is not type(None)]
-    if raw.lower() in ('none', 'null'): return _fit(None, want, key)
-    if want is str or args == [str]: return raw
-    if raw.lower() in ('true', 'false'): return _fit(raw.lower() == 'true', want, key)
-    try: value = ast.literal_eval(raw)
+    if raw.lower() in ('none', 'null'):
+        return _fit(None, want, key)
+    if want is str or args == [str]:
+        return raw
+    if raw.lower() in ('true', 'false'):
+        return _fit(raw.lower() == 'true', want, key)
+    try:
+        value = ast.literal_eval(raw)
     except (ValueError, SyntaxError):
-        if str in args or want is tuple: value = [w.strip() for w in raw.strip('()[]').split(',') if w.strip()]
-        else: raise BadInput(f'{key}={raw}: wanted {getattr(want, "__name__", want)}') from None
+        if str in args or want is tuple:
+            value = [w.strip() for w in raw.strip('()[]').split(',') if w.strip()]
+        else:
+            raise BadInput(f'{key}={raw}: wanted {getattr(want, "__name__", want)}') from None
     return _fit(value, want, key)
 
 # %% ../nbs/09_config/01_config.ipynb #a5a9779f
 def settings(
-    cfg,            # Frozen dataclass, possibly nested
-    prefix:str='',  # Put in front of each name
-)->dict:            # Dotted name -> value
+    cfg,  # Frozen dataclass, possibly nested
+    prefix: str = '',  # Put in front of each name
+) -> dict:  # Dotted name -> value
     "Every setting of a configuration under its dotted name."
     out = {}
     for f in fields(cfg):
         v = getattr(cfg, f.name)
-        out |= settings(v, f'{prefix}{f.name}.') if is_dataclass(v) else {prefix+f.name: v}
+        out |= settings(v, f'{prefix}{f.name}.') if is_dataclass(v) else {prefix + f.name: v}
     return out
 
 def unknown_key(
-    key:str,  # What was typed
-    known,    # Dotted names that exist
-)->BadInput:  # To be raised
+    key: str,  # What was typed
+    known,  # Dotted names that exist
+) -> BadInput:  # To be raised
     "The error for a key that does not exist, with the one that was probably meant."
     leaf = {}
-    for k in known: leaf.setdefault(k.rpartition('.')[2], k)
+    for k in known:
+        leaf.setdefault(k.rpartition('.')[2], k)
     last = key.rpartition('.')[2]
     near = nearest_word(key, known) if '.' in key else None
     near = near or leaf.get(nearest_word(last, leaf) or '')
-    return BadInput(f'there is no setting {key!r}', fix=f'Did you mean {near!r}?' if near else f'Known: {", ".join(known)}.')
+    return BadInput(
+        f'there is no setting {key!r}',
+        fix=f'Did you mean {near!r}?' if near else f'Known: {", ".join(known)}.',
+    )
 
 # %% ../nbs/09_config/01_config.ipynb #ea709dfb
 def with_overrides(
-    cfg,    # Frozen dataclass, possibly nested
+    cfg,  # Frozen dataclass, possibly nested
     items,  # Each `dotted.key=value`
-):          # A new configuration; the old one is untouched
+):  # A new configuration; the old one is untouched
     "Replace settings by name; an unknown key, a wrong type and a setting without effect are `BadInput`."
     known, change = settings(cfg), {}
     for item in items:
         key, eq, raw = item.partition('=')
         key = key.lstrip('-')
-        if not eq: raise BadInput(f'{item!r} is not `key=value`', fix='Overrides look like optim.lr=2e-4.')
-        if key not in known: raise unknown_key(key, known)
-        if key.endswith('model.kind') or key in ('recipe', 'kind'): raise BadInput(f'{key} cannot be overridden', fix='Start from a recipe of that name or with that model.')
-        if key in change: raise BadInput(f'{key} is given twice')
+        if not eq:
+            raise BadInput(f'{item!r} is not `key=value`', fix='Overrides look like optim.lr=2e-4.')
+        if key not in known:
+            raise unknown_key(key, known)
+        if key.endswith('model.kind') or key in ('recipe', 'kind'):
+            raise BadInput(
+                f'{key} cannot be overridden',
+                fix='Start from a recipe of that name or with that model.',
+            )
+        if key in change:
+            raise BadInput(f'{key} is given twice')
         change[key] = raw
     return _rebuild(cfg, change, '')
 
@@ -237,45 +386,69 @@ def _rebuild(cfg, change, prefix):
     "The dataclass with the strings in `change` read into its fields, deepest first, built once."
     hints, new = typing.get_type_hints(type(cfg)), {}
     for f in fields(cfg):
-        v, key = getattr(cfg, f.name), prefix+f.name
-        if is_dataclass(v): new[f.name] = _rebuild(v, change, key+'.')
-        elif key in change: new[f.name] = _parse(change[key], hints[f.name], key)
-    if not new: return cfg
+        v, key = getattr(cfg, f.name), prefix + f.name
+        if is_dataclass(v):
+            new[f.name] = _rebuild(v, change, key + '.')
+        elif key in change:
+            new[f.name] = _parse(change[key], hints[f.name], key)
+    if not new:
+        return cfg
     cfg = replace(cfg, **new)
     idle = cfg.no_effect() if hasattr(cfg, 'no_effect') else {}
-    back = {f.name: f.default for f in fields(cfg) if f.name in idle and f.name not in new}    # switched off by what was typed, not typed itself
+    back = {
+        f.name: f.default for f in fields(cfg) if f.name in idle and f.name not in new
+    }  # switched off by what was typed, not typed itself
     return replace(cfg, **back) if back else cfg
 
 # %% ../nbs/09_config/01_config.ipynb #ef569e4b
 def cfg_to_dict(
-    cfg,    # Frozen dataclass, possibly nested
-)->dict:    # Plain values for JSON
+    cfg,  # Frozen dataclass, possibly nested
+) -> dict:  # Plain values for JSON
     "A configuration as plain dictionaries and lists."
-    plain = lambda v: {k: plain(x) for k,x in v.items()} if isinstance(v, dict) else [plain(x) for x in v] if isinstance(v, (list, tuple)) else v
+    plain = lambda v: (
+        {k: plain(x) for k, x in v.items()}
+        if isinstance(v, dict)
+        else [plain(x) for x in v]
+        if isinstance(v, (list, tuple))
+        else v
+    )
     return plain(asdict(cfg))
 
 def _from_dict(cls, d, prefix=''):
     "A dataclass from a dictionary, with the checks of the command line."
-    if not isinstance(d, dict): raise BadInput(f'{prefix or "the configuration"}: wanted a dictionary, got {type(d).__name__}')
+    if not isinstance(d, dict):
+        raise BadInput(
+            f'{prefix or "the configuration"}: wanted a dictionary, got {type(d).__name__}'
+        )
     hints, known = typing.get_type_hints(cls), [f.name for f in fields(cls)]
-    if bad := [k for k in d if k not in known]: raise unknown_key(prefix+bad[0], [prefix+k for k in known])
+    if bad := [k for k in d if k not in known]:
+        raise unknown_key(prefix + bad[0], [prefix + k for k in known])
+
     def value(k, v):
-        if prefix == '' and k == 'model' and cls is RunCfg: return model_cfg_from_dict(v)
-        return _from_dict(hints[k], v, f'{prefix}{k}.') if is_dataclass(hints[k]) else _fit(v, hints[k], prefix+k)
-    try: return cls(**{k: value(k, v) for k,v in d.items()})
-    except TypeError as e: raise BadInput(f'the configuration is incomplete ({e})') from None
+        if prefix == '' and k == 'model' and cls is RunCfg:
+            return model_cfg_from_dict(v)
+        return (
+            _from_dict(hints[k], v, f'{prefix}{k}.')
+            if is_dataclass(hints[k])
+            else _fit(v, hints[k], prefix + k)
+        )
+
+    try:
+        return cls(**{k: value(k, v) for k, v in d.items()})
+    except TypeError as e:
+        raise BadInput(f'the configuration is incomplete ({e})') from None
 
 def cfg_from_dict(
-    d:dict,  # As `cfg_to_dict` made it
-)->RunCfg:
+    d: dict,  # As `cfg_to_dict` made it
+) -> RunCfg:
     "A run's configuration from plain values."
     return _from_dict(RunCfg, d)
 
 # %% ../nbs/09_config/01_config.ipynb #d2884d8b
 def cfg_diff(
-    a,    # Configuration
-    b,    # Another
-)->dict:  # Dotted name -> (value in a, value in b); a setting that one lacks is None there
+    a,  # Configuration
+    b,  # Another
+) -> dict:  # Dotted name -> (value in a, value in b); a setting that one lacks is None there
     "The settings in which two configurations differ."
     a, b = settings(a), settings(b)
-    return {k: (a.get(k), b.get(k)) for k in a|b if a.get(k) != b.get(k)}
+    return {k: (a.get(k), b.get(k)) for k in a | b if a.get(k) != b.get(k)}

@@ -18,71 +18,94 @@ from .core import BadInput, did_you_mean
 @dataclass(frozen=True)
 class Protocol:
     "What a decibel means: the window, the peak and the average."
-    name: str                  # As on the command line
-    lo: float                  # HU, both volumes are clamped to lo..hi
-    hi: float                  # HU
-    peak: float                # Largest value, in `unit_hu`
-    unit_hu: float = 1.        # HU in one unit of the scale: 200 where the window is called [-1,1]
-    averaging: str = 'volume'  # 'volume', or 'slice' for the mean of slice decibels along three axes
-    legacy: bool = False       # Only for comparison with printed numbers
+
+    name: str  # As on the command line
+    lo: float  # HU, both volumes are clamped to lo..hi
+    hi: float  # HU
+    peak: float  # Largest value, in `unit_hu`
+    unit_hu: float = 1.0  # HU in one unit of the scale: 200 where the window is called [-1,1]
+    averaging: str = (
+        'volume'  # 'volume', or 'slice' for the mean of slice decibels along three axes
+    )
+    legacy: bool = False  # Only for comparison with printed numbers
 
     @property
-    def peak_hu(self)->float: return self.peak*self.unit_hu
+    def peak_hu(self) -> float:
+        return self.peak * self.unit_hu
 
-PROTOCOLS = {p.name: p for p in (
-    Protocol('documented', -200., 200., 2., 200.),
-    Protocol('documented_peak1', -200., 200., 1., 200., legacy=True),
-    Protocol('wide', -1024., 1024., 2048.),
-    Protocol('x2ct', -1000., 1500., 2500.),
-    Protocol('x2ct_legacy', -1000., 1500., 4095., averaging='slice', legacy=True))}
+PROTOCOLS = {
+    p.name: p
+    for p in (
+        Protocol('documented', -200.0, 200.0, 2.0, 200.0),
+        Protocol('documented_peak1', -200.0, 200.0, 1.0, 200.0, legacy=True),
+        Protocol('wide', -1024.0, 1024.0, 2048.0),
+        Protocol('x2ct', -1000.0, 1500.0, 2500.0),
+        Protocol('x2ct_legacy', -1000.0, 1500.0, 4095.0, averaging='slice', legacy=True),
+    )
+}
 
 def get_protocol(
-    protocol,    # A name or a `Protocol`
-)->Protocol:
+    protocol,  # A name or a `Protocol`
+) -> Protocol:
     "The protocol of that name."
-    if isinstance(protocol, Protocol): return protocol
-    if protocol not in PROTOCOLS: raise BadInput(f'there is no protocol {protocol!r}', fix=did_you_mean(str(protocol), PROTOCOLS))
+    if isinstance(protocol, Protocol):
+        return protocol
+    if protocol not in PROTOCOLS:
+        raise BadInput(
+            f'there is no protocol {protocol!r}', fix=did_you_mean(str(protocol), PROTOCOLS)
+        )
     return PROTOCOLS[protocol]
 
 # %% ../nbs/08_evaluation/01_metrics.ipynb #6167ed1f
 def clamp_hu(
-    hu:torch.Tensor,  # (B,1,D,H,W) HU
-    protocol,         # Name or `Protocol`
-)->torch.Tensor:      # (B,D,H,W) float64, inside the window
+    hu: torch.Tensor,  # (B,1,D,H,W) HU
+    protocol,  # Name or `Protocol`
+) -> torch.Tensor:  # (B,D,H,W) float64, inside the window
     "What a protocol sees of a volume."
     p = get_protocol(protocol)
-    if hu.ndim != 5 or hu.shape[1] != 1: raise BadInput(f'a volume batch of shape {tuple(hu.shape)} cannot be scored', fix='Give (B,1,D,H,W) in HU.')
-    return hu[:,0].double().clamp(p.lo, p.hi)
+    if hu.ndim != 5 or hu.shape[1] != 1:
+        raise BadInput(
+            f'a volume batch of shape {tuple(hu.shape)} cannot be scored',
+            fix='Give (B,1,D,H,W) in HU.',
+        )
+    return hu[:, 0].double().clamp(p.lo, p.hi)
 
 def _pair(pred_hu, targ_hu, protocol):
     "Both volumes as the protocol sees them; a shape that would broadcast is an error."
-    if pred_hu.shape != targ_hu.shape: raise BadInput(f'prediction {tuple(pred_hu.shape)} and truth {tuple(targ_hu.shape)} differ in shape', fix='Bring them to one grid.')
+    if pred_hu.shape != targ_hu.shape:
+        raise BadInput(
+            f'prediction {tuple(pred_hu.shape)} and truth {tuple(targ_hu.shape)} differ in shape',
+            fix='Bring them to one grid.',
+        )
     return clamp_hu(pred_hu, protocol), clamp_hu(targ_hu, protocol)
 
 def psnr(
-    pred_hu:torch.Tensor,  # (B,1,D,H,W) HU
-    targ_hu:torch.Tensor,  # (B,1,D,H,W) HU
-    protocol,              # Name or `Protocol`; required, because papers differ
-)->torch.Tensor:           # (B,) dB
+    pred_hu: torch.Tensor,  # (B,1,D,H,W) HU
+    targ_hu: torch.Tensor,  # (B,1,D,H,W) HU
+    protocol,  # Name or `Protocol`; required, because papers differ
+) -> torch.Tensor:  # (B,) dB
     "Peak signal-to-noise ratio of each volume under a protocol."
     p = get_protocol(protocol)
     x, y = _pair(pred_hu, targ_hu, p)
-    se = (x-y).square()
-    if p.averaging == 'volume': return 10*torch.log10(p.peak_hu**2/se.flatten(1).mean(1))
-    by_axis = [se.mean(dim=d) for d in ((2,3), (1,3), (1,2))]            # (B,D), (B,H), (B,W)
-    db = [torch.where(m == 0, 100., 10*torch.log10(p.peak_hu**2/m)) for m in by_axis]
+    se = (x - y).square()
+    if p.averaging == 'volume':
+        return 10 * torch.log10(p.peak_hu**2 / se.flatten(1).mean(1))
+    by_axis = [se.mean(dim=d) for d in ((2, 3), (1, 3), (1, 2))]  # (B,D), (B,H), (B,W)
+    db = [torch.where(m == 0, 100.0, 10 * torch.log10(p.peak_hu**2 / m)) for m in by_axis]
     return torch.stack([d.mean(1) for d in db]).mean(0)
 
 # %% ../nbs/08_evaluation/01_metrics.ipynb #9f15001c
-SSIM_SIGMA, SSIM_RADIUS = 1.5, 5   # voxels; the radius is int(3.5*sigma + 0.5)
+SSIM_SIGMA, SSIM_RADIUS = 1.5, 5  # voxels; the radius is int(3.5*sigma + 0.5)
 
 @lru_cache(maxsize=8)
 def _band(n, device):
     "(n-10,n) matrix that smooths a line of n voxels, whole windows only."
-    r = torch.arange(-SSIM_RADIUS, SSIM_RADIUS+1, dtype=torch.float64)
-    w = torch.exp(-r.square()/(2*SSIM_SIGMA**2)); w /= w.sum()
-    out = torch.zeros(n-2*SSIM_RADIUS, n, dtype=torch.float64)
-    for i in range(len(out)): out[i, i:i+len(w)] = w
+    r = torch.arange(-SSIM_RADIUS, SSIM_RADIUS + 1, dtype=torch.float64)
+    w = torch.exp(-r.square() / (2 * SSIM_SIGMA**2))
+    w /= w.sum()
+    out = torch.zeros(n - 2 * SSIM_RADIUS, n, dtype=torch.float64)
+    for i in range(len(out)):
+        out[i, i : i + len(w)] = w
     return out.to(device)
 
 def _smooth(x):
@@ -92,58 +115,97 @@ def _smooth(x):
     return (a @ x.flatten(-2)).unflatten(-1, x.shape[-2:])
 
 def ssim(
-    pred_hu:torch.Tensor,  # (B,1,D,H,W) HU
-    targ_hu:torch.Tensor,  # (B,1,D,H,W) HU
-    protocol,              # Name or `Protocol`; gives the window and the data range (its peak)
-)->torch.Tensor:           # (B,)
+    pred_hu: torch.Tensor,  # (B,1,D,H,W) HU
+    targ_hu: torch.Tensor,  # (B,1,D,H,W) HU
+    protocol,  # Name or `Protocol`; gives the window and the data range (its peak)
+) -> torch.Tensor:  # (B,)
     "Structural similarity of each volume: gaussian 11^3 window, sigma 1.5, data range = peak, HU counted from the window's lower end."
     p = get_protocol(protocol)
-    x, y = ((v-p.lo)/p.peak_hu for v in _pair(pred_hu, targ_hu, p))
-    if min(x.shape[-3:]) <= 2*SSIM_RADIUS: raise BadInput(f'a volume of {tuple(x.shape[1:])} voxels is smaller than the SSIM window of {2*SSIM_RADIUS+1}^3', fix='Score on a larger grid.')
-    mx, my, sq, xy = (_smooth(v) for v in (x, y, x*x+y*y, x*y))
-    c1, c2, m2, mxy = .01**2, .03**2, mx*mx+my*my, mx*my
-    return ((2*mxy+c1)*(2*(xy-mxy)+c2) / ((m2+c1)*(sq-m2+c2))).flatten(1).mean(1)
+    x, y = ((v - p.lo) / p.peak_hu for v in _pair(pred_hu, targ_hu, p))
+    if min(x.shape[-3:]) <= 2 * SSIM_RADIUS:
+        raise BadInput(
+            f'a volume of {tuple(x.shape[1:])} voxels is smaller than the SSIM window of {2 * SSIM_RADIUS + 1}^3',
+            fix='Score on a larger grid.',
+        )
+    mx, my, sq, xy = (_smooth(v) for v in (x, y, x * x + y * y, x * y))
+    c1, c2, m2, mxy = 0.01**2, 0.03**2, mx * mx + my * my, mx * my
+    return (
+        ((2 * mxy + c1) * (2 * (xy - mxy) + c2) / ((m2 + c1) * (sq - m2 + c2))).flatten(1).mean(1)
+    )
 
 # %% ../nbs/08_evaluation/01_metrics.ipynb #88deddf1
-BANDS = dict(air=(-math.inf, -950.), lung=(-950., -500.), fat=(-190., -29.5), soft=(-29.5, 150.), bone=(150., math.inf))  # HU of the truth, [lo, hi)
+BANDS = dict(
+    air=(-math.inf, -950.0),
+    lung=(-950.0, -500.0),
+    fat=(-190.0, -29.5),
+    soft=(-29.5, 150.0),
+    bone=(150.0, math.inf),
+)  # HU of the truth, [lo, hi)
 
 def _stats(err, mask=None):
     "MAE, RMSE and bias of an error over a mask, or None where it is empty."
-    if mask is not None: err = err[mask]
-    if err.numel() == 0: return None
-    return dict(mae=err.abs().mean().item(), rmse=err.square().mean().sqrt().item(), bias=err.mean().item())
+    if mask is not None:
+        err = err[mask]
+    if err.numel() == 0:
+        return None
+    return dict(
+        mae=err.abs().mean().item(), rmse=err.square().mean().sqrt().item(), bias=err.mean().item()
+    )
 
 def hu_errors(
-    pred_hu:torch.Tensor,      # (B,1,D,H,W) HU
-    targ_hu:torch.Tensor,      # (B,1,D,H,W) HU
-    protocol=None,             # Clamp both to this protocol's window first; None compares HU as they are
-    body:torch.Tensor=None,    # (B,1,D,H,W) bool, inside of the patient; adds the entry 'body'
-    bands:dict=BANDS,          # Tissue -> HU range of the truth; {} for none
-)->list:                       # B dicts: part -> {'mae', 'rmse', 'bias'} in HU, None where the part is empty
+    pred_hu: torch.Tensor,  # (B,1,D,H,W) HU
+    targ_hu: torch.Tensor,  # (B,1,D,H,W) HU
+    protocol=None,  # Clamp both to this protocol's window first; None compares HU as they are
+    body: torch.Tensor = None,  # (B,1,D,H,W) bool, inside of the patient; adds the entry 'body'
+    bands: dict = BANDS,  # Tissue -> HU range of the truth; {} for none
+) -> list:  # B dicts: part -> {'mae', 'rmse', 'bias'} in HU, None where the part is empty
     "Error in HU overall, in the body and in each tissue band of the truth; bias is prediction minus truth."
-    if pred_hu.shape != targ_hu.shape: raise BadInput(f'prediction {tuple(pred_hu.shape)} and truth {tuple(targ_hu.shape)} differ in shape', fix='Bring them to one grid.')
-    x, y = (pred_hu.double(), targ_hu.double()) if protocol is None else (v[:,None] for v in _pair(pred_hu, targ_hu, protocol))
+    if pred_hu.shape != targ_hu.shape:
+        raise BadInput(
+            f'prediction {tuple(pred_hu.shape)} and truth {tuple(targ_hu.shape)} differ in shape',
+            fix='Bring them to one grid.',
+        )
+    x, y = (
+        (pred_hu.double(), targ_hu.double())
+        if protocol is None
+        else (v[:, None] for v in _pair(pred_hu, targ_hu, protocol))
+    )
     out = []
-    for i,(e,t) in enumerate(zip(x-y, targ_hu)):
+    for i, (e, t) in enumerate(zip(x - y, targ_hu)):
         row = dict(all=_stats(e))
-        if body is not None: row['body'] = _stats(e, body[i].to(e.device))
-        out.append(row | {k: _stats(e, (t >= lo) & (t < hi)) for k,(lo,hi) in bands.items()})
+        if body is not None:
+            row['body'] = _stats(e, body[i].to(e.device))
+        out.append(row | {k: _stats(e, (t >= lo) & (t < hi)) for k, (lo, hi) in bands.items()})
     return out
 
 # %% ../nbs/08_evaluation/01_metrics.ipynb #f86d2d3d
-TISSUES = dict(body=(-150., math.inf), lung=(-math.inf, -150.), bone=(150., math.inf))  # HU, [lo, hi)
+TISSUES = dict(
+    body=(-150.0, math.inf), lung=(-math.inf, -150.0), bone=(150.0, math.inf)
+)  # HU, [lo, hi)
 
 def tissue_dice(
-    pred_hu:torch.Tensor,      # (B,1,D,H,W) HU
-    targ_hu:torch.Tensor,      # (B,1,D,H,W) HU
-    outline:torch.Tensor=None, # (B,1,D,H,W) bool, the patient's filled outline in the truth; None counts every voxel
-)->list:                       # B dicts: tissue -> Dice in 0..1, 1 where neither volume has any
+    pred_hu: torch.Tensor,  # (B,1,D,H,W) HU
+    targ_hu: torch.Tensor,  # (B,1,D,H,W) HU
+    outline: torch.Tensor = None,  # (B,1,D,H,W) bool, the patient's filled outline in the truth; None counts every voxel
+) -> list:  # B dicts: tissue -> Dice in 0..1, 1 where neither volume has any
     "Overlap of thresholded tissues: dense body (fat and denser), lung-like air, bone."
-    if pred_hu.shape != targ_hu.shape: raise BadInput(f'prediction {tuple(pred_hu.shape)} and truth {tuple(targ_hu.shape)} differ in shape', fix='Bring them to one grid.')
-    inside = torch.ones_like(targ_hu, dtype=torch.bool) if outline is None else outline.to(targ_hu.device)
+    if pred_hu.shape != targ_hu.shape:
+        raise BadInput(
+            f'prediction {tuple(pred_hu.shape)} and truth {tuple(targ_hu.shape)} differ in shape',
+            fix='Bring them to one grid.',
+        )
+    inside = (
+        torch.ones_like(targ_hu, dtype=torch.bool)
+        if outline is None
+        else outline.to(targ_hu.device)
+    )
     out = [{} for _ in targ_hu]
-    for k,(lo,hi) in TISSUES.items():
+    for k, (lo, hi) in TISSUES.items():
         p, t = ((v >= lo) & (v < hi) & inside for v in (pred_hu, targ_hu))
-        both, each = (p & t).flatten(1).sum(1).tolist(), (p.flatten(1).sum(1)+t.flatten(1).sum(1)).tolist()
-        for row,a,b in zip(out, both, each): row[k] = 2*a/b if b else 1.
+        both, each = (
+            (p & t).flatten(1).sum(1).tolist(),
+            (p.flatten(1).sum(1) + t.flatten(1).sum(1)).tolist(),
+        )
+        for row, a, b in zip(out, both, each):
+            row[k] = 2 * a / b if b else 1.0
     return out

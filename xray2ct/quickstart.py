@@ -13,7 +13,15 @@ from pathlib import Path
 from fastcore.script import Param, call_parse
 from .training.checkpoints import find_weights, shipped_weights
 from .config import with_overrides
-from .core import BadInput, DashFlag, did_you_mean, exit_on_bad_input, human_time, read_json, write_json
+from xray2ct.core import (
+    BadInput,
+    DashFlag,
+    did_you_mean,
+    exit_on_bad_input,
+    human_time,
+    read_json,
+    write_json,
+)
 from .recipes import get_recipe
 from .records import code_version, run_id
 
@@ -21,41 +29,55 @@ from .records import code_version, run_id
 @dataclass(frozen=True, kw_only=True)
 class Step:
     "One command of the quickstart."
-    title: str                   # What it is for
-    argv: tuple[str,...]         # The command as typed
-    makes: tuple[Path,...]       # Files and folders that exist when it has ended well
-    needs: tuple[Path,...] = ()  # Files and folders whose change makes it due again
-    seconds: float = 10.         # What it took on two cores; only for the estimate of what remains
 
-    def __str__(self): return shlex.join(self.argv)
+    title: str  # What it is for
+    argv: tuple[str, ...]  # The command as typed
+    makes: tuple[Path, ...]  # Files and folders that exist when it has ended well
+    needs: tuple[Path, ...] = ()  # Files and folders whose change makes it due again
+    seconds: float = 10.0  # What it took on two cores; only for the estimate of what remains
+
+    def __str__(self):
+        return shlex.join(self.argv)
 
 # %% ../nbs/14_apps/01_quickstart.ipynb #483b51d7
 def fingerprint(
-    path:Path,  # A file or a folder
-):              # [files, bytes, newest change in ns]; None if there is nothing
+    path: Path,  # A file or a folder
+):  # [files, bytes, newest change in ns]; None if there is nothing
     "What changes when a file or anything visible in a folder changes."
     path = Path(path)
-    if path.is_file(): found = [path.stat()]
+    if path.is_file():
+        found = [path.stat()]
     elif path.is_dir():
-        found = [os.stat(os.path.join(d, f)) for d,subs,fs in os.walk(path)
-                 if subs.sort() is None and not any(p.startswith('.') for p in Path(d).relative_to(path).parts) for f in fs if not f.startswith('.')]
-    else: return None
-    return [len(found), sum(s.st_size for s in found), max((s.st_mtime_ns for s in found), default=0)]
+        found = [
+            os.stat(os.path.join(d, f))
+            for d, subs, fs in os.walk(path)
+            if subs.sort() is None
+            and not any(p.startswith('.') for p in Path(d).relative_to(path).parts)
+            for f in fs
+            if not f.startswith('.')
+        ]
+    else:
+        return None
+    return [
+        len(found),
+        sum(s.st_size for s in found),
+        max((s.st_mtime_ns for s in found), default=0),
+    ]
 
 # %% ../nbs/14_apps/01_quickstart.ipynb #6a99c06f
 def stamp_of(
-    step:Step,    # A step that may have run
-    code:str='',  # Hash of the package that ran it
-)->dict:          # Plain values for JSON
+    step: Step,  # A step that may have run
+    code: str = '',  # Hash of the package that ran it
+) -> dict:  # Plain values for JSON
     "The command with the present state of what it reads and makes."
     state = lambda ps: {Path(p).as_posix(): fingerprint(p) for p in ps}
     return dict(argv=list(step.argv), code=code, needs=state(step.needs), makes=state(step.makes))
 
 def is_done(
-    step:Step,    # A step
-    stamps:dict,  # Title -> stamp, as the stamp file holds them
-    code:str='',  # Hash of the package
-)->bool:          # True if running it again would change nothing
+    step: Step,  # A step
+    stamps: dict,  # Title -> stamp, as the stamp file holds them
+    code: str = '',  # Hash of the package
+) -> bool:  # True if running it again would change nothing
     "Was this very command run to its end by this code on these very inputs, and is all it made still there?"
     old, now = stamps.get(step.title), stamp_of(step, code)
     return old is not None and all(old.get(k) == now[k] for k in now)
@@ -63,159 +85,365 @@ def is_done(
 # %% ../nbs/14_apps/01_quickstart.ipynb #d23b1888
 def resolved(
     argv,  # Command as typed
-)->list:   # The same with the program's full path
+) -> list:  # The same with the program's full path
     "Find the program beside this interpreter, then on PATH."
     here = Path(sys.executable).parent
-    if argv[0] in ('python', 'python3'): return [sys.executable, *argv[1:]]
+    if argv[0] in ('python', 'python3'):
+        return [sys.executable, *argv[1:]]
     prog = shutil.which(argv[0], path=f'{here}{os.pathsep}{os.environ.get("PATH", "")}')
-    if prog is None: raise BadInput(f'{argv[0]} is not installed beside {sys.executable}', fix='Run `pip install -e .` first.')
+    if prog is None:
+        raise BadInput(
+            f'{argv[0]} is not installed beside {sys.executable}',
+            fix='Run `pip install -e .` first.',
+        )
     return [prog, *argv[1:]]
 
 def run_command(
-    argv,      # Command as typed
-)->int:        # Its exit code; 130 after Ctrl-C
+    argv,  # Command as typed
+) -> int:  # Its exit code; 130 after Ctrl-C
     "Run a command in this terminal and wait for it, also when Ctrl-C tells both of us to stop."
     sys.stdout.flush()
-    many = argv[0] in ('torchrun', 'xray2ct-cohort')     # several processes: one thread each, the trainer spreads them itself
-    env = {k: v for k,v in os.environ.items() if k != 'OMP_NUM_THREADS'} | (dict(OMP_NUM_THREADS='1') if many else {})
+    many = argv[0] in (
+        'torchrun',
+        'xray2ct-cohort',
+    )  # several processes: one thread each, the trainer spreads them itself
+    env = {k: v for k, v in os.environ.items() if k != 'OMP_NUM_THREADS'} | (
+        dict(OMP_NUM_THREADS='1') if many else {}
+    )
     p = subprocess.Popen(resolved(argv), env=env)
-    try: return p.wait()
-    except KeyboardInterrupt: p.wait(); return 130
+    try:
+        return p.wait()
+    except KeyboardInterrupt:
+        p.wait()
+        return 130
 
 # %% ../nbs/14_apps/01_quickstart.ipynb #274aca2d
 def remaining(
-    steps,          # Steps that are still due
-    took:float=0.,  # Seconds that the steps run so far took
-    should:float=0. # Seconds that they take on two cores
-)->float:           # Seconds
+    steps,  # Steps that are still due
+    took: float = 0.0,  # Seconds that the steps run so far took
+    should: float = 0.0,  # Seconds that they take on two cores
+) -> float:  # Seconds
     "How long the rest will take on this machine."
-    speed = (took+20)/(should+20)   # 20 s of trust in the table, so that one quick first step does not promise too much
-    return speed*sum(s.seconds for s in steps)
+    speed = (took + 20) / (
+        should + 20
+    )  # 20 s of trust in the table, so that one quick first step does not promise too much
+    return speed * sum(s.seconds for s in steps)
 
 def run_steps(
-    steps:list,         # In order
-    stamp_file:Path,    # Where the stamps are kept
-    say=print,          # Called with each line
-    code:str='',        # Hash of the package
-)->int:                 # Exit code of the first command that failed, or 0
+    steps: list,  # In order
+    stamp_file: Path,  # Where the stamps are kept
+    say=print,  # Called with each line
+    code: str = '',  # Hash of the package
+) -> int:  # Exit code of the first command that failed, or 0
     "Run every step that is due, numbered, with the time so far and an estimate of the rest."
-    stamp_file, n, t0, should = Path(stamp_file), len(steps), time.time(), 0.
+    stamp_file, n, t0, should = Path(stamp_file), len(steps), time.time(), 0.0
     stamps = read_json(stamp_file) if stamp_file.exists() else {}
     due, ran = [s for s in steps if not is_done(s, stamps, code)], False
-    for i,s in enumerate(steps, 1):
-        if is_done(s, stamps, code):                      # asked again: an earlier step may have changed its inputs
-            say(f'[{i}/{n}] {s.title}: done already'); continue
-        rest = [x for x in steps[i-1:] if x in due or x is s]
-        say(f'\n[{i}/{n}] {s.title}   ({human_time(time.time()-t0)} so far, about {human_time(remaining(rest, time.time()-t0, should))} remain)\n$ {s}')
-        rc = run_command(s.argv); ran = True
+    for i, s in enumerate(steps, 1):
+        if is_done(s, stamps, code):  # asked again: an earlier step may have changed its inputs
+            say(f'[{i}/{n}] {s.title}: done already')
+            continue
+        rest = [x for x in steps[i - 1 :] if x in due or x is s]
+        say(
+            f'\n[{i}/{n}] {s.title}   ({human_time(time.time() - t0)} so far, about {human_time(remaining(rest, time.time() - t0, should))} remain)\n$ {s}'
+        )
+        rc = run_command(s.argv)
+        ran = True
         missing = [Path(p) for p in s.makes if not Path(p).exists()]
-        if rc == 0 and missing: say(f'error: {missing[0]}: the command ended well but did not make it.'); rc = 1
+        if rc == 0 and missing:
+            say(f'error: {missing[0]}: the command ended well but did not make it.')
+            rc = 1
         if rc:
-            say(f'\n[{i}/{n}] {s.title}: stopped with exit code {rc}; what it said stands above. Run the same command again to go on from here.')
+            say(
+                f'\n[{i}/{n}] {s.title}: stopped with exit code {rc}; what it said stands above. Run the same command again to go on from here.'
+            )
             return rc
-        stamps[s.title] = stamp_of(s, code); write_json(stamps, stamp_file); should += s.seconds
-    say(f'\nall {n} steps are done' + (f', in {human_time(time.time()-t0)}' if ran else '; nothing had changed since the last time'))
+        stamps[s.title] = stamp_of(s, code)
+        write_json(stamps, stamp_file)
+        should += s.seconds
+    say(
+        f'\nall {n} steps are done'
+        + (
+            f', in {human_time(time.time() - t0)}'
+            if ran
+            else '; nothing had changed since the last time'
+        )
+    )
     return 0
 
 # %% ../nbs/14_apps/01_quickstart.ipynb #ac9b1a98
-SAMPLE = Path('samples/lidc_0001/lidc_0001.nii.gz')   # One real patient (LIDC-IDRI-0001, CC BY 3.0), never trained on
+SAMPLE = Path(
+    'samples/lidc_0001/lidc_0001.nii.gz'
+)  # One real patient (LIDC-IDRI-0001, CC BY 3.0), never trained on
 
-def _step(title, cmd, needs, makes, seconds): return Step(title=title, argv=tuple(map(str, cmd)), needs=tuple(needs), makes=tuple(makes), seconds=seconds)
+def _step(title, cmd, needs, makes, seconds):
+    return Step(
+        title=title,
+        argv=tuple(map(str, cmd)),
+        needs=tuple(needs),
+        makes=tuple(makes),
+        seconds=seconds,
+    )
 
 def judging(
-    run:Path,          # Folder of the results
-    weights,           # A run's folder, or the name of weights that come with the package
-    scale:str='mini',  # Scale of the cohort
-    data:Path=Path('data'),      # Where patients are put
-    cohort:str='virtual_test',   # Name for `xray2ct-cohort`
-    sample:Path=SAMPLE,# A real CT
-)->list:               # Six `Step`s, with one more where the weights come from elsewhere
+    run: Path,  # Folder of the results
+    weights,  # A run's folder, or the name of weights that come with the package
+    scale: str = 'mini',  # Scale of the cohort
+    data: Path = Path('data'),  # Where patients are put
+    cohort: str = 'virtual_test',  # Name for `xray2ct-cohort`
+    sample: Path = SAMPLE,  # A real CT
+) -> list:  # Six `Step`s, with one more where the weights come from elsewhere
     "What is done with weights that are there: test patients, scores, a real patient, the report."
-    test, real = data/Path(cohort).name.replace(':','-'), data/'real'
-    name = sample.name.removesuffix('.nii.gz'); case, best, kept = real/name, find_weights(weights) if weights != run else run/'model.safetensors', run/'model.safetensors'
+    test, real = data / Path(cohort).name.replace(':', '-'), data / 'real'
+    name = sample.name.removesuffix('.nii.gz')
+    case, best, kept = (
+        real / name,
+        find_weights(weights) if weights != run else run / 'model.safetensors',
+        run / 'model.safetensors',
+    )
     steps = [
-        _step('20 others to be tested on' if best == kept else '20 virtual patients to be tested on', ['xray2ct-cohort', cohort, test, '--scale', scale], [], [test], 20),
-        _step('scores on the test patients, beside ' + ('every floor' if best == kept else 'the mean volume'), ['xray2ct-evaluate', weights, test, '--json', run/'scores.json'], [best, test], [run/'scores.json'], 60),
-        _step('a real CT scan and its two X-rays', ['xray2ct-prepare', sample, real], [sample], [real], 12),
-        _step('scores on the real patient', ['xray2ct-evaluate', weights, real, '--json', run/'scores_real.json'], [best, real], [run/'scores_real.json'], 12),
-        _step('the real patient from two X-rays alone', ['xray2ct-predict', '--frontal', case/f'{name}_pa.npy', '--lateral', case/f'{name}_lat.npy', '--weights', weights, '--size', 128,
-          '-o', run/f'{name}.nii.gz'], [best, real], [run/f'{name}.nii.gz'], 6)]
-    if best != kept: steps.append(_step('the weights beside their results, for the report', ['cp', os.path.relpath(best), kept], [best], [kept], 1))
-    return steps + [_step('the report', ['xray2ct-report', run, *([] if data == Path('data') else ['--data', test, '--data', real])], [kept, run/'scores.json', run/'scores_real.json'], [run/'report.html'], 12)]
+        _step(
+            '20 others to be tested on' if best == kept else '20 virtual patients to be tested on',
+            ['xray2ct-cohort', cohort, test, '--scale', scale],
+            [],
+            [test],
+            20,
+        ),
+        _step(
+            'scores on the test patients, beside '
+            + ('every floor' if best == kept else 'the mean volume'),
+            ['xray2ct-evaluate', weights, test, '--json', run / 'scores.json'],
+            [best, test],
+            [run / 'scores.json'],
+            60,
+        ),
+        _step(
+            'a real CT scan and its two X-rays',
+            ['xray2ct-prepare', sample, real],
+            [sample],
+            [real],
+            12,
+        ),
+        _step(
+            'scores on the real patient',
+            ['xray2ct-evaluate', weights, real, '--json', run / 'scores_real.json'],
+            [best, real],
+            [run / 'scores_real.json'],
+            12,
+        ),
+        _step(
+            'the real patient from two X-rays alone',
+            [
+                'xray2ct-predict',
+                '--frontal',
+                case / f'{name}_pa.npy',
+                '--lateral',
+                case / f'{name}_lat.npy',
+                '--weights',
+                weights,
+                '--size',
+                128,
+                '-o',
+                run / f'{name}.nii.gz',
+            ],
+            [best, real],
+            [run / f'{name}.nii.gz'],
+            6,
+        ),
+    ]
+    if best != kept:
+        steps.append(
+            _step(
+                'the weights beside their results, for the report',
+                ['cp', os.path.relpath(best), kept],
+                [best],
+                [kept],
+                1,
+            )
+        )
+    return steps + [
+        _step(
+            'the report',
+            [
+                'xray2ct-report',
+                run,
+                *([] if data == Path('data') else ['--data', test, '--data', real]),
+            ],
+            [kept, run / 'scores.json', run / 'scores_real.json'],
+            [run / 'report.html'],
+            12,
+        )
+    ]
 
 def commands(
-    run:Path,          # The run's folder
-    recipe:str='quickstart',  # What to train
-    scale:str='mini',  # Scale of the cohorts and of the recipe
-    overrides=(),      # Passed on to the trainer
-    data:Path=Path('data'),        # Where the cohorts are put
-    cohorts=('virtual100', 'virtual_test'), # Names for `xray2ct-cohort`: training and test
-    nproc:int=2,       # Training processes
-    sample:Path=SAMPLE,# A real CT
-)->list:               # Eight `Step`s
+    run: Path,  # The run's folder
+    recipe: str = 'quickstart',  # What to train
+    scale: str = 'mini',  # Scale of the cohorts and of the recipe
+    overrides=(),  # Passed on to the trainer
+    data: Path = Path('data'),  # Where the cohorts are put
+    cohorts=('virtual100', 'virtual_test'),  # Names for `xray2ct-cohort`: training and test
+    nproc: int = 2,  # Training processes
+    sample: Path = SAMPLE,  # A real CT
+) -> list:  # Eight `Step`s
     "Everything that `make train` does after the set-up."
-    train, test = (data/Path(c).name.replace(':','-') for c in cohorts)
+    train, test = (data / Path(c).name.replace(':', '-') for c in cohorts)
     new, *rest = judging(run, run, scale, data, cohorts[1], sample)
     return [
-        _step('100 virtual patients to learn from', ['xray2ct-cohort', cohorts[0], train, '--scale', scale], [], [train], 90), new,
-        _step('training', ['torchrun', '--standalone', f'--nproc_per_node={nproc}', '-m', 'xray2ct.train', recipe, '--scale', scale, '--data', train, *overrides],
-          [train], [run/'model.safetensors', run/'config.json'], 480), *rest]
+        _step(
+            '100 virtual patients to learn from',
+            ['xray2ct-cohort', cohorts[0], train, '--scale', scale],
+            [],
+            [train],
+            90,
+        ),
+        new,
+        _step(
+            'training',
+            [
+                'torchrun',
+                '--standalone',
+                f'--nproc_per_node={nproc}',
+                '-m',
+                'xray2ct.train',
+                recipe,
+                '--scale',
+                scale,
+                '--data',
+                train,
+                *overrides,
+            ],
+            [train],
+            [run / 'model.safetensors', run / 'config.json'],
+            480,
+        ),
+        *rest,
+    ]
 
 # %% ../nbs/14_apps/01_quickstart.ipynb #7ea36f5d
 def score_rows(
-    scores:dict,  # JSON of `xray2ct-evaluate`
-)->list:          # (name, dB), the model first, then floors from best to worst, then controls
+    scores: dict,  # JSON of `xray2ct-evaluate`
+) -> list:  # (name, dB), the model first, then floors from best to worst, then controls
     "Who reached what."
-    part = lambda key: sorted(((n, d['psnr']) for n,d in scores.get(key, {}).items()), key=lambda t: -t[1])
-    return [('this model', scores['mean']['psnr']), *part('floors'), *((f'control: {n}', v) for n,v in part('controls'))]
+    part = lambda key: sorted(
+        ((n, d['psnr']) for n, d in scores.get(key, {}).items()), key=lambda t: -t[1]
+    )
+    return [
+        ('this model', scores['mean']['psnr']),
+        *part('floors'),
+        *((f'control: {n}', v) for n, v in part('controls')),
+    ]
 
 def score_table(
-    columns:dict,  # Column title -> JSON of `xray2ct-evaluate`
-)->str:            # Lines of text
+    columns: dict,  # Column title -> JSON of `xray2ct-evaluate`
+) -> str:  # Lines of text
     "Scores beside every floor, one column a test set."
-    cells = {c: dict(score_rows(s)) for c,s in columns.items()}
+    cells = {c: dict(score_rows(s)) for c, s in columns.items()}
     names = list(dict.fromkeys(n for c in cells.values() for n in c))
-    head = [f'PSNR in dB, protocol {next(iter(columns.values()))["protocol"]!r}', *(f'{c} (n={s["n"]})' for c,s in columns.items())]
-    rows, gains = [[n.replace('_', ' '), *(f'{c[n]:.2f}' if n in c else '-' for c in cells.values())] for n in names], []
-    for c,s in columns.items():
+    head = [
+        f'PSNR in dB, protocol {next(iter(columns.values()))["protocol"]!r}',
+        *(f'{c} (n={s["n"]})' for c, s in columns.items()),
+    ]
+    rows, gains = (
+        [
+            [n.replace('_', ' '), *(f'{c[n]:.2f}' if n in c else '-' for c in cells.values())]
+            for n in names
+        ],
+        [],
+    )
+    for c, s in columns.items():
         gain = s.get('gain_over_mean_volume') or {}
-        if gain: gains.append(f'{gain["psnr"]:+.2f}' + (f' [{gain["ci95"][0]:+.2f}, {gain["ci95"][1]:+.2f}]' if gain['ci95'][0] is not None else ''))
-    if len(gains) == len(columns): rows.append(['gain over the mean volume [95 % interval]', *gains])
+        if gain:
+            gains.append(
+                f'{gain["psnr"]:+.2f}'
+                + (
+                    f' [{gain["ci95"][0]:+.2f}, {gain["ci95"][1]:+.2f}]'
+                    if gain['ci95'][0] is not None
+                    else ''
+                )
+            )
+    if len(gains) == len(columns):
+        rows.append(['gain over the mean volume [95 % interval]', *gains])
     w = [max(len(r[i]) for r in [head, *rows]) for i in range(len(head))]
-    line = lambda r: r[0].ljust(w[0]) + ''.join('  '+x.rjust(n) for x,n in zip(r[1:], w[1:]))
-    return '\n'.join([line(head), '-'*(sum(w)+2*(len(w)-1)), *map(line, rows)])
+    line = lambda r: r[0].ljust(w[0]) + ''.join('  ' + x.rjust(n) for x, n in zip(r[1:], w[1:]))
+    return '\n'.join([line(head), '-' * (sum(w) + 2 * (len(w) - 1)), *map(line, rows)])
 
 # %% ../nbs/14_apps/01_quickstart.ipynb #9ce41f0e
 @call_parse
 def main(
-    overrides:Param('`dotted.key=value` for the trainer, any number', str, nargs='*', opt=False)=(),
-    nproc:int=0,               # Training processes (default: two, or one on a single core)
-    data:str='data',           # Folder for the cohorts
-    recipe:str='quickstart',   # What to train
-    scale:str='mini',          # mini or full
-    cohorts:str='virtual100,virtual_test', # Training and test cohort, names for `xray2ct-cohort`
-    sample:str=str(SAMPLE),    # A real CT scan
-    weights:str='lift64',      # Weights that come with the package, where nothing is trained
-    from_scratch:Param('Train, instead of starting from weights that come with the package?', action=DashFlag)=False,
-    dry:bool=False,            # Print the commands and stop?
+    overrides: Param(
+        '`dotted.key=value` for the trainer, any number', str, nargs='*', opt=False
+    ) = (),
+    nproc: int = 0,  # Training processes (default: two, or one on a single core)
+    data: str = 'data',  # Folder for the cohorts
+    recipe: str = 'quickstart',  # What to train
+    scale: str = 'mini',  # mini or full
+    cohorts: str = 'virtual100,virtual_test',  # Training and test cohort, names for `xray2ct-cohort`
+    sample: str = str(SAMPLE),  # A real CT scan
+    weights: str = 'lift64',  # Weights that come with the package, where nothing is trained
+    from_scratch: Param(
+        'Train, instead of starting from weights that come with the package?', action=DashFlag
+    ) = False,
+    dry: bool = False,  # Print the commands and stop?
 ):
     "Score weights that ship, reconstruct the real sample, write a report; with --from-scratch make the cohort and train first. Run again to resume. Example: python -m xray2ct.quickstart --from-scratch --nproc 2"
     with exit_on_bad_input():
         pair, sample = cohorts.split(','), Path(sample)
-        if len(pair) != 2: raise BadInput(f'--cohorts wants two names with a comma between, got {cohorts!r}')
+        if len(pair) != 2:
+            raise BadInput(f'--cohorts wants two names with a comma between, got {cohorts!r}')
         if from_scratch:
-            run = Path('runs')/run_id(with_overrides(get_recipe(recipe, scale=scale), list(overrides)))
-            steps = commands(run, recipe, scale, overrides, Path(data), pair, nproc or min(2, os.cpu_count() or 1), sample)
+            run = Path('runs') / run_id(
+                with_overrides(get_recipe(recipe, scale=scale), list(overrides))
+            )
+            steps = commands(
+                run,
+                recipe,
+                scale,
+                overrides,
+                Path(data),
+                pair,
+                nproc or min(2, os.cpu_count() or 1),
+                sample,
+            )
         else:
-            idle = [*overrides, *([f'--nproc {nproc}'] if nproc else []), *([f'--recipe {recipe}'] if recipe != 'quickstart' else [])]
-            if idle: raise BadInput(f'{idle[0]} has no effect where nothing is trained', fix='Add --from-scratch.')
-            if weights not in (known := shipped_weights()): raise BadInput(f'no weights called {weights!r} come with the package', fix=did_you_mean(weights, known))
-            run = Path('runs')/weights
+            idle = [
+                *overrides,
+                *([f'--nproc {nproc}'] if nproc else []),
+                *([f'--recipe {recipe}'] if recipe != 'quickstart' else []),
+            ]
+            if idle:
+                raise BadInput(
+                    f'{idle[0]} has no effect where nothing is trained', fix='Add --from-scratch.'
+                )
+            if weights not in (known := shipped_weights()):
+                raise BadInput(
+                    f'no weights called {weights!r} come with the package',
+                    fix=did_you_mean(weights, known),
+                )
+            run = Path('runs') / weights
             steps = judging(run, weights, scale, Path(data), pair[1], sample)
-        if dry: return print('\n'.join(map(str, steps)))
-        if not sample.exists(): raise BadInput('the sample CT is not here', sample, 'Run this in the root of the repository, or name a CT with --sample.')
-        print(f'{run}: {len(steps)} steps, on two cores about {human_time(sum(s.seconds for s in steps))} in all')
-        if rc := run_steps(steps, run/'quickstart.json', code=code_version()['source']): raise SystemExit(rc)
+        if dry:
+            return print('\n'.join(map(str, steps)))
+        if not sample.exists():
+            raise BadInput(
+                'the sample CT is not here',
+                sample,
+                'Run this in the root of the repository, or name a CT with --sample.',
+            )
+        print(
+            f'{run}: {len(steps)} steps, on two cores about {human_time(sum(s.seconds for s in steps))} in all'
+        )
+        if rc := run_steps(steps, run / 'quickstart.json', code=code_version()['source']):
+            raise SystemExit(rc)
         test = next(s.argv[2] for s in steps if s.argv[:2] == ('xray2ct-cohort', pair[1]))
-        print('\n' + score_table({Path(test).name: read_json(run/'scores.json'), 'real sample': read_json(run/'scores_real.json')}))
-        print(f'\nreport           {run/"report.html"}\nreconstruction   {next(s.argv[-1] for s in steps if s.argv[0] == "xray2ct-predict")}   (Hounsfield units; research only, not for clinical use)')
+        print(
+            '\n'
+            + score_table(
+                {
+                    Path(test).name: read_json(run / 'scores.json'),
+                    'real sample': read_json(run / 'scores_real.json'),
+                }
+            )
+        )
+        print(
+            f'\nreport           {run / "report.html"}\nreconstruction   {next(s.argv[-1] for s in steps if s.argv[0] == "xray2ct-predict")}   (Hounsfield units; research only, not for clinical use)'
+        )

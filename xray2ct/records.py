@@ -13,123 +13,204 @@ from .config import CONVENIENCE, cfg_to_dict, settings
 from .core import BadInput, child_of, read_json
 
 # %% ../nbs/09_config/07_records.ipynb #f5640b29
-LATER = dict(spread_hidden=0, detector_frac=0., widen=0.)   # Settings that came after the first records: at this value they do not change a run's name
+LATER = dict(
+    spread_hidden=0, detector_frac=0.0, widen=0.0
+)  # Settings that came after the first records: at this value they do not change a run's name
 
 def run_id(
-    cfg,   # `RunCfg`
-)->str:    # Such as 'lift64-mini-s0-1a2b3c4'
+    cfg,  # `RunCfg`
+) -> str:  # Such as 'lift64-mini-s0-1a2b3c4'
     "The name of a run, the same wherever the same settings are."
-    vals = {k: v for k,v in settings(cfg).items() if k not in CONVENIENCE and LATER.get(k.split('.')[-1], ...) != v}
+    vals = {
+        k: v
+        for k, v in settings(cfg).items()
+        if k not in CONVENIENCE and LATER.get(k.split('.')[-1], ...) != v
+    }
     sha = hashlib.sha256(json.dumps(vals, sort_keys=True, default=list).encode()).hexdigest()
     return f'{child_of(".", cfg.recipe).name}-{cfg.scale}-s{cfg.seed}-{sha[:7]}'
 
 # %% ../nbs/09_config/07_records.ipynb #545bd30d
 def code_version(
     package=None,  # Folder of the package; this one by default
-)->dict:           # commit, sha7 ('nogit' without one), dirty, source (12 digits of the hash of all .py files)
+) -> (
+    dict
+):  # commit, sha7 ('nogit' without one), dirty, source (12 digits of the hash of all .py files)
     "Which code this is."
     pkg = Path(package or Path(inspect.getfile(BadInput)).parent).resolve()
+
     def git(*args):
-        r = subprocess.run(['git', '-C', str(pkg), *args], capture_output=True, text=True, env=os.environ | dict(GIT_OPTIONAL_LOCKS='0'))
+        r = subprocess.run(
+            ['git', '-C', str(pkg), *args],
+            capture_output=True,
+            text=True,
+            env=os.environ | dict(GIT_OPTIONAL_LOCKS='0'),
+        )
         return r.stdout.strip() if r.returncode == 0 else None
+
     h = hashlib.sha256()
-    for f in sorted(pkg.rglob('*.py')): h.update(f.relative_to(pkg).as_posix().encode()+b'\0'+f.read_bytes())
-    try: commit = git('rev-parse', 'HEAD') if git('ls-files', '--error-unmatch', '__init__.py') else None
-    except FileNotFoundError: commit = None
+    for f in sorted(pkg.rglob('*.py')):
+        h.update(f.relative_to(pkg).as_posix().encode() + b'\0' + f.read_bytes())
+    try:
+        commit = (
+            git('rev-parse', 'HEAD') if git('ls-files', '--error-unmatch', '__init__.py') else None
+        )
+    except FileNotFoundError:
+        commit = None
     dirty = bool(git('status', '--porcelain', '--', '.')) if commit else None
-    return dict(commit=commit or 'nogit', sha7=commit[:7] if commit else 'nogit', dirty=dirty, source=h.hexdigest()[:12])
+    return dict(
+        commit=commit or 'nogit',
+        sha7=commit[:7] if commit else 'nogit',
+        dirty=dirty,
+        source=h.hexdigest()[:12],
+    )
 
 # %% ../nbs/09_config/07_records.ipynb #203586f0
 def write_record(
-    rec:dict,  # Plain values; 'id' names the file
+    rec: dict,  # Plain values; 'id' names the file
     folder='results/runs',  # Where records are kept
-)->Path:       # The file
+) -> Path:  # The file
     "Write a record that does not exist yet; `FileExistsError` if it does."
-    path = child_of(folder, f'{rec["id"]}.json'); path.parent.mkdir(parents=True, exist_ok=True)
+    path = child_of(folder, f'{rec["id"]}.json')
+    path.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps(rec, indent=1, sort_keys=True, allow_nan=False) + '\n'
     tmp = path.with_name(f'.part-{os.getpid()}-{path.name}')
     try:
-        with open(tmp, 'x') as f: f.write(text); f.flush(); os.fsync(f.fileno())
-        try: os.link(tmp, path)
-        except FileExistsError: raise
-        except OSError:                               # a file system without hard links
-            with open(path, 'x') as f: f.write(text)
-    finally: tmp.unlink(missing_ok=True)
+        with open(tmp, 'x') as f:
+            f.write(text)
+            f.flush()
+            os.fsync(f.fileno())
+        try:
+            os.link(tmp, path)
+        except FileExistsError:
+            raise
+        except OSError:  # a file system without hard links
+            with open(path, 'x') as f:
+                f.write(text)
+    finally:
+        tmp.unlink(missing_ok=True)
     return path
 
 def free_id(
-    id:str,   # Name of a run
-    *folders, # Where records and run folders lie
-)->str:       # `id`, or `id-2`, `id-3`, ...
+    id: str,  # Name of a run
+    *folders,  # Where records and run folders lie
+) -> str:  # `id`, or `id-2`, `id-3`, ...
     "The first name that is not taken."
-    taken = lambda n: any((Path(f)/n).exists() or (Path(f)/f'{n}.json').exists() for f in folders)
+    taken = lambda n: any(
+        (Path(f) / n).exists() or (Path(f) / f'{n}.json').exists() for f in folders
+    )
     return next(n for n in (id, *(f'{id}-{k}' for k in range(2, 10**6))) if not taken(n))
 
 # %% ../nbs/09_config/07_records.ipynb #43e49791
 def results_dir(
-    holding:str='documented.json',  # What has to be in it
-)->Path:                            # Folder
+    holding: str = 'documented.json',  # What has to be in it
+) -> Path:  # Folder
     "The results of this folder, of the nearest one above it, or of the repository."
     here = Path.cwd()
     for p in (here, *here.parents, Path(inspect.getfile(BadInput)).resolve().parents[1]):
-        if (p/'results'/holding).exists(): return p/'results'
+        if (p / 'results' / holding).exists():
+            return p / 'results'
     return Path('results')
 
 def read_records(
-    recipe:str=None,  # Only these; all by default
-    folder=None,      # Folder of records; results/runs, here or above, by default
-)->list:              # Records as dictionaries, in order of their names
+    recipe: str = None,  # Only these; all by default
+    folder=None,  # Folder of records; results/runs, here or above, by default
+) -> list:  # Records as dictionaries, in order of their names
     "Every record that was written, of failed runs too."
-    files = sorted(p for p in Path(folder or results_dir('runs')/'runs').glob('*.json') if not p.name.startswith('.'))
+    files = sorted(
+        p
+        for p in Path(folder or results_dir('runs') / 'runs').glob('*.json')
+        if not p.name.startswith('.')
+    )
     recs = [read_json(p) for p in files]
     return [r for r in recs if recipe is None or r.get('recipe') == recipe]
 
 def documented(
-    recipe:str=None,  # Only this experiment; all by default
-)->list:              # Rows: recipe, metric, value, unit, at, protocol, one_scale, source, note
+    recipe: str = None,  # Only this experiment; all by default
+) -> list:  # Rows: recipe, metric, value, unit, at, protocol, one_scale, source, note
     "Numbers that were printed elsewhere, each with its place."
-    rows = read_json(results_dir()/'documented.json')['rows']
+    rows = read_json(results_dir() / 'documented.json')['rows']
     return [r for r in rows if recipe is None or r['recipe'] == recipe]
 
 # %% ../nbs/09_config/07_records.ipynb #9f617d0c
 def summarise(
     recs,  # Records
-)->list:   # Rows: recipe, scale, protocol, psnr, sd, gain, n, seeds, status
+) -> list:  # Rows: recipe, scale, protocol, psnr, sd, gain, n, seeds, status
     "Runs that differ in their seed alone, put together."
     groups = {}
     for r in recs:
-        key = json.dumps({k: v for k,v in r.get('config', dict(recipe=r.get('recipe'), scale=r.get('scale'))).items() if k != 'seed'}, sort_keys=True)
+        key = json.dumps(
+            {
+                k: v
+                for k, v in r.get(
+                    'config', dict(recipe=r.get('recipe'), scale=r.get('scale'))
+                ).items()
+                if k != 'seed'
+            },
+            sort_keys=True,
+        )
         groups.setdefault(key, []).append(r)
     out = []
     for rs in groups.values():
         done = [r['scores'] for r in rs if r.get('status') == 'finished' and r.get('scores')]
-        p, g = [s['mean']['psnr'] for s in done], [s['gain_over_mean_volume']['psnr'] for s in done if s.get('gain_over_mean_volume')]
-        out.append(dict(recipe=rs[0].get('recipe'), scale=rs[0].get('scale'), protocol=done[0].get('protocol') if done else None,
-            psnr=statistics.mean(p) if p else None, sd=statistics.stdev(p) if len(p) > 1 else None, gain=statistics.mean(g) if g else None,
-            n=done[0].get('n') if done else None, seeds=len(p), status=', '.join(sorted({r.get('status', '?') for r in rs}))))
+        p, g = (
+            [s['mean']['psnr'] for s in done],
+            [s['gain_over_mean_volume']['psnr'] for s in done if s.get('gain_over_mean_volume')],
+        )
+        out.append(
+            dict(
+                recipe=rs[0].get('recipe'),
+                scale=rs[0].get('scale'),
+                protocol=done[0].get('protocol') if done else None,
+                psnr=statistics.mean(p) if p else None,
+                sd=statistics.stdev(p) if len(p) > 1 else None,
+                gain=statistics.mean(g) if g else None,
+                n=done[0].get('n') if done else None,
+                seeds=len(p),
+                status=', '.join(sorted({r.get('status', '?') for r in rs})),
+            )
+        )
     return sorted(out, key=lambda r: (str(r['recipe']), str(r['scale']), -(r['psnr'] or -999)))
 
 def verdict(
-    doc:float,             # Printed value, or None
-    got:float,             # Ours, or None
-    tol:float,             # Written down before the run
-    comparable:bool=True,  # The same protocol?
-)->str:                    # agrees, above, below, other protocol, not printed or not run
+    doc: float,  # Printed value, or None
+    got: float,  # Ours, or None
+    tol: float,  # Written down before the run
+    comparable: bool = True,  # The same protocol?
+) -> str:  # agrees, above, below, other protocol, not printed or not run
     "One word for the table."
-    if doc is None: return 'not printed'
-    if got is None: return 'not run'
-    if not comparable: return 'other protocol'
-    return 'agrees' if abs(got-doc) <= tol else 'above' if got > doc else 'below'
+    if doc is None:
+        return 'not printed'
+    if got is None:
+        return 'not run'
+    if not comparable:
+        return 'other protocol'
+    return 'agrees' if abs(got - doc) <= tol else 'above' if got > doc else 'below'
 
 def render_table(
-    rows,          # Dictionaries with the same keys
+    rows,  # Dictionaries with the same keys
     columns=None,  # Keys to show, or key -> heading; all by default
-    digits:int=2,  # Of a fraction
-)->str:            # Markdown
+    digits: int = 2,  # Of a fraction
+) -> str:  # Markdown
     "A table in Markdown; None is a dash."
     rows = list(rows)
-    cols = columns if isinstance(columns, dict) else {k: k for k in (columns or (rows[0] if rows else ()))}
-    cell = lambda v: '–' if v is None else f'{v:.{digits}f}' if isinstance(v, float) else str(v).replace('|', '\\|').replace('\n', ' ')
+    cols = (
+        columns
+        if isinstance(columns, dict)
+        else {k: k for k in (columns or (rows[0] if rows else ()))}
+    )
+    cell = lambda v: (
+        '–'
+        if v is None
+        else f'{v:.{digits}f}'
+        if isinstance(v, float)
+        else str(v).replace('|', '\\|').replace('\n', ' ')
+    )
     line = lambda xs: '| ' + ' | '.join(xs) + ' |'
     right = lambda k: any(isinstance(r.get(k), (int, float)) for r in rows)
-    return '\n'.join([line(cols.values()), line('--:' if right(k) else ':--' for k in cols), *(line(cell(r.get(k)) for k in cols) for r in rows)])
+    return '\n'.join(
+        [
+            line(cols.values()),
+            line('--:' if right(k) else ':--' for k in cols),
+            *(line(cell(r.get(k)) for k in cols) for r in rows),
+        ]
+    )

@@ -15,11 +15,37 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 from fastcore.script import Param, call_parse
-from .training.checkpoints import find_weights, only_one, open_run, save_checkpoint, save_weights, shipped_run, taught_by
+from xray2ct.training.checkpoints import (
+    find_weights,
+    only_one,
+    open_run,
+    save_checkpoint,
+    save_weights,
+    shipped_run,
+    taught_by,
+)
 from .config import RunCfg, cfg_from_dict, cfg_to_dict, with_overrides
-from .core import BadInput, disk_talks, exit_on_bad_input, human_time, machine, n_params, read_json, write_json
+from xray2ct.core import (
+    BadInput,
+    disk_talks,
+    exit_on_bad_input,
+    human_time,
+    machine,
+    n_params,
+    read_json,
+    write_json,
+)
 from .data.dataset import data_hash, mean_volume, to_device
-from .core.distributed import barrier, from_main, gather_lists, is_main, mean_over_ranks, process_group, rank_world, shard
+from xray2ct.core.distributed import (
+    barrier,
+    from_main,
+    gather_lists,
+    is_main,
+    mean_over_ranks,
+    process_group,
+    rank_world,
+    shard,
+)
 from .evaluation.scoring import evaluate
 from .training.logging import Console, Journal, against_floor, alarm, read_journal, thin
 from .metrics import psnr
@@ -27,24 +53,44 @@ from .training.setup import floor_rows, open_cohort, open_copies, open_floors
 from .training.optim import autocast
 from .recipes import get_recipe
 from .records import code_version, free_id, run_id, write_record
-from .training.step import InMemory, Session, batch_stream, fill_base, fit, make_session, output_hu, restore, size_gb, start_from, state_of
+from xray2ct.training.step import (
+    InMemory,
+    Session,
+    batch_stream,
+    fill_base,
+    fit,
+    make_session,
+    output_hu,
+    restore,
+    size_gb,
+    start_from,
+    state_of,
+)
 from .io.volume import HU_RANGE, hu_to_unit
 
 # %% ../nbs/10_training/07_train.ipynb #58dc8153
 @contextmanager
 def fresh_group(
-    backend:str,  # 'gloo' or 'nccl'
-):                # (rank, world)
+    backend: str,  # 'gloo' or 'nccl'
+):  # (rank, world)
     "`dist.process_group`, with names of its own in the shared store after each restart."
     if 'RANK' not in os.environ:
-        with process_group() as alone: yield alone
+        with process_group() as alone:
+            yield alone
         return
-    if backend == 'nccl': torch.cuda.set_device(int(os.environ.get('LOCAL_RANK', 0)))
+    if backend == 'nccl':
+        torch.cuda.set_device(int(os.environ.get('LOCAL_RANK', 0)))
     store, rank, world = next(iter(dist.rendezvous('env://')))
-    attempt = '-'.join(os.environ.get(k, '0') for k in ('TORCHELASTIC_RESTART_COUNT', 'GROUP_WORLD_SIZE'))
-    dist.init_process_group(backend, store=dist.PrefixStore(f'attempt-{attempt}', store), rank=rank, world_size=world)
-    try: yield rank_world()
-    finally: dist.destroy_process_group()
+    attempt = '-'.join(
+        os.environ.get(k, '0') for k in ('TORCHELASTIC_RESTART_COUNT', 'GROUP_WORLD_SIZE')
+    )
+    dist.init_process_group(
+        backend, store=dist.PrefixStore(f'attempt-{attempt}', store), rank=rank, world_size=world
+    )
+    try:
+        yield rank_world()
+    finally:
+        dist.destroy_process_group()
 
 # %% ../nbs/10_training/07_train.ipynb #d9ed2df2
 class Diverged(BadInput):
@@ -52,248 +98,399 @@ class Diverged(BadInput):
 
 class Watch:
     "Keeps the updates that were not looked at yet."
-    def __init__(self, s:Session): self.s, self.recs = s, []
 
-    def add(self,
-        rec:dict,  # From `fit`
+    def __init__(self, s: Session):
+        self.s, self.recs = s, []
+
+    def add(
+        self,
+        rec: dict,  # From `fit`
     ):
         "Take note of an update, without waiting for it."
         self.recs.append(rec)
 
-    def look(self,
-        stop:bool=False,  # Does this process want to stop?
-    ):                    # (plain rows, averaged over processes; does any process want to stop?)
+    def look(
+        self,
+        stop: bool = False,  # Does this process want to stop?
+    ):  # (plain rows, averaged over processes; does any process want to stop?)
         "Wait for the device, check, and return what was pending; every process must call."
         recs, self.recs = self.recs, []
-        keys = [k for k,v in recs[0].items() if torch.is_tensor(v)]
-        vals = torch.stack([torch.stack([r[k].double().mean() for k in keys] + [self.fatal(r)]) for r in recs])
+        keys = [k for k, v in recs[0].items() if torch.is_tensor(v)]
+        vals = torch.stack(
+            [torch.stack([r[k].double().mean() for k in keys] + [self.fatal(r)]) for r in recs]
+        )
         flat = torch.cat([vals.flatten(), vals.new_tensor([float(stop)])])
-        if dist.is_initialized(): dist.all_reduce(flat)
+        if dist.is_initialized():
+            dist.all_reduce(flat)
         flat = flat.cpu()
         vals = flat[:-1].view(vals.shape)
-        for r,bad in zip(recs, vals[:,-1]):
-            if not bad == 0: self.fail(r)
-        plain = lambda r: {k: v for k,v in r.items() if k != 'patient' and not torch.is_tensor(v)}
-        return [plain(r) | dict(zip(keys, (v[:-1]/rank_world()[1]).tolist())) for r,v in zip(recs, vals)], bool(flat[-1] > 0)
+        for r, bad in zip(recs, vals[:, -1]):
+            if not bad == 0:
+                self.fail(r)
+        plain = lambda r: {k: v for k, v in r.items() if k != 'patient' and not torch.is_tensor(v)}
+        return [
+            plain(r) | dict(zip(keys, (v[:-1] / rank_world()[1]).tolist()))
+            for r, v in zip(recs, vals)
+        ], bool(flat[-1] > 0)
 
-    def fatal(self,
-        r:dict,  # One update
-    ):           # Scalar on the device, 1 if it is not finite
+    def fatal(
+        self,
+        r: dict,  # One update
+    ):  # Scalar on the device, 1 if it is not finite
         "Is this update the end of the run?"
         bad = ~r['loss'].isfinite().all()
         return (bad if self.s.precision == 'fp16' else bad | ~r['grad_norm'].isfinite()).double()
 
-    def fail(self,
-        r:dict,  # The first bad update
+    def fail(
+        self,
+        r: dict,  # The first bad update
     ):
         "Stop every process with the patients named."
-        bad = [p for p,l in zip(r['patient'], r['loss'].tolist()) if not math.isfinite(l)]
+        bad = [p for p, l in zip(r['patient'], r['loss'].tolist()) if not math.isfinite(l)]
         everybody = lambda names: sorted({p for ps in gather_lists([names]) for p in ps})
         bad, batch = everybody(bad), everybody(r['patient'])
-        who = 'the gradient' if not bad else 'the loss' if bad == batch else f'the loss of {", ".join(bad)}'
-        raise Diverged(f'{who} is not a finite number at update {r["step"]}; its batch: {", ".join(batch)}', fix='Look at these patients with xray2ct-doctor, or lower optim.lr.')
+        who = (
+            'the gradient'
+            if not bad
+            else 'the loss'
+            if bad == batch
+            else f'the loss of {", ".join(bad)}'
+        )
+        raise Diverged(
+            f'{who} is not a finite number at update {r["step"]}; its batch: {", ".join(batch)}',
+            fix='Look at these patients with xray2ct-doctor, or lower optim.lr.',
+        )
 
 # %% ../nbs/10_training/07_train.ipynb #c967c22e
 @contextmanager
 def evaluating(
-    s:Session,  # The run
-):              # The model
+    s: Session,  # The run
+):  # The model
     "Within the block the model is in eval mode, with its averaged weights and rank 0's buffers."
     if dist.is_initialized():
-        for b in s.model.buffers(): dist.broadcast(b, 0)
+        for b in s.model.buffers():
+            dist.broadcast(b, 0)
     s.model.eval()
     try:
-        with s.ema.applied() if s.ema else nullcontext(): yield s.model
-    finally: s.model.train()
+        with s.ema.applied() if s.ema else nullcontext():
+            yield s.model
+    finally:
+        s.model.train()
 
 @torch.no_grad()
 def validate(
-    s:Session,   # The run
-    dataset,     # Validation patients
-)->float:        # Mean PSNR over patients, dB
+    s: Session,  # The run
+    dataset,  # Validation patients
+) -> float:  # Mean PSNR over patients, dB
     "The score of the present weights; every process must call."
     rank, world = rank_world()
     mine = list(shard(len(dataset), rank, world))
-    size = max(1, s.cfg.train.batch//s.cfg.train.accumulate//world)
+    size = max(1, s.cfg.train.batch // s.cfg.train.accumulate // world)
     vals = [torch.zeros(0, device=s.device)]
     with evaluating(s) as model:
         for i in range(0, len(mine), size):
-            b = to_device(dataset.batch(mine[i:i+size]), s.device)
+            b = to_device(dataset.batch(mine[i : i + size]), s.device)
             vals.append(psnr(output_hu(model, b, s.cfg, s.precision), b['volume'], s.cfg.protocol))
     return mean_over_ranks(torch.cat(vals))
 
 # %% ../nbs/10_training/07_train.ipynb #1e9acc51
 def printed_patients(
-    cfg:RunCfg,  # Its `accidents`
-    sets,        # (training, validation)
-)->tuple:        # (data set, indices)
+    cfg: RunCfg,  # Its `accidents`
+    sets,  # (training, validation)
+) -> tuple:  # (data set, indices)
     "The patients behind the number that the documented script would have printed."
     a = cfg.accidents
     data = sets[1] if a.validate_on == 'validation' else sets[0]
-    n = len(data)//2 if a.validate_on == 'half_of_training' else len(data)
+    n = len(data) // 2 if a.validate_on == 'half_of_training' else len(data)
     return data, list(range(0, n, a.share))
 
 @torch.no_grad()
 def printed_psnr(
-    s:Session,  # The run
-    sets,       # (training, validation)
-)->float:       # dB
+    s: Session,  # The run
+    sets,  # (training, validation)
+) -> float:  # dB
     "The number that the documented script would have printed: its patients, its pooling, its peak, nothing clamped."
     a, (data, ix), (rank, world) = s.cfg.accidents, printed_patients(s.cfg, sets), rank_world()
     size = a.pooled or 1
-    groups, vals = [ix[i:i+size] for i in range(0, len(ix), size)], [torch.zeros(0, device=s.device)]
+    groups, vals = (
+        [ix[i : i + size] for i in range(0, len(ix), size)],
+        [torch.zeros(0, device=s.device)],
+    )
     with evaluating(s) as model:
         for g in (groups[i] for i in shard(len(groups), rank, world)):
             se = []
             for b in (to_device(data.batch([i]), s.device) for i in g):
-                with autocast(s.precision, s.device): y = model(b)
-                se.append((y.float() - hu_to_unit(b['volume'], s.cfg.target)).square().mean().double())
-            vals.append(10*torch.log10(a.peak**2/torch.stack(se).mean())[None].float())
+                with autocast(s.precision, s.device):
+                    y = model(b)
+                se.append(
+                    (y.float() - hu_to_unit(b['volume'], s.cfg.target)).square().mean().double()
+                )
+            vals.append(10 * torch.log10(a.peak**2 / torch.stack(se).mean())[None].float())
     return mean_over_ranks(torch.cat(vals))
 
 # %% ../nbs/10_training/07_train.ipynb #747df0c2
 class Saver:
     "Writes the checkpoints of rank 0."
-    def __init__(self,
-        folder,      # The run's `checkpoints`
-        cfg:RunCfg,  # How often
-    ): self.folder, self.cfg, self.last, self.cost, self.at = Path(folder), cfg, time.monotonic(), 0., None
 
-    def due(self,
-        step:int,  # Updates done
-    )->bool:
+    def __init__(
+        self,
+        folder,  # The run's `checkpoints`
+        cfg: RunCfg,  # How often
+    ):
+        self.folder, self.cfg, self.last, self.cost, self.at = (
+            Path(folder),
+            cfg,
+            time.monotonic(),
+            0.0,
+            None,
+        )
+
+    def due(
+        self,
+        step: int,  # Updates done
+    ) -> bool:
         "Is it time?"
         t = self.cfg.train
-        by_time = t.checkpoint_seconds and time.monotonic()-self.last >= max(t.checkpoint_seconds, 49*self.cost)
+        by_time = t.checkpoint_seconds and time.monotonic() - self.last >= max(
+            t.checkpoint_seconds, 49 * self.cost
+        )
         return bool(by_time or t.checkpoint_steps and step % t.checkpoint_steps == 0)
 
-    def save(self,
-        s:Session,  # The run, just looked at
-        hist:dict,  # What the run remembers, plain values
+    def save(
+        self,
+        s: Session,  # The run, just looked at
+        hist: dict,  # What the run remembers, plain values
     ):
         "Write one, unless this update has one or the weights are not finite."
-        if self.at == s.step: return
+        if self.at == s.step:
+            return
         start, (weights, state, ema) = time.monotonic(), state_of(s)
-        finite = torch.stack([t.isfinite().all() for t in [*weights.values(), *(ema or {}).values()] if t.is_floating_point()]).all()
-        if not finite: raise Diverged(f'the weights are not finite after update {s.step}', fix='Lower optim.lr.')
-        save_checkpoint(self.folder, s.step, weights, state, dict(config=cfg_to_dict(self.cfg), history=hist), ema)
+        finite = torch.stack(
+            [
+                t.isfinite().all()
+                for t in [*weights.values(), *(ema or {}).values()]
+                if t.is_floating_point()
+            ]
+        ).all()
+        if not finite:
+            raise Diverged(
+                f'the weights are not finite after update {s.step}', fix='Lower optim.lr.'
+            )
+        save_checkpoint(
+            self.folder,
+            s.step,
+            weights,
+            state,
+            dict(config=cfg_to_dict(self.cfg), history=hist),
+            ema,
+        )
         self.at, self.last = s.step, time.monotonic()
-        self.cost = self.last-start
+        self.cost = self.last - start
 
 # %% ../nbs/10_training/07_train.ipynb #efdf4871
 class StopSignal:
     "Remembers that somebody asked the run to stop; within the block only, and only in the main thread."
-    def __init__(self): self.asked, self.old = False, {}
+
+    def __init__(self):
+        self.asked, self.old = False, {}
+
     def __enter__(self):
         if threading.current_thread() is threading.main_thread():
-            for n in (signal.SIGINT, signal.SIGTERM): self.old[n] = signal.signal(n, self.ask)
+            for n in (signal.SIGINT, signal.SIGTERM):
+                self.old[n] = signal.signal(n, self.ask)
         return self
+
     def __exit__(self, *_):
-        for n,h in self.old.items(): signal.signal(n, h)
+        for n, h in self.old.items():
+            signal.signal(n, h)
+
     def ask(self, n, _):
         "The handler."
-        if self.asked and n == signal.SIGINT: raise KeyboardInterrupt
+        if self.asked and n == signal.SIGINT:
+            raise KeyboardInterrupt
         self.asked = True
 
 # %% ../nbs/10_training/07_train.ipynb #818a3141
 def make_record(
-    s:Session,     # The run
-    run:Path,      # Its folder
-    hist:dict,     # What it remembers
-    status:str,    # finished, diverged or stopped
-    sets,          # (training, validation)
-    scores=None,   # From `evaluate`
-    memory=None,   # Peak of each process
-    why=None,      # What stopped it
-)->dict:           # Plain values
+    s: Session,  # The run
+    run: Path,  # Its folder
+    hist: dict,  # What it remembers
+    status: str,  # finished, diverged or stopped
+    sets,  # (training, validation)
+    scores=None,  # From `evaluate`
+    memory=None,  # Peak of each process
+    why=None,  # What stopped it
+) -> dict:  # Plain values
     "A run for `records`."
-    ups, vals = read_journal(run) if (run/'metrics.jsonl').exists() else ([], [])
-    sessions = [json.loads(l) for l in (run/'sessions.jsonl').read_text().splitlines()] if (run/'sessions.jsonl').exists() else []
-    slim = lambda d: {k: {a: b for a,b in v.items() if a != 'cases'} | dict(by_case=[round(c['psnr'], 4) for c in v['cases']]) for k,v in d.items()}     # all metrics a case for the model only
-    if scores: scores = scores | {g: slim(scores[g]) for g in ('floors', 'controls') if scores.get(g)}
+    ups, vals = read_journal(run) if (run / 'metrics.jsonl').exists() else ([], [])
+    sessions = (
+        [json.loads(l) for l in (run / 'sessions.jsonl').read_text().splitlines()]
+        if (run / 'sessions.jsonl').exists()
+        else []
+    )
+    slim = lambda d: {
+        k: {a: b for a, b in v.items() if a != 'cases'}
+        | dict(by_case=[round(c['psnr'], 4) for c in v['cases']])
+        for k, v in d.items()
+    }  # all metrics a case for the model only
+    if scores:
+        scores = scores | {g: slim(scores[g]) for g in ('floors', 'controls') if scores.get(g)}
     busy = hist['train_s'] or math.nan
-    rec = dict(id=run.name, recipe=s.cfg.recipe, scale=s.cfg.scale, seed=s.cfg.seed, status=status, why=why, config=cfg_to_dict(s.cfg), code=code_version(), machine=machine(),
-        device=str(s.device), processes=rank_world()[1], precision=s.precision, parameters=n_params(s.model), data_hash=hist['data_hash'], n_train=len(sets[0]), n_validation=len(sets[1]),
-        steps=s.step, scores=scores, printed=printed_of(s.cfg, vals, sets), base=hist['base'], starts=hist['starts'], best=dict(psnr=hist['best'], step=hist['best_step']), floor_psnr=hist['floor'], below_floor_at_tenth=hist['below'],
-        curve=dict(train=thin([[r['step'], r['loss']] for r in ups], 60), lr=thin([[r['step'], r['lr']] for r in ups], 60), validation=thin([[r['step'], r['val_psnr']] for r in vals], 60),
-                   printed=thin([[r['step'], r['printed_psnr']] for r in vals if 'printed_psnr' in r], 60)),
-        wall_s=hist['wall_s'], train_s=hist['train_s'], wait_fraction=hist['wait_s']/busy, samples_per_s=(s.step-hist['from_step'])*s.cfg.train.batch/busy,
-        peak_memory_mb=memory or [peak_mb(s.device)], sessions=sessions, finished=utc_now())
+    rec = dict(
+        id=run.name,
+        recipe=s.cfg.recipe,
+        scale=s.cfg.scale,
+        seed=s.cfg.seed,
+        status=status,
+        why=why,
+        config=cfg_to_dict(s.cfg),
+        code=code_version(),
+        machine=machine(),
+        device=str(s.device),
+        processes=rank_world()[1],
+        precision=s.precision,
+        parameters=n_params(s.model),
+        data_hash=hist['data_hash'],
+        n_train=len(sets[0]),
+        n_validation=len(sets[1]),
+        steps=s.step,
+        scores=scores,
+        printed=printed_of(s.cfg, vals, sets),
+        base=hist['base'],
+        starts=hist['starts'],
+        best=dict(psnr=hist['best'], step=hist['best_step']),
+        floor_psnr=hist['floor'],
+        below_floor_at_tenth=hist['below'],
+        curve=dict(
+            train=thin([[r['step'], r['loss']] for r in ups], 60),
+            lr=thin([[r['step'], r['lr']] for r in ups], 60),
+            validation=thin([[r['step'], r['val_psnr']] for r in vals], 60),
+            printed=thin([[r['step'], r['printed_psnr']] for r in vals if 'printed_psnr' in r], 60),
+        ),
+        wall_s=hist['wall_s'],
+        train_s=hist['train_s'],
+        wait_fraction=hist['wait_s'] / busy,
+        samples_per_s=(s.step - hist['from_step']) * s.cfg.train.batch / busy,
+        peak_memory_mb=memory or [peak_mb(s.device)],
+        sessions=sessions,
+        finished=utc_now(),
+    )
     return _plain(rec)
 
 def printed_of(
-    cfg:RunCfg,  # Its `accidents`
-    vals:list,   # Rows of validations
-    sets,        # (training, validation)
-):               # psnr, best, step, n and definition; None where the run prints only honest scores
+    cfg: RunCfg,  # Its `accidents`
+    vals: list,  # Rows of validations
+    sets,  # (training, validation)
+):  # psnr, best, step, n and definition; None where the run prints only honest scores
     "What the documented script would have printed for this run."
     got = [r for r in vals if r.get('printed_psnr') is not None]
-    if not got: return None
+    if not got:
+        return None
     a, best = cfg.accidents, max(got, key=lambda r: r['printed_psnr'])
     n = len(printed_patients(cfg, sets)[1])
     words = f'peak {a.peak:g} on [-1, 1]; {n} {"validation" if a.validate_on == "validation" else "training"} patients, every {a.share}th; squared errors of {a.pooled or 1} averaged before the logarithm; predictions not clamped'
-    return dict(psnr=got[-1]['printed_psnr'], best=best['printed_psnr'], step=best['step'], n=n, definition='LEGACY. ' + words)
+    return dict(
+        psnr=got[-1]['printed_psnr'],
+        best=best['printed_psnr'],
+        step=best['step'],
+        n=n,
+        definition='LEGACY. ' + words,
+    )
 
 def _plain(o):
     "The same for JSON, which knows neither tuples nor NaN."
-    if isinstance(o, dict): return {k: _plain(v) for k,v in o.items()}
-    if isinstance(o, (list, tuple)): return [_plain(v) for v in o]
+    if isinstance(o, dict):
+        return {k: _plain(v) for k, v in o.items()}
+    if isinstance(o, (list, tuple)):
+        return [_plain(v) for v in o]
     return None if isinstance(o, float) and not math.isfinite(o) else o
 
-def utc_now()->str:  # Such as 2026-01-31T12:00:00+00:00
+def utc_now() -> str:  # Such as 2026-01-31T12:00:00+00:00
     "This moment, for a record."
     return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec='seconds')
 
 def peak_mb(
     device='cpu',  # Of this process
-)->dict:           # ram, gpu (None without one), MB
+) -> dict:  # ram, gpu (None without one), MB
     "The most memory that this process has used."
-    gpu = torch.cuda.max_memory_allocated(device)/1e6 if torch.device(device).type == 'cuda' else None
-    return dict(ram=round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss/1e3), gpu=gpu and round(gpu))
+    gpu = (
+        torch.cuda.max_memory_allocated(device) / 1e6
+        if torch.device(device).type == 'cuda'
+        else None
+    )
+    return dict(
+        ram=round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3), gpu=gpu and round(gpu)
+    )
 
 # %% ../nbs/10_training/07_train.ipynb #caf6dbe5
 def tenth_of(
-    steps:int,  # Of the run
-)->int:         # Update
+    steps: int,  # Of the run
+) -> int:  # Update
     "When a run that is still below the floor is told so."
-    return max(1, math.ceil(steps/10))
+    return max(1, math.ceil(steps / 10))
 
 def eval_due(
-    step:int,          # Updates done
-    cfg:RunCfg,        # How often
-    per_epoch:float,   # Updates an epoch
-)->bool:
+    step: int,  # Updates done
+    cfg: RunCfg,  # How often
+    per_epoch: float,  # Updates an epoch
+) -> bool:
     "Validate now? At the chosen interval or once an epoch, after a tenth of the budget, and at the end."
     t = cfg.train
-    regular = step % t.eval_every == 0 if t.eval_every else step//per_epoch > (step-1)//per_epoch
+    regular = (
+        step % t.eval_every == 0 if t.eval_every else step // per_epoch > (step - 1) // per_epoch
+    )
     return regular or step in (tenth_of(t.steps), t.steps)
 
 def _loop(s, learn, sets, run, hist, say, start):
     "Look, validate, save; True if somebody asked to stop."
-    t, world, saver, watch = s.cfg.train, rank_world()[1], Saver(run/'checkpoints', s.cfg), Watch(s)
+    t, world, saver, watch = (
+        s.cfg.train,
+        rank_world()[1],
+        Saver(run / 'checkpoints', s.cfg),
+        Watch(s),
+    )
     data = InMemory(learn) if size_gb(learn) <= t.preload_gb else learn
     journal = Journal(run, s.step, t.tensorboard) if is_main() else None
-    batches, mark, stopping = batch_stream(data, s.cfg, s.step, pin=s.device.type == 'cuda'), time.monotonic(), False
+    batches, mark, stopping = (
+        batch_stream(data, s.cfg, s.step, pin=s.device.type == 'cuda'),
+        time.monotonic(),
+        False,
+    )
     try:
         with StopSignal() as stop:
             for rec in fit(s, batches):
                 watch.add(rec)
                 evals, now = eval_due(s.step, s.cfg, s.per_epoch), stop.asked and world == 1
-                if not (evals or now or s.step % t.log_every == 0 or t.checkpoint_steps and s.step % t.checkpoint_steps == 0): continue
+                if not (
+                    evals
+                    or now
+                    or s.step % t.log_every == 0
+                    or t.checkpoint_steps
+                    and s.step % t.checkpoint_steps == 0
+                ):
+                    continue
                 rows, stopping = watch.look(stop.asked)
-                took = time.monotonic()-mark
-                for r in rows: r['seconds'] = took/len(rows)                    # what an update cost, the device included
-                hist['train_s'] += took; hist['wait_s'] += sum(r['wait'] for r in rows)
+                took = time.monotonic() - mark
+                for r in rows:
+                    r['seconds'] = took / len(rows)  # what an update cost, the device included
+                hist['train_s'] += took
+                hist['wait_s'] += sum(r['wait'] for r in rows)
                 say.rows(rows)
-                if journal: journal.write(rows)
-                if evals: _judge(s, sets, run, hist, say, journal)
-                hist['wall_s'] = hist['prior_s'] + time.monotonic()-start
-                if is_main() and (stopping or s.step == t.steps or saver.due(s.step)): saver.save(s, hist)
-                if stopping: break
+                if journal:
+                    journal.write(rows)
+                if evals:
+                    _judge(s, sets, run, hist, say, journal)
+                hist['wall_s'] = hist['prior_s'] + time.monotonic() - start
+                if is_main() and (stopping or s.step == t.steps or saver.due(s.step)):
+                    saver.save(s, hist)
+                if stopping:
+                    break
                 mark = time.monotonic()
     finally:
-        batches.close(); say.close()
-        if journal: journal.close()
+        batches.close()
+        say.close()
+        if journal:
+            journal.close()
     return stopping
 
 # %% ../nbs/10_training/07_train.ipynb #32389e61
@@ -301,26 +498,61 @@ def _judge(s, sets, run, hist, say, journal):
     "Validate beside the floor, keep the best weights, and raise the alarm in time."
     val, steps = validate(s, sets[1]), s.cfg.train.steps
     old = printed_psnr(s, sets) if s.cfg.accidents.any else None
-    by = val if old is None else old                                             # what chose the best weights
+    by = val if old is None else old  # what chose the best weights
     best = math.isfinite(by) and (hist['best_by'] is None or by > hist['best_by'])
-    if best: hist['best'], hist['best_by'], hist['best_step'] = val, by, s.step
+    if best:
+        hist['best'], hist['best_by'], hist['best_step'] = val, by, s.step
     if journal:
-        journal.write([dict(step=s.step, epoch=s.step/s.per_epoch, val_psnr=val, floor_psnr=hist['floor']) | ({} if old is None else dict(printed_psnr=old))])
+        journal.write(
+            [
+                dict(
+                    step=s.step, epoch=s.step / s.per_epoch, val_psnr=val, floor_psnr=hist['floor']
+                )
+                | ({} if old is None else dict(printed_psnr=old))
+            ]
+        )
         if best:
             with s.ema.applied() if s.ema else nullcontext():
-                save_weights(s.model, s.cfg, run/'best.safetensors', dict(step=s.step, psnr=val, protocol=s.cfg.protocol, floor=hist['floor'], data_hash=hist['data_hash']))
+                save_weights(
+                    s.model,
+                    s.cfg,
+                    run / 'best.safetensors',
+                    dict(
+                        step=s.step,
+                        psnr=val,
+                        protocol=s.cfg.protocol,
+                        floor=hist['floor'],
+                        data_hash=hist['data_hash'],
+                    ),
+                )
     say.line(val, hist['floor'], best)
     if s.step >= tenth_of(steps) and hist['below'] is None:
         hist['below'] = hist['best'] is None or hist['best'] < hist['floor']
-        if hist['below']: say.write('\n' + alarm(val, hist['floor'], s.step, steps) + '\n')
+        if hist['below']:
+            say.write('\n' + alarm(val, hist['floor'], s.step, steps) + '\n')
 
 def _finish(s, sets, run, hist, floors, results, start):
     "Score the final weights beside every floor, save them, write the record."
     with evaluating(s) as model:
-        scores = evaluate(lambda b: output_hu(model, b, s.cfg), sets[1], s.cfg.protocol, floor_rows(run, floors, sets[1], s.cfg.protocol, hist['data_hash']), device=s.device, progress=False)
-        card = dict(step=s.step, psnr=scores['mean']['psnr'], protocol=s.cfg.protocol, floor=hist['floor'], data_hash=hist['data_hash'], training_ids=list(dict.fromkeys([*hist['before'], *sets[0].ids])), code=code_version())
-        from_main(lambda: save_weights(model, s.cfg, run/'model.safetensors', card) and None, run)
-    hist['wall_s'] = hist['prior_s'] + time.monotonic()-start
+        scores = evaluate(
+            lambda b: output_hu(model, b, s.cfg),
+            sets[1],
+            s.cfg.protocol,
+            floor_rows(run, floors, sets[1], s.cfg.protocol, hist['data_hash']),
+            device=s.device,
+            progress=False,
+        )
+        card = dict(
+            step=s.step,
+            psnr=scores['mean']['psnr'],
+            protocol=s.cfg.protocol,
+            floor=hist['floor'],
+            data_hash=hist['data_hash'],
+            training_ids=list(dict.fromkeys([*hist['before'], *sets[0].ids])),
+            code=code_version(),
+        )
+        from_main(lambda: save_weights(model, s.cfg, run / 'model.safetensors', card) and None, run)
+    hist['wall_s'] = hist['prior_s'] + time.monotonic() - start
     memory = gather_lists([peak_mb(s.device)])
     return make_record(s, run, hist, 'finished', sets, scores, memory)
 
@@ -330,39 +562,68 @@ def _leave(rec, run, results):
         if rec['status'] != 'stopped':
             rec['id'] = free_id(rec['id'], results)
             write_record(rec, results)
-        write_json(rec, Path(run)/'record.json')
-    except OSError as e: print(f'the record could not be written: {e}', file=sys.stderr)
+        write_json(rec, Path(run) / 'record.json')
+    except OSError as e:
+        print(f'the record could not be written: {e}', file=sys.stderr)
 
 # %% ../nbs/10_training/07_train.ipynb #f7fe1712
 def train(
-    cfg:RunCfg,     # The run
-    sets,           # (training, validation) data sets
-    run,            # Its folder
-    ck:dict=None,   # From `open_run`, to go on from
+    cfg: RunCfg,  # The run
+    sets,  # (training, validation) data sets
+    run,  # Its folder
+    ck: dict = None,  # From `open_run`, to go on from
     results='results/runs',  # Folder for the record
-    device='cpu',   # Where
-    quiet=False,    # No lines and no bar?
-    learn=None,     # What the updates learn from, if it is more than the training set: see `open_copies`
-    base=None,      # Weights of the frozen first stage, for models that have one
-    starts=None,    # Weights that the network begins with
-)->dict:            # The record; its status is 'finished' or 'stopped'
+    device='cpu',  # Where
+    quiet=False,  # No lines and no bar?
+    learn=None,  # What the updates learn from, if it is more than the training set: see `open_copies`
+    base=None,  # Weights of the frozen first stage, for models that have one
+    starts=None,  # Weights that the network begins with
+) -> dict:  # The record; its status is 'finished' or 'stopped'
     "Train, validate, save, and leave a record; every process of a group must call."
     run, start, foreign = Path(run), time.monotonic(), bool(ck and ck.get('foreign'))
-    hist = dict(best=None, best_by=None, best_step=None, base=None, starts=None, below=None, train_s=0., wait_s=0., wall_s=0., from_step=ck['step'] if foreign else 0)
-    if ck and not foreign: hist |= ck['note']['history']
+    hist = dict(
+        best=None,
+        best_by=None,
+        best_step=None,
+        base=None,
+        starts=None,
+        below=None,
+        train_s=0.0,
+        wait_s=0.0,
+        wall_s=0.0,
+        from_step=ck['step'] if foreign else 0,
+    )
+    if ck and not foreign:
+        hist |= ck['note']['history']
     hist['prior_s'] = hist['wall_s']
     with disk_talks(run):
         s, floors = _open(cfg, sets, run, device, hist, base, starts)
-        if ck: restore(s, ck, ck.get('path', 'the checkpoint'))
+        if ck:
+            restore(s, ck, ck.get('path', 'the checkpoint'))
         say = Console(cfg.train.steps, cfg.train.batch, s.step, quiet or not is_main())
         _say_opening(s, sets, run, hist, say, ck if foreign else None)
         try:
-            if _loop(s, learn or sets[0], sets, run, hist, say, start): rec = make_record(s, run, hist, 'stopped', sets, why='asked to stop')
-            else: rec = _finish(s, sets, run, hist, floors, results, start)
+            if _loop(s, learn or sets[0], sets, run, hist, say, start):
+                rec = make_record(s, run, hist, 'stopped', sets, why='asked to stop')
+            else:
+                rec = _finish(s, sets, run, hist, floors, results, start)
         except BadInput as e:
-            if is_main(): _leave(make_record(s, run, hist, 'diverged' if isinstance(e, Diverged) else 'stopped', sets, why=str(e)), run, results)
+            if is_main():
+                _leave(
+                    make_record(
+                        s,
+                        run,
+                        hist,
+                        'diverged' if isinstance(e, Diverged) else 'stopped',
+                        sets,
+                        why=str(e),
+                    ),
+                    run,
+                    results,
+                )
             raise
-    if is_main(): _leave(rec, run, results)
+    if is_main():
+        _leave(rec, run, results)
     barrier()
     return rec
 
@@ -370,15 +631,21 @@ def train(
 def _open(cfg, sets, run, device, hist, base=None, starts=None):
     "The session and the floors, after making sure that all processes mean the same."
     hashes = gather_lists([data_hash(*sets)])
-    if len(set(hashes)) > 1: raise BadInput('the processes of this group do not see the same patients', fix='Copy the cohort to every machine.')
-    from_main(lambda: write_json(cfg_to_dict(cfg), run/'config.json'), run)
+    if len(set(hashes)) > 1:
+        raise BadInput(
+            'the processes of this group do not see the same patients',
+            fix='Copy the cohort to every machine.',
+        )
+    from_main(lambda: write_json(cfg_to_dict(cfg), run / 'config.json'), run)
     floors, hist['floor'] = open_floors(run, *sets, cfg.protocol)
     hist['data_hash'] = hashes[0]
     lo, hi = (cfg.target.lo, cfg.target.hi) if cfg.target.clip else HU_RANGE
     mean = from_main(lambda: hu_to_unit(mean_volume(sets[0], lo, hi), cfg.target))
     s = make_session(cfg, len(sets[0]), device, mean)
-    if cfg.base: hist['base'] = fill_base(s.model, base, cfg.base)
-    if cfg.starts: hist['starts'] = start_from(s, starts)
+    if cfg.base:
+        hist['base'] = fill_base(s.model, base, cfg.base)
+    if cfg.starts:
+        hist['starts'] = start_from(s, starts)
     hist['before'] = [i for w in (base, starts) if w for i in taught_by(w)]
     return s, floors
 
@@ -386,123 +653,199 @@ def _say_opening(s, sets, run, hist, say, foreign):
     "Who trains what on whom, where, and what there is to beat."
     c, v, m, n = s.cfg, code_version(), machine(), rank_world()[1]
     if is_main():
-        with open(run/'sessions.jsonl', 'a') as f: f.write(json.dumps(dict(step=s.step, started=utc_now(), processes=n, code=v, cpu=m['cpu'], gpu=m['gpu'], continues=str(foreign['path']) if foreign else None)) + '\n')
-    say.write(f'{run}: recipe {c.recipe}, scale {c.scale}, seed {c.seed}, code {v["sha7"]}{" (changed since)" if v["dirty"] else ""}')
-    say.write(f'{n_params(s.model):,} parameters, {len(sets[0])} patients to learn from, {len(sets[1])} to validate on; {n} process{"es" if n > 1 else ""} in {s.precision} on {m["gpu"] if s.device.type == "cuda" else m["cpu"]}')
-    say.write(f'to beat: the mean volume, {hist["floor"]:.2f} dB ({c.protocol})' + (f'; going on after update {s.step} of {c.train.steps}' if s.step else ''))
+        with open(run / 'sessions.jsonl', 'a') as f:
+            f.write(
+                json.dumps(
+                    dict(
+                        step=s.step,
+                        started=utc_now(),
+                        processes=n,
+                        code=v,
+                        cpu=m['cpu'],
+                        gpu=m['gpu'],
+                        continues=str(foreign['path']) if foreign else None,
+                    )
+                )
+                + '\n'
+            )
+    say.write(
+        f'{run}: recipe {c.recipe}, scale {c.scale}, seed {c.seed}, code {v["sha7"]}{" (changed since)" if v["dirty"] else ""}'
+    )
+    say.write(
+        f'{n_params(s.model):,} parameters, {len(sets[0])} patients to learn from, {len(sets[1])} to validate on; {n} process{"es" if n > 1 else ""} in {s.precision} on {m["gpu"] if s.device.type == "cuda" else m["cpu"]}'
+    )
+    say.write(
+        f'to beat: the mean volume, {hist["floor"]:.2f} dB ({c.protocol})'
+        + (f'; going on after update {s.step} of {c.train.steps}' if s.step else '')
+    )
 
 # %% ../nbs/10_training/07_train.ipynb #d62b961a
 def resolve(
-    recipe:str,    # Name of a recipe, or a configuration as JSON
+    recipe: str,  # Name of a recipe, or a configuration as JSON
     overrides=(),  # `dotted.key=value`
-    scale:str='',  # 'mini' (default for a name) or 'full'
-)->RunCfg:
+    scale: str = '',  # 'mini' (default for a name) or 'full'
+) -> RunCfg:
     "The configuration that a command line means."
     if recipe.endswith('.json') or '/' in recipe:
         cfg = cfg_from_dict(read_json(recipe))
-        if scale and scale != cfg.scale: raise BadInput(f'--scale {scale} has no effect: the file says {cfg.scale}', recipe, 'Remove it.')
-    else: cfg = get_recipe(recipe, scale or 'mini')
+        if scale and scale != cfg.scale:
+            raise BadInput(
+                f'--scale {scale} has no effect: the file says {cfg.scale}', recipe, 'Remove it.'
+            )
+    else:
+        cfg = get_recipe(recipe, scale or 'mini')
     return with_overrides(cfg, overrides)
 
 def check_world(
-    cfg:RunCfg,  # The run
-    world:int,   # Processes
+    cfg: RunCfg,  # The run
+    world: int,  # Processes
 ):
     "Every process must get the same number of patients, in whole portions."
-    if (t := cfg.train).batch % (world*t.accumulate) == 0: return
-    fits = [str(w) for w in range(1, world) if t.batch % (w*t.accumulate) == 0]
-    raise BadInput(f'train.batch={t.batch} cannot be dealt to {world} processes' + (f' in train.accumulate={t.accumulate} equal portions each' if t.accumulate > 1 else ''),
-                   fix=f'Start {" or ".join(fits) or "fewer"} processes, or choose a batch that {world*t.accumulate} divides.')
+    if (t := cfg.train).batch % (world * t.accumulate) == 0:
+        return
+    fits = [str(w) for w in range(1, world) if t.batch % (w * t.accumulate) == 0]
+    raise BadInput(
+        f'train.batch={t.batch} cannot be dealt to {world} processes'
+        + (f' in train.accumulate={t.accumulate} equal portions each' if t.accumulate > 1 else ''),
+        fix=f'Start {" or ".join(fits) or "fewer"} processes, or choose a batch that {world * t.accumulate} divides.',
+    )
 
 def spread_threads():
     "Use all cores where torchrun has set one thread a process for want of knowledge."
     local = int(os.environ.get('LOCAL_WORLD_SIZE', 0))
-    if local > 1 and os.environ.get('OMP_NUM_THREADS') == '1' and not torch.cuda.is_available(): torch.set_num_threads(max(1, (os.cpu_count() or 1)//local))
+    if local > 1 and os.environ.get('OMP_NUM_THREADS') == '1' and not torch.cuda.is_available():
+        torch.set_num_threads(max(1, (os.cpu_count() or 1) // local))
 
 @contextmanager
 def one_voice():
     "Let rank 0 say what is wrong with an input; another speaks only if it is still there after three seconds, because then it is alone with it."
-    try: yield
+    try:
+        yield
     except BadInput:
-        if int(os.environ.get('RANK', 0)): time.sleep(3)
+        if int(os.environ.get('RANK', 0)):
+            time.sleep(3)
         raise
 
 # %% ../nbs/10_training/07_train.ipynb #57a9e001
 def run_recipe(
-    cfg:RunCfg,      # The run
-    runs:Path,       # Folder of runs
-    results:Path,    # Folder of records
-    device='cpu',    # Where
-    data:str='',     # Cohort folder
-    resume:str='auto',  # As on the command line
-)->tuple:            # (record, folder of the run)
+    cfg: RunCfg,  # The run
+    runs: Path,  # Folder of runs
+    results: Path,  # Folder of records
+    device='cpu',  # Where
+    data: str = '',  # Cohort folder
+    resume: str = 'auto',  # As on the command line
+) -> tuple:  # (record, folder of the run)
     "Train one run, and before it what it stands on."
     stage = lambda name, **kw: stage_of(name, cfg, runs, results, device, data, **kw)
     base, starts = cfg.base and stage(cfg.base), cfg.starts and stage(cfg.starts, any_seed=True)
-    if cfg.follows and resume == 'auto' and not from_main(lambda: (runs/run_id(cfg)/'checkpoints').exists()): resume = str(stage(cfg.follows))
-    with only_one(runs/run_id(cfg)) if is_main() else nullcontext():
+    if (
+        cfg.follows
+        and resume == 'auto'
+        and not from_main(lambda: (runs / run_id(cfg) / 'checkpoints').exists())
+    ):
+        resume = str(stage(cfg.follows))
+    with only_one(runs / run_id(cfg)) if is_main() else nullcontext():
         run, ck, rec = from_main(lambda: open_run(cfg, runs, resume))
-        if rec is not None: return rec, run
+        if rec is not None:
+            return rec, run
         sets = open_cohort(cfg, data)
-        return train(cfg, sets, run, ck, results, device, learn=open_copies(cfg, sets[0], data), base=base, starts=starts), run
+        return train(
+            cfg,
+            sets,
+            run,
+            ck,
+            results,
+            device,
+            learn=open_copies(cfg, sets[0], data),
+            base=base,
+            starts=starts,
+        ), run
 
 def stage_of(
-    name:str,        # Recipe, or path of a run or weights file
-    cfg:RunCfg,      # The run that needs it
-    runs:Path,       # Folder of runs
-    results:Path,    # Folder of records
-    device='cpu',    # Where
-    data:str='',     # Cohort folder
-    any_seed:bool=False,  # Will weights that come with the package do, whatever their seed?
-)->Path:             # Folder of the finished run, or the file
+    name: str,  # Recipe, or path of a run or weights file
+    cfg: RunCfg,  # The run that needs it
+    runs: Path,  # Folder of runs
+    results: Path,  # Folder of records
+    device='cpu',  # Where
+    data: str = '',  # Cohort folder
+    any_seed: bool = False,  # Will weights that come with the package do, whatever their seed?
+) -> Path:  # Folder of the finished run, or the file
     "What a run stands on: a finished run of the same scale and seed, the weights of that very run that come with the package, or trained now."
-    if '/' in name or name.endswith('.safetensors'): return Path(name)
+    if '/' in name or name.endswith('.safetensors'):
+        return Path(name)
     first = replace(get_recipe(name, cfg.scale), seed=cfg.seed)
-    if from_main(lambda: shipped_run(name, first, any_seed) and not (runs/run_id(first)).exists()): return find_weights(name)
-    if is_main() and open_run(first, runs, 'auto', say=lambda _: None)[2] is None: print(f'{cfg.recipe} stands on {name}, which has no finished run in {runs} yet: training that first ({first.train.steps} updates)', flush=True)
+    if from_main(
+        lambda: shipped_run(name, first, any_seed) and not (runs / run_id(first)).exists()
+    ):
+        return find_weights(name)
+    if is_main() and open_run(first, runs, 'auto', say=lambda _: None)[2] is None:
+        print(
+            f'{cfg.recipe} stands on {name}, which has no finished run in {runs} yet: training that first ({first.train.steps} updates)',
+            flush=True,
+        )
     rec, run = run_recipe(first, runs, results, device, data if first.cohort == cfg.cohort else '')
-    if rec['status'] == 'stopped': raise KeyboardInterrupt
+    if rec['status'] == 'stopped':
+        raise KeyboardInterrupt
     return run
 
 # %% ../nbs/10_training/07_train.ipynb #c8396334
 def overrides_first(
-    argv:list,  # Words after the program's name
-)->list:        # The same, `key=value` words moved behind the first word
+    argv: list,  # Words after the program's name
+) -> list:  # The same, `key=value` words moved behind the first word
     "Put the settings where argparse accepts them."
     takes, out, moved = ('--scale', '--data', '--resume', '--runs', '--results', '--device'), [], []
-    free = lambda ws, i: not ws[i].startswith('-') and (i == 0 or ws[i-1] not in takes)      # not an option's value
-    for i,w in enumerate(argv): (moved if '=' in w and free(argv, i) else out).append(w)
+    free = lambda ws, i: (
+        not ws[i].startswith('-') and (i == 0 or ws[i - 1] not in takes)
+    )  # not an option's value
+    for i, w in enumerate(argv):
+        (moved if '=' in w and free(argv, i) else out).append(w)
     k = 1 + next((i for i in range(len(out)) if free(out, i)), -1)
     return out[:k] + moved + out[k:]
 
 # %% ../nbs/10_training/07_train.ipynb #c81fce3f
 def _closing(rec, run):
     "The last lines of a run."
-    if rec['status'] != 'finished': return f'stopped after update {rec["steps"]}; {run} has a checkpoint'
-    return f'done: {against_floor(rec["scores"]["mean"]["psnr"], rec["floor_psnr"])} on {rec["n_validation"]} validation patients, {human_time(rec["wall_s"])}\nweights: {Path(run)/"model.safetensors"}'
+    if rec['status'] != 'finished':
+        return f'stopped after update {rec["steps"]}; {run} has a checkpoint'
+    return f'done: {against_floor(rec["scores"]["mean"]["psnr"], rec["floor_psnr"])} on {rec["n_validation"]} validation patients, {human_time(rec["wall_s"])}\nweights: {Path(run) / "model.safetensors"}'
 
-if __name__ == '__main__': sys.argv[1:] = overrides_first(sys.argv[1:])
+if __name__ == '__main__':
+    sys.argv[1:] = overrides_first(sys.argv[1:])
 
 @call_parse
 def main(
-    recipe:str,          # Name of a recipe, or a resolved configuration as JSON
-    overrides:Param('`dotted.key=value`, any number', str, nargs='*', opt=False)=(),
-    scale:str='',        # mini (default) or full
-    data:str='',         # Cohort folder (default: data/<cohort of the recipe>)
-    resume:str='auto',   # auto, never, or the checkpoint or run to go on from
-    runs:str='runs',     # Folder of runs
-    results:str='results',  # Folder of records
-    device:str='',       # cpu or cuda (default: cuda where there is one)
-    dry:bool=False,      # Print the resolved configuration and stop?
+    recipe: str,  # Name of a recipe, or a resolved configuration as JSON
+    overrides: Param('`dotted.key=value`, any number', str, nargs='*', opt=False) = (),
+    scale: str = '',  # mini (default) or full
+    data: str = '',  # Cohort folder (default: data/<cohort of the recipe>)
+    resume: str = 'auto',  # auto, never, or the checkpoint or run to go on from
+    runs: str = 'runs',  # Folder of runs
+    results: str = 'results',  # Folder of records
+    device: str = '',  # cpu or cuda (default: cuda where there is one)
+    dry: bool = False,  # Print the resolved configuration and stop?
 ):
     "Train a recipe: alone, or in a group under torchrun; run again to resume. Example: torchrun --standalone --nproc_per_node=2 -m xray2ct.train lift64 --data data/virtual100 optim.lr=5e-4"
     with exit_on_bad_input(), one_voice():
         cfg = resolve(recipe, overrides, scale)
         check_world(cfg, int(os.environ.get('WORLD_SIZE', 1)))
-        if dry: return print(json.dumps(cfg_to_dict(cfg), indent=1)) if os.environ.get('RANK', '0') == '0' else None
+        if dry:
+            return (
+                print(json.dumps(cfg_to_dict(cfg), indent=1))
+                if os.environ.get('RANK', '0') == '0'
+                else None
+            )
         gpu = torch.cuda.is_available() if not device else device.startswith('cuda')
         spread_threads()
         with fresh_group('nccl' if gpu else 'gloo'):
-            rec, run = run_recipe(cfg, Path(runs), Path(results)/'runs', torch.device('cuda', torch.cuda.current_device()) if gpu else 'cpu', data, resume)
-            if is_main(): print(_closing(rec, run))
-        if rec['status'] == 'stopped': raise KeyboardInterrupt
+            rec, run = run_recipe(
+                cfg,
+                Path(runs),
+                Path(results) / 'runs',
+                torch.device('cuda', torch.cuda.current_device()) if gpu else 'cpu',
+                data,
+                resume,
+            )
+            if is_main():
+                print(_closing(rec, run))
+        if rec['status'] == 'stopped':
+            raise KeyboardInterrupt

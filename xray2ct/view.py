@@ -41,292 +41,562 @@ _all_ = ['view_volume', 'compare', 'view_3d', 'SliceView']
 COLORS = {'axial': '#4fc3f7', 'coronal': '#8bd450', 'sagittal': '#ffa726', 'central ray': '#ff5cf0'}
 
 def film_lines(
-    matrices,          # (V,3,4), world mm to film
-    mm,                # (x,y,z) where the three slices meet, RAS mm
-    box=((-180.,)*3, (180.,)*3),  # Corners of the volume, RAS mm
-)->list:               # For each film: dictionaries with name, color, dash, points (n,2) in ±1
+    matrices,  # (V,3,4), world mm to film
+    mm,  # (x,y,z) where the three slices meet, RAS mm
+    box=((-180.0,) * 3, (180.0,) * 3),  # Corners of the volume, RAS mm
+) -> list:  # For each film: dictionaries with name, color, dash, points (n,2) in ±1
     "Outlines of the three slices, the point where they meet, and the central ray of each view, on every film."
     m, (lo, hi) = torch.as_tensor(matrices).double(), (np.asarray(b, float) for b in box)
-    at = lambda i, p: project_points(m[i:i+1], torch.as_tensor(np.asarray(p, float)))[0][0].tolist()
+    at = lambda i, p: project_points(m[i : i + 1], torch.as_tensor(np.asarray(p, float)))[0][
+        0
+    ].tolist()
     out, sources = [], source_positions(m).numpy()
+
     def square(axis):
-        a, b = [k for k in range(3) if k != axis]; p = np.tile(np.asarray(mm, float), (5, 1))
-        p[:,a], p[:,b] = [lo[a], hi[a], hi[a], lo[a], lo[a]], [lo[b], lo[b], hi[b], hi[b], lo[b]]
+        a, b = [k for k in range(3) if k != axis]
+        p = np.tile(np.asarray(mm, float), (5, 1))
+        p[:, a], p[:, b] = [lo[a], hi[a], hi[a], lo[a], lo[a]], [lo[b], lo[b], hi[b], hi[b], lo[b]]
         return p
+
     for i in range(len(m)):
-        lines = [dict(name=n, color=COLORS[n], dash=False, points=at(i, square(axis))) for n,axis in (('axial', 2), ('coronal', 1), ('sagittal', 0))]
+        lines = [
+            dict(name=n, color=COLORS[n], dash=False, points=at(i, square(axis)))
+            for n, axis in (('axial', 2), ('coronal', 1), ('sagittal', 0))
+        ]
         for j in range(len(m)):
-            n = m[j,2,:3].numpy(); n = n/np.linalg.norm(n)
-            reach = ((lo+hi)/2 - sources[j])@n + np.linalg.norm(hi-lo)/2*np.array([-1, 1])           # along the ray, through the volume and a little beyond
-            pts = sources[j] + n*np.linspace(*reach, 2)[:,None]
-            lines.append(dict(name='central ray', color=COLORS['central ray'], dash=True, points=at(i, pts[1:] if i == j else pts)))
+            n = m[j, 2, :3].numpy()
+            n = n / np.linalg.norm(n)
+            reach = ((lo + hi) / 2 - sources[j]) @ n + np.linalg.norm(hi - lo) / 2 * np.array(
+                [-1, 1]
+            )  # along the ray, through the volume and a little beyond
+            pts = sources[j] + n * np.linspace(*reach, 2)[:, None]
+            lines.append(
+                dict(
+                    name='central ray',
+                    color=COLORS['central ray'],
+                    dash=True,
+                    points=at(i, pts[1:] if i == j else pts),
+                )
+            )
         out.append(lines + [dict(name='point', color='#fff', dash=False, points=at(i, [mm]))])
     return out
 
 # %% ../nbs/14_apps/03_view.ipynb #d74387c4
 class FilmView(Readable, anywidget.AnyWidget):
     "X-rays with the place of three slices drawn on them."
-    _esm, _css = front_end('dom.js', 'paint.js', 'panes.js', 'films.js', render='renderFilms'), asset('films.css')
-    spec = T.Dict().tag(sync=True)               # Name, size, grey limits, letters of each film
-    pixels = T.Bytes(b'').tag(sync=True)         # float32 of all films, one after the other
-    lines = T.List().tag(sync=True)              # From `film_lines`
-    clicked = T.List().tag(sync=True)            # [film, u, v], the last click, ±1 on the film's edges
-    mm = T.List(T.Float())                       # Where the slices meet, RAS mm
 
-    def __init__(self,
-        films:list,                              # (h,w) arrays
-        matrices,                                # (V,3,4)
-        names=('pa', 'lat'),                     # Of the views
-        measured=True,                           # Line integrals, or grey values?
-        box=((-180.,)*3, (180.,)*3),             # Corners of the volume, RAS mm
-        ratios=None,                             # Width over height of each film (default: of its pixels)
-        mm=None,                                 # Where the slices meet at first, RAS mm (default: the middle of the volume)
+    _esm, _css = (
+        front_end('dom.js', 'paint.js', 'panes.js', 'films.js', render='renderFilms'),
+        asset('films.css'),
+    )
+    spec = T.Dict().tag(sync=True)  # Name, size, grey limits, letters of each film
+    pixels = T.Bytes(b'').tag(sync=True)  # float32 of all films, one after the other
+    lines = T.List().tag(sync=True)  # From `film_lines`
+    clicked = T.List().tag(sync=True)  # [film, u, v], the last click, ±1 on the film's edges
+    mm = T.List(T.Float())  # Where the slices meet, RAS mm
+
+    def __init__(
+        self,
+        films: list,  # (h,w) arrays
+        matrices,  # (V,3,4)
+        names=('pa', 'lat'),  # Of the views
+        measured=True,  # Line integrals, or grey values?
+        box=((-180.0,) * 3, (180.0,) * 3),  # Corners of the volume, RAS mm
+        ratios=None,  # Width over height of each film (default: of its pixels)
+        mm=None,  # Where the slices meet at first, RAS mm (default: the middle of the volume)
     ):
         films = [np.nan_to_num(np.asarray(f, np.float32)) for f in films]
         self.matrices, self.box = torch.as_tensor(matrices).double(), box
-        lims = [np.quantile(f, (.005, .999)).tolist() for f in films]
-        spec = dict(colors=COLORS, films=[dict(name=n, h=f.shape[0], w=f.shape[1], lo=lo, hi=max(hi, lo+1e-6), measured=bool(measured), letters=FILM_LETTERS.get(n, '    '), ratio=(ratios or {}).get(n, f.shape[1]/f.shape[0])) for n,f,(lo,hi) in zip(names, films, lims)])
-        super().__init__(spec=spec, pixels=b''.join(f.astype('<f4').tobytes() for f in films), mm=list(mm) if mm is not None else [(a+b)/2 for a,b in zip(*box)])
+        lims = [np.quantile(f, (0.005, 0.999)).tolist() for f in films]
+        spec = dict(
+            colors=COLORS,
+            films=[
+                dict(
+                    name=n,
+                    h=f.shape[0],
+                    w=f.shape[1],
+                    lo=lo,
+                    hi=max(hi, lo + 1e-6),
+                    measured=bool(measured),
+                    letters=FILM_LETTERS.get(n, '    '),
+                    ratio=(ratios or {}).get(n, f.shape[1] / f.shape[0]),
+                )
+                for n, f, (lo, hi) in zip(names, films, lims)
+            ],
+        )
+        super().__init__(
+            spec=spec,
+            pixels=b''.join(f.astype('<f4').tobytes() for f in films),
+            mm=list(mm) if mm is not None else [(a + b) / 2 for a, b in zip(*box)],
+        )
 
     @T.observe('mm')
-    def _redraw(self, change): self.lines = film_lines(self.matrices, self.mm, self.box)
+    def _redraw(self, change):
+        self.lines = film_lines(self.matrices, self.mm, self.box)
 
     @T.observe('clicked')
     def _click(self, change):
-        if len(self.clicked) != 3 or not 0 <= self.clicked[0] < len(self.matrices): return
-        m = self.matrices[int(self.clicked[0])][None]; depth = project_points(m, torch.tensor([self.mm], dtype=torch.float64))[1][0,0]
-        at = source_positions(m)[0] + depth*ray_directions(m, torch.tensor([self.clicked[1:]], dtype=torch.float64))[0,0]
-        self.mm = [float(min(max(v, a), b)) for v,a,b in zip(at, *self.box)]
+        if len(self.clicked) != 3 or not 0 <= self.clicked[0] < len(self.matrices):
+            return
+        m = self.matrices[int(self.clicked[0])][None]
+        depth = project_points(m, torch.tensor([self.mm], dtype=torch.float64))[1][0, 0]
+        at = (
+            source_positions(m)[0]
+            + depth * ray_directions(m, torch.tensor([self.clicked[1:]], dtype=torch.float64))[0, 0]
+        )
+        self.mm = [float(min(max(v, a), b)) for v, a, b in zip(at, *self.box)]
 
 # %% ../nbs/14_apps/03_view.ipynb #432a333d
 def draw_films(
-    films:list,      # From the `spec` of a `FilmView`: name, h, w, lo, hi, letters, ratio
-    pixels:list,     # (h,w) arrays, one a film
-    lines:list,      # From `film_lines`
-    height:int=300,  # Of the picture, pixels
-)->Image.Image:      # The films beside each other
+    films: list,  # From the `spec` of a `FilmView`: name, h, w, lo, hi, letters, ratio
+    pixels: list,  # (h,w) arrays, one a film
+    lines: list,  # From `film_lines`
+    height: int = 300,  # Of the picture, pixels
+) -> Image.Image:  # The films beside each other
     "Films and the lines on them as one picture."
     sheets, font = [], ImageFont.load_default(13)
-    for f,v,ls in zip(films, pixels, lines):
-        g = (255*((v-f['lo'])/(f['hi']-f['lo'])).clip(0, 1)).round().astype(np.uint8)
-        sheet = Image.fromarray(g).convert('RGB').resize((round(height*f['ratio']), height)); draw = ImageDraw.Draw(sheet); w = sheet.width
+    for f, v, ls in zip(films, pixels, lines):
+        g = (255 * ((v - f['lo']) / (f['hi'] - f['lo'])).clip(0, 1)).round().astype(np.uint8)
+        sheet = Image.fromarray(g).convert('RGB').resize((round(height * f['ratio']), height))
+        draw = ImageDraw.Draw(sheet)
+        w = sheet.width
         for l in ls:
-            at = [((x+1)/2*w, (y+1)/2*height) for x,y in l['points']]
-            if len(at) > 1: draw.line(at, l['color'], 2)
-            else: draw.circle(at[0], 4, None if l['dash'] else l['color'], l['color'])
-        for c,p in zip(f['letters'], ((9, height//2), (w-9, height//2), (w//2, 11), (w//2, height-11))): draw.text(p, c, '#ffe14d', font, 'mm', stroke_width=1, stroke_fill='black')
-        draw.text((5, height-5), f['name'], 'white', font, 'ls', stroke_width=1, stroke_fill='black'); sheets.append(sheet)
-    out = Image.new('RGB', (sum(s.width for s in sheets) + 6*(len(sheets)-1), height), '#888'); x = 0
-    for s in sheets: out.paste(s, (x, 0)); x += s.width+6
+            at = [((x + 1) / 2 * w, (y + 1) / 2 * height) for x, y in l['points']]
+            if len(at) > 1:
+                draw.line(at, l['color'], 2)
+            else:
+                draw.circle(at[0], 4, None if l['dash'] else l['color'], l['color'])
+        for c, p in zip(
+            f['letters'],
+            ((9, height // 2), (w - 9, height // 2), (w // 2, 11), (w // 2, height - 11)),
+        ):
+            draw.text(p, c, '#ffe14d', font, 'mm', stroke_width=1, stroke_fill='black')
+        draw.text(
+            (5, height - 5), f['name'], 'white', font, 'ls', stroke_width=1, stroke_fill='black'
+        )
+        sheets.append(sheet)
+    out = Image.new('RGB', (sum(s.width for s in sheets) + 6 * (len(sheets) - 1), height), '#888')
+    x = 0
+    for s in sheets:
+        out.paste(s, (x, 0))
+        x += s.width + 6
     return out
 
 @patch
-def as_png(self:FilmView)->bytes:
+def as_png(self: FilmView) -> bytes:
     "The films with their lines, as one picture."
-    sizes = [f['h']*f['w'] for f in self.spec['films']]; flat = np.split(np.frombuffer(self.pixels, '<f4'), np.cumsum(sizes)[:-1])
-    return png_bytes(draw_films(self.spec['films'], [v.reshape(f['h'], f['w']) for f,v in zip(self.spec['films'], flat)], self.lines), 64)
+    sizes = [f['h'] * f['w'] for f in self.spec['films']]
+    flat = np.split(np.frombuffer(self.pixels, '<f4'), np.cumsum(sizes)[:-1])
+    return png_bytes(
+        draw_films(
+            self.spec['films'],
+            [v.reshape(f['h'], f['w']) for f, v in zip(self.spec['films'], flat)],
+            self.lines,
+        ),
+        64,
+    )
 
 @patch
-def as_page(self:FilmView)->str:
+def as_page(self: FilmView) -> str:
     "The films with their lines, as HTML."
-    words = 'X-rays (' + ', '.join(f'{f["name"]}: {f["letters"][0]} is left, {f["letters"][2]} is up' for f in self.spec['films']) + ') with ' + ', '.join(COLORS)
+    words = (
+        'X-rays ('
+        + ', '.join(
+            f'{f["name"]}: {f["letters"][0]} is left, {f["letters"][2]} is up'
+            for f in self.spec['films']
+        )
+        + ') with '
+        + ', '.join(COLORS)
+    )
     return f'<img style="max-width:100%;height:auto" src="{data_uri(self.as_png())}" alt="{html.escape(words)}">'
 
 # %% ../nbs/14_apps/03_view.ipynb #6d604e72
 def _pair(pair, geometry):
     "Films, matrices, names, measured, ratios and the volume of whatever is called a pair of X-rays."
-    if isinstance(pair, dict):                                                 # a batch, or one item of a data set
+    if isinstance(pair, dict):  # a batch, or one item of a data set
         x, m, v = pair['xrays'], pair['geometry']['matrices'], pair.get('volume')
         x, m = (x[0], m[0]) if x.ndim == 5 else (x, m)
-        return list(x[:,0].numpy()), m, ('pa', 'lat')[:len(x)], True, None, v
-    if hasattr(pair, 'integrals'): return list(pair.integrals.numpy()), pair.geometry.matrices(), pair.geometry.names, pair.measured, None, None
+        return list(x[:, 0].numpy()), m, ('pa', 'lat')[: len(x)], True, None, v
+    if hasattr(pair, 'integrals'):
+        return (
+            list(pair.integrals.numpy()),
+            pair.geometry.matrices(),
+            pair.geometry.names,
+            pair.measured,
+            None,
+            None,
+        )
     if isinstance(pair, (str, Path)):
-        files = patient_files(pair); mode = {v: 'line_integral' if any(p.suffix == '.npy' for p in c) else 'png8' for v,c in files.xrays.items()}
-        if not all(files.xrays.values()): raise BadInput(files.problems[0], pair)
+        files = patient_files(pair)
+        mode = {
+            v: 'line_integral' if any(p.suffix == '.npy' for p in c) else 'png8'
+            for v, c in files.xrays.items()
+        }
+        if not all(files.xrays.values()):
+            raise BadInput(files.problems[0], pair)
         return *_pair([pick_xray(files, v, mode[v]) for v in files.xrays], geometry)[:5], files.ct
     if all(isinstance(p, (str, Path)) for p in pair):
         ims = [read_xray(p) for p in pair]
-        views = geometry.views if geometry is not None else [view_geometry(Path(p), n)[0] for p,n in zip(pair, ('pa', 'lat'))]
-        return [i.values for i in ims], Geometry(tuple(views)).matrices(), [v.name for v in views], all(i.calibrated for i in ims), {v.name: v.detector_mm[1]/v.detector_mm[0] for v in views}, None
+        views = (
+            geometry.views
+            if geometry is not None
+            else [view_geometry(Path(p), n)[0] for p, n in zip(pair, ('pa', 'lat'))]
+        )
+        return (
+            [i.values for i in ims],
+            Geometry(tuple(views)).matrices(),
+            [v.name for v in views],
+            all(i.calibrated for i in ims),
+            {v.name: v.detector_mm[1] / v.detector_mm[0] for v in views},
+            None,
+        )
     g = geometry or Geometry()
     return [np.asarray(x).squeeze() for x in pair], g.matrices(), g.names, True, None, None
 
 # %% ../nbs/14_apps/03_view.ipynb #d5c47055
 class Stack(Readable, widgets.VBox):
     "Widgets below each other; without a kernel, what is left of each."
-    def as_page(self)->str:
+
+    def as_page(self) -> str:
         "HTML that needs no kernel."
-        return ''.join(f'<div>{c.as_page() if hasattr(c, "as_page") else c.value}</div>' for c in self.children if hasattr(c, 'as_page') or isinstance(c, widgets.HTML))
-    def as_png(self)->bytes:
+        return ''.join(
+            f'<div>{c.as_page() if hasattr(c, "as_page") else c.value}</div>'
+            for c in self.children
+            if hasattr(c, 'as_page') or isinstance(c, widgets.HTML)
+        )
+
+    def as_png(self) -> bytes:
         "The first that leaves a picture."
-        return next((png for c in self.children if hasattr(c, 'as_png') and (png := c.as_png())), b'')
+        return next(
+            (png for c in self.children if hasattr(c, 'as_png') and (png := c.as_png())), b''
+        )
 
 # %% ../nbs/14_apps/03_view.ipynb #5686c67b
 def view_xrays(
-    pair,                  # A patient's folder, a batch, two files (frontal, lateral), `Films`, or (V,h,w)
-    geometry:Geometry=None, # Of bare arrays and files (default: geometry.json beside the files, or the house's)
-    volume=None,           # Linked slices below; anything `view_volume` takes (default: the CT of the folder or batch; False for none)
-    fov_mm:float=360.,     # Edge of the cube whose slices are drawn, mm
-)->Stack:                  # `FilmView`, and below it `SliceView` or three sliders in mm
+    pair,  # A patient's folder, a batch, two files (frontal, lateral), `Films`, or (V,h,w)
+    geometry: Geometry = None,  # Of bare arrays and files (default: geometry.json beside the files, or the house's)
+    volume=None,  # Linked slices below; anything `view_volume` takes (default: the CT of the folder or batch; False for none)
+    fov_mm: float = 360.0,  # Edge of the cube whose slices are drawn, mm
+) -> Stack:  # `FilmView`, and below it `SliceView` or three sliders in mm
     "Look at two X-rays: where the central rays and the slices fall on them."
     films, m, names, measured, ratios, own = _pair(pair, geometry)
     vol = own if volume is None else None if volume is False else volume
     scan = None if vol is None else as_volume(vol, fov_mm)
-    ends = np.array([scan.affine@[*p, 1.] for p in ((-.5,)*3, np.array(scan.hu.shape[::-1])-.5)])[:,:3] if scan is not None else np.array([[-fov_mm/2]*3, [fov_mm/2]*3])
+    ends = (
+        np.array(
+            [scan.affine @ [*p, 1.0] for p in ((-0.5,) * 3, np.array(scan.hu.shape[::-1]) - 0.5)]
+        )[:, :3]
+        if scan is not None
+        else np.array([[-fov_mm / 2] * 3, [fov_mm / 2] * 3])
+    )
     v = None if scan is None else SliceView({scan.path.name if scan.path else 'volume': scan})
-    f = FilmView(films, m, names, measured, (ends.min(0).tolist(), ends.max(0).tolist()), ratios, None if v is None else v.mm.tolist())
+    f = FilmView(
+        films,
+        m,
+        names,
+        measured,
+        (ends.min(0).tolist(), ends.max(0).tolist()),
+        ratios,
+        None if v is None else v.mm.tolist(),
+    )
     if scan is None:
-        below = [widgets.FloatSlider(0., min=lo, max=hi, step=1., description=f'{n}, mm', readout_format='.0f', layout=widgets.Layout(width='98%', max_width='460px')) for n,lo,hi in zip(('sagittal', 'coronal', 'axial'), *f.box)]
-        for k,s in enumerate(below): s.value = f.mm[k]; s.observe(lambda c, k=k: setattr(f, 'mm', [*f.mm[:k], c['new'], *f.mm[k+1:]]), 'value'); f.observe(lambda c, s=s, k=k: setattr(s, 'value', f.mm[k]), 'mm')
+        below = [
+            widgets.FloatSlider(
+                0.0,
+                min=lo,
+                max=hi,
+                step=1.0,
+                description=f'{n}, mm',
+                readout_format='.0f',
+                layout=widgets.Layout(width='98%', max_width='460px'),
+            )
+            for n, lo, hi in zip(('sagittal', 'coronal', 'axial'), *f.box)
+        ]
+        for k, s in enumerate(below):
+            s.value = f.mm[k]
+            s.observe(
+                lambda c, k=k: setattr(f, 'mm', [*f.mm[:k], c['new'], *f.mm[k + 1 :]]), 'value'
+            )
+            f.observe(lambda c, s=s, k=k: setattr(s, 'value', f.mm[k]), 'mm')
     else:
         below = [v]
-        v.observe(lambda c: setattr(f, 'mm', v.mm.tolist()), 'cursor'); f.observe(lambda c: v.go_to(f.mm), 'clicked')
+        v.observe(lambda c: setattr(f, 'mm', v.mm.tolist()), 'cursor')
+        f.observe(lambda c: v.go_to(f.mm), 'clicked')
     return Stack([f, *below])
 
 # %% ../nbs/14_apps/03_view.ipynb #1c1adc73
 def training_page(
-    run,     # A run's folder
-)->Html:
+    run,  # A run's folder
+) -> Html:
     "The curves of a run as they stand."
     run = Path(run)
-    try: ups, vals = read_journal(run)
-    except BadInput: ups, vals = [], []
-    cfg, rec = (read_json(run/f) if (run/f).exists() else {} for f in ('config.json', 'record.json'))
-    if not ups and not vals: return tag('p', f'{run.name} has written nothing yet.')
+    try:
+        ups, vals = read_journal(run)
+    except BadInput:
+        ups, vals = [], []
+    cfg, rec = (
+        read_json(run / f) if (run / f).exists() else {} for f in ('config.json', 'record.json')
+    )
+    if not ups and not vals:
+        return tag('p', f'{run.name} has written nothing yet.')
     steps, step = (cfg.get('train') or {}).get('steps'), max(r['step'] for r in ups + vals)
     floor = next((v['floor_psnr'] for v in reversed(vals) if v.get('floor_psnr') is not None), None)
     words = [f'update {step}' + (f' of {steps}' if steps else '')]
-    if vals and vals[-1]['val_psnr'] is not None: words.append(against_floor(vals[-1]['val_psnr'], floor) if floor is not None else f'{vals[-1]["val_psnr"]:.1f} dB')
+    if vals and vals[-1]['val_psnr'] is not None:
+        words.append(
+            against_floor(vals[-1]['val_psnr'], floor)
+            if floor is not None
+            else f'{vals[-1]["val_psnr"]:.1f} dB'
+        )
     recent = [r for r in ups if r.get('seconds')][-50:]
-    if rec.get('status'): words.append(rec['status'])
-    elif recent and steps: words.append(f'about {human_time(float(np.mean([r["seconds"] for r in recent]))*(steps-step))} left, validation apart')
-    k = max(1, len(ups)//300); losses = [(u['step'], u['loss']) for u in ups[::k] if u.get('loss') is not None]
-    return tag('div', tag('style', Html(asset('training.css'))), tag('p', tag('b', run.name), ': ', '; '.join(words)), curve([v['step'] for v in vals], [v['val_psnr'] for v in vals], floor) if len(vals) > 1 else tag('p', 'Fewer than two validations so far.'),
-               curve(*zip(*losses), unit='loss') if len(losses) > 1 else None, class_='x2t')
+    if rec.get('status'):
+        words.append(rec['status'])
+    elif recent and steps:
+        words.append(
+            f'about {human_time(float(np.mean([r["seconds"] for r in recent])) * (steps - step))} left, validation apart'
+        )
+    k = max(1, len(ups) // 300)
+    losses = [(u['step'], u['loss']) for u in ups[::k] if u.get('loss') is not None]
+    return tag(
+        'div',
+        tag('style', Html(asset('training.css'))),
+        tag('p', tag('b', run.name), ': ', '; '.join(words)),
+        curve([v['step'] for v in vals], [v['val_psnr'] for v in vals], floor)
+        if len(vals) > 1
+        else tag('p', 'Fewer than two validations so far.'),
+        curve(*zip(*losses), unit='loss') if len(losses) > 1 else None,
+        class_='x2t',
+    )
 
 # %% ../nbs/14_apps/03_view.ipynb #040d126f
 class TrainingView(Readable, anywidget.AnyWidget):
     "The curves of a run, followed while it writes."
-    _esm = front_end('training.js', render='renderTraining')
-    page = T.Unicode('').tag(sync=True)    # HTML of the curves
-    every = T.Float(2.).tag(sync=True)     # Seconds between two looks at the file
 
-    def __init__(self,
-        run,             # A run's folder
-        every:float=2.,  # Seconds between two looks
+    _esm = front_end('training.js', render='renderTraining')
+    page = T.Unicode('').tag(sync=True)  # HTML of the curves
+    every = T.Float(2.0).tag(sync=True)  # Seconds between two looks at the file
+
+    def __init__(
+        self,
+        run,  # A run's folder
+        every: float = 2.0,  # Seconds between two looks
     ):
-        self.run = Path(run); self._seen = self._stand()
-        super().__init__(every=max(float(every), .2), page=training_page(run))
+        self.run = Path(run)
+        self._seen = self._stand()
+        super().__init__(every=max(float(every), 0.2), page=training_page(run))
         self.on_msg(lambda w, content, buffers: self.look())
 
-    def _stand(self): return [(f.stat().st_size, f.stat().st_mtime_ns) if f.exists() else None for f in (self.run/'metrics.jsonl', self.run/'record.json')]
+    def _stand(self):
+        return [
+            (f.stat().st_size, f.stat().st_mtime_ns) if f.exists() else None
+            for f in (self.run / 'metrics.jsonl', self.run / 'record.json')
+        ]
 
     def look(self):
         "Read the file again if it has changed."
         seen = self._stand()
-        if seen != self._seen: self._seen, self.page = seen, training_page(self.run)
+        if seen != self._seen:
+            self._seen, self.page = seen, training_page(self.run)
 
-    def as_page(self)->str:
+    def as_page(self) -> str:
         "The curves as they stood."
         return self.page
 
 def view_training(
-    run,             # A run's folder, finished or not
-    every:float=2.,  # Seconds between two looks at its metrics.jsonl
-)->TrainingView:
+    run,  # A run's folder, finished or not
+    every: float = 2.0,  # Seconds between two looks at its metrics.jsonl
+) -> TrainingView:
     "Follow a run."
-    if not Path(run).is_dir(): raise BadInput('no such run', run, 'Give the folder of a run, such as runs/quickstart-mini-s0-1a2b3c4.')
+    if not Path(run).is_dir():
+        raise BadInput(
+            'no such run', run, 'Give the folder of a run, such as runs/quickstart-mini-s0-1a2b3c4.'
+        )
     return TrainingView(run, every)
 
 # %% ../nbs/14_apps/03_view.ipynb #3e4ae5de
 class CaseTable(Readable, anywidget.AnyWidget):
     "A sortable table of patients; `selected` is the one that was clicked."
+
     _esm, _css = front_end('dom.js', 'cases.js', render='renderCases'), asset('cases.css')
-    rows = T.List().tag(sync=True)           # One dictionary a patient
-    columns = T.Dict().tag(sync=True)        # Key -> heading
-    digits = T.Dict().tag(sync=True)         # Key -> decimals
+    rows = T.List().tag(sync=True)  # One dictionary a patient
+    columns = T.Dict().tag(sync=True)  # Key -> heading
+    digits = T.Dict().tag(sync=True)  # Key -> decimals
     sort_by = T.Unicode('psnr').tag(sync=True)
     selected = T.Unicode('').tag(sync=True)
 
-    def as_page(self)->str:
+    def as_page(self) -> str:
         "The table, best first."
-        said = lambda r, k: '–' if r[k] is None else f'{r[k]:.{self.digits.get(k, 2)}f}' if isinstance(r[k], float) else r[k]
+        said = lambda r, k: (
+            '–'
+            if r[k] is None
+            else f'{r[k]:.{self.digits.get(k, 2)}f}'
+            if isinstance(r[k], float)
+            else r[k]
+        )
         rows = sorted(self.rows, key=lambda r: (r[self.sort_by] is None, -(r[self.sort_by] or 0)))
-        return tag('table', tag('tr', [tag('th', t) for t in self.columns.values()]), [tag('tr', [tag('td', said(r, k)) for k in self.columns]) for r in rows])
+        return tag(
+            'table',
+            tag('tr', [tag('th', t) for t in self.columns.values()]),
+            [tag('tr', [tag('td', said(r, k)) for k in self.columns]) for r in rows],
+        )
 
 # %% ../nbs/14_apps/03_view.ipynb #7867c5ad
-CASE_COLUMNS = dict(patient='patient', psnr='PSNR, dB', floor='mean volume', gain='gain', ssim='SSIM', mae_hu='mean |error|, HU')
+CASE_COLUMNS = dict(
+    patient='patient',
+    psnr='PSNR, dB',
+    floor='mean volume',
+    gain='gain',
+    ssim='SSIM',
+    mae_hu='mean |error|, HU',
+)
 
 def case_rows(
-    scores:dict,   # JSON of `xray2ct-evaluate`, or the scores of a record
-)->list:           # Rows with the keys of `CASE_COLUMNS`
+    scores: dict,  # JSON of `xray2ct-evaluate`, or the scores of a record
+) -> list:  # Rows with the keys of `CASE_COLUMNS`
     "Every patient beside the mean volume on the same patient."
-    floor = (scores.get('floors') or {}).get('mean_volume', {}); by = floor.get('by_case') or [c.get('psnr') for c in floor.get('cases', [])] or [None]*len(scores['cases'])
-    return [dict(patient=str(c['patient']), psnr=c['psnr'], floor=f, gain=None if f is None else c['psnr']-f, ssim=c.get('ssim'), mae_hu=c.get('mae_hu')) for c,f in zip(scores['cases'], by)]
+    floor = (scores.get('floors') or {}).get('mean_volume', {})
+    by = (
+        floor.get('by_case')
+        or [c.get('psnr') for c in floor.get('cases', [])]
+        or [None] * len(scores['cases'])
+    )
+    return [
+        dict(
+            patient=str(c['patient']),
+            psnr=c['psnr'],
+            floor=f,
+            gain=None if f is None else c['psnr'] - f,
+            ssim=c.get('ssim'),
+            mae_hu=c.get('mae_hu'),
+        )
+        for c, f in zip(scores['cases'], by)
+    ]
 
 def read_result(
-    record,     # A record, its id, a JSON of `xray2ct-evaluate`, or the folder of a run
-):              # scores; id, '' if it has none; the run's folder, or None; name of the cohort, or None
+    record,  # A record, its id, a JSON of `xray2ct-evaluate`, or the folder of a run
+):  # scores; id, '' if it has none; the run's folder, or None; name of the cohort, or None
     "Scores, and where they come from."
-    if isinstance(record, dict): rec, run = record, None
+    if isinstance(record, dict):
+        rec, run = record, None
     else:
-        p = Path(record); run = p if p.is_dir() else None
-        f = next((f for f in ((p/'record.json', p/'scores.json') if run else (p, results_dir('runs')/'runs'/f'{p.name}.json')) if f.is_file()), None)
-        if f is None: raise BadInput('no such record', record, 'Give a record, its id, a JSON of xray2ct-evaluate, or the folder of a run.')
+        p = Path(record)
+        run = p if p.is_dir() else None
+        f = next(
+            (
+                f
+                for f in (
+                    (p / 'record.json', p / 'scores.json')
+                    if run
+                    else (p, results_dir('runs') / 'runs' / f'{p.name}.json')
+                )
+                if f.is_file()
+            ),
+            None,
+        )
+        if f is None:
+            raise BadInput(
+                'no such record',
+                record,
+                'Give a record, its id, a JSON of xray2ct-evaluate, or the folder of a run.',
+            )
         rec = read_json(f)
     scores = rec.get('scores') or rec
-    if not isinstance(scores.get('cases'), list): raise BadInput('there are no scored cases in it', rec.get('id'))
-    ours = Path('runs')/str(rec.get('id') or '')
-    return scores, str(rec.get('id') or ''), run or (ours if rec.get('id') and ours.is_dir() else None), (rec.get('config') or {}).get('cohort')
+    if not isinstance(scores.get('cases'), list):
+        raise BadInput('there are no scored cases in it', rec.get('id'))
+    ours = Path('runs') / str(rec.get('id') or '')
+    return (
+        scores,
+        str(rec.get('id') or ''),
+        run or (ours if rec.get('id') and ours.is_dir() else None),
+        (rec.get('config') or {}).get('cohort'),
+    )
 
 # %% ../nbs/14_apps/03_view.ipynb #b4c6b1a7
 def open_case(
-    patient:str,   # Of the table
-    run,           # Folder of the run, with its weights
-    data,          # Folder of the patients
-)->SliceView:
+    patient: str,  # Of the table
+    run,  # Folder of the run, with its weights
+    data,  # Folder of the patients
+) -> SliceView:
     "Predict one patient and compare."
     pr = load_predictor(run)
     b = CTDataset(data, [patient], replace(pr.cfg.data, cache=''), quiet=True).batch([0])
-    pred, truth = (in_world(v.cpu(), pr.cfg) for v in (pr.predict_hu(b)[0,0], b['volume'][0,0]))
+    pred, truth = (in_world(v.cpu(), pr.cfg) for v in (pr.predict_hu(b)[0, 0], b['volume'][0, 0]))
     return compare(pred, truth, fov_mm=pr.cfg.data.fov_mm)
 
 def kept_case(
-    patient:str,   # Of the table
-    id:str,        # Of the record
-)->Html:           # None if nothing was kept
+    patient: str,  # Of the table
+    id: str,  # Of the record
+) -> Html:  # None if nothing was kept
     "The pictures that were kept with a record."
     kept = read_cases(id) if id else None
-    if kept is None or patient not in kept['patient'].tolist(): return None
+    if kept is None or patient not in kept['patient'].tolist():
+        return None
     i = kept['patient'].tolist().index(patient)
-    row = lambda n, words: tag('tr', tag('th', words), [tag('td', picture(kept[n][i,j], (0, 255), f'{words}, {p} slice')) for j,p in enumerate(LETTERS)])
-    return tag('table', tag('tr', tag('td'), [tag('th', f'{p} ({l[0]} left)') for p,l in LETTERS.items()]), row('pred', 'prediction'), row('truth', 'truth'))
+    row = lambda n, words: tag(
+        'tr',
+        tag('th', words),
+        [
+            tag('td', picture(kept[n][i, j], (0, 255), f'{words}, {p} slice'))
+            for j, p in enumerate(LETTERS)
+        ],
+    )
+    return tag(
+        'table',
+        tag('tr', tag('td'), [tag('th', f'{p} ({l[0]} left)') for p, l in LETTERS.items()]),
+        row('pred', 'prediction'),
+        row('truth', 'truth'),
+    )
 
 def weights_of(
-    scores:dict,   # JSON of `xray2ct-evaluate`
-)->str:            # None if they are not here
+    scores: dict,  # JSON of `xray2ct-evaluate`
+) -> str:  # None if they are not here
     "The weights that were scored, where they can still be had."
     w = scores.get('weights') or ''
     return w if w in shipped_weights() or w and Path(w).exists() else None
 
 def view_cases(
-    record,         # A record, its id, a JSON of `xray2ct-evaluate`, or the folder of a run
-    run=None,       # Folder with the weights, or the name of weights that come with the package (default: runs/<id>, or what the scores name)
-    data=None,      # Folder of the patients (default: where the scores say, or data/<cohort>)
-    opener=None,    # What a click does instead: a function from the patient's name to a widget
-)->Stack:           # The table, and below it the case that was opened
+    record,  # A record, its id, a JSON of `xray2ct-evaluate`, or the folder of a run
+    run=None,  # Folder with the weights, or the name of weights that come with the package (default: runs/<id>, or what the scores name)
+    data=None,  # Folder of the patients (default: where the scores say, or data/<cohort>)
+    opener=None,  # What a click does instead: a function from the patient's name to a widget
+) -> Stack:  # The table, and below it the case that was opened
     "The cases of a result as a sortable table; a click opens one."
     scores, id, found, cohort = read_result(record)
-    run, data = run or found or weights_of(scores), data or scores.get('data') or (Path('data')/cohort if cohort else None)
-    table, below = CaseTable(rows=case_rows(scores), columns=CASE_COLUMNS, digits=dict(ssim=3, mae_hu=0)), Stack()
+    run, data = (
+        run or found or weights_of(scores),
+        data or scores.get('data') or (Path('data') / cohort if cohort else None),
+    )
+    table, below = (
+        CaseTable(rows=case_rows(scores), columns=CASE_COLUMNS, digits=dict(ssim=3, mae_hu=0)),
+        Stack(),
+    )
     kept = set() if not id or read_cases(id) is None else set(read_cases(id)['patient'].tolist())
+
     def show(change):
         p = table.selected
         try:
-            if opener is not None: shown = opener(p)
-            elif run and data and (Path(data)/p).is_dir(): shown = open_case(p, run, data)
-            else: shown = widgets.HTML(kept_case(p, id) or tag('p', f'Patient {p} cannot be shown: ' + ('the weights are not here (give run=)' if not run else 'the folder of the patients is not here (give data=)') + (f'. Pictures were kept of {", ".join(sorted(kept))}' if kept else '') + '.'))
-        except BadInput as e: shown = widgets.HTML(tag('p', str(e)))
+            if opener is not None:
+                shown = opener(p)
+            elif run and data and (Path(data) / p).is_dir():
+                shown = open_case(p, run, data)
+            else:
+                shown = widgets.HTML(
+                    kept_case(p, id)
+                    or tag(
+                        'p',
+                        f'Patient {p} cannot be shown: '
+                        + (
+                            'the weights are not here (give run=)'
+                            if not run
+                            else 'the folder of the patients is not here (give data=)'
+                        )
+                        + (f'. Pictures were kept of {", ".join(sorted(kept))}' if kept else '')
+                        + '.',
+                    )
+                )
+        except BadInput as e:
+            shown = widgets.HTML(tag('p', str(e)))
         below.children = [shown]
+
     table.observe(show, 'selected')
     return Stack([table, below])

@@ -19,23 +19,33 @@ from tqdm.auto import tqdm
 # %% ../../nbs/01_core/01_base.ipynb #a7e3712f
 class BadInput(ValueError):
     "An input that cannot be used: what is wrong, in which file, and what to do about it."
-    def __init__(self,
-        what:str,       # What is wrong, as a sentence without a full stop
-        path=None,      # File or folder it is about
-        fix:str=None,   # What the user can do
+
+    def __init__(
+        self,
+        what: str,  # What is wrong, as a sentence without a full stop
+        path=None,  # File or folder it is about
+        fix: str = None,  # What the user can do
     ):
         self.what, self.path, self.fix = what, path, fix
         text = f'{path}: {what}' if path is not None else what
         super().__init__(' '.join(f'{text}. {fix or ""}'.split()).strip())
-    def __reduce__(self): return BadInput, (self.what, self.path, self.fix)   # crosses processes with its parts, not as one text
+
+    def __reduce__(self):
+        return BadInput, (
+            self.what,
+            self.path,
+            self.fix,
+        )  # crosses processes with its parts, not as one text
 
 # %% ../../nbs/01_core/01_base.ipynb #9e7c2bd8
 @contextmanager
 def exit_on_bad_input():
     "Turn `BadInput` into one line on stderr and exit code 2; anything else is a bug and keeps its traceback."
-    try: yield
+    try:
+        yield
     except BadInput as e:
-        for bar in list(getattr(tqdm, '_instances', ())): bar.close()   # or the sentence would stand behind a progress bar
+        for bar in list(getattr(tqdm, '_instances', ())):
+            bar.close()  # or the sentence would stand behind a progress bar
         print(f'error: {e}', file=sys.stderr, flush=True)
         raise SystemExit(2) from None
     except KeyboardInterrupt:
@@ -45,26 +55,31 @@ def exit_on_bad_input():
 # %% ../../nbs/01_core/01_base.ipynb #b902635e
 class DashFlag(argparse.Action):
     "A switch whose name on the command line has dashes."
-    def __init__(self,
-        option_strings:list,  # As `call_parse` spells it, with underscores
-        dest:str,             # The argument of the function
-        **kw,                 # Of argparse.Action
-    ): super().__init__([o.replace('_', '-') for o in option_strings], dest, nargs=0, **kw)
-    def __call__(self, parser, namespace, values, option_string=None): setattr(namespace, self.dest, True)
+
+    def __init__(
+        self,
+        option_strings: list,  # As `call_parse` spells it, with underscores
+        dest: str,  # The argument of the function
+        **kw,  # Of argparse.Action
+    ):
+        super().__init__([o.replace('_', '-') for o in option_strings], dest, nargs=0, **kw)
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        setattr(namespace, self.dest, True)
 
 # %% ../../nbs/01_core/01_base.ipynb #1e6226d1
 def nearest_word(
-    word:str,  # What was typed
-    words,     # What exists
-):             # The nearest existing word, or None
+    word: str,  # What was typed
+    words,  # What exists
+):  # The nearest existing word, or None
     "The word that was probably meant."
-    m = get_close_matches(word, list(words), n=1, cutoff=.5)
+    m = get_close_matches(word, list(words), n=1, cutoff=0.5)
     return m[0] if m else None
 
 def did_you_mean(
-    word:str,  # What was typed
-    words,     # What exists
-)->str:        # A sentence for the `fix` of a `BadInput`
+    word: str,  # What was typed
+    words,  # What exists
+) -> str:  # A sentence for the `fix` of a `BadInput`
     "Suggest the nearest of `words`, or list them all."
     near = nearest_word(word, words)
     return f'Did you mean {near!r}?' if near else f'Known: {", ".join(sorted(map(str, words)))}.'
@@ -72,14 +87,14 @@ def did_you_mean(
 # %% ../../nbs/01_core/01_base.ipynb #b417b317
 def seed_of(
     *keys,  # Integers and strings that name the stream
-)->int:     # Below 2**63, the same on every machine
+) -> int:  # Below 2**63, the same on every machine
     "A seed that depends on all `keys` and on nothing else."
     text = '\x1f'.join(f'{type(k).__name__}:{k}' for k in keys)
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], 'little') >> 1
 
 def rng_of(
     *keys,  # Integers and strings that name the stream
-):          # `np.random.Generator`
+):  # `np.random.Generator`
     "NumPy's generator for the stream that `keys` name."
     return np.random.default_rng(np.random.SeedSequence(seed_of(*keys)))
 
@@ -87,39 +102,48 @@ def rng_of(
 @contextmanager
 def atomic_path(
     path,  # Where the file shall stand
-):         # A temporary path in the same folder, with the same suffix
+):  # A temporary path in the same folder, with the same suffix
     "Write to the yielded path; it becomes `path` when the block ends well, and vanishes otherwise."
     path = Path(path)
-    if path.is_dir(): raise BadInput('there is a folder of this name', path, 'Give the name of a file.')
+    if path.is_dir():
+        raise BadInput('there is a folder of this name', path, 'Give the name of a file.')
     path.parent.mkdir(parents=True, exist_ok=True)
-    fd, tmp = tempfile.mkstemp(dir=path.parent, prefix='.part-', suffix='-'+path.name)
-    os.close(fd); tmp = Path(tmp)
+    fd, tmp = tempfile.mkstemp(dir=path.parent, prefix='.part-', suffix='-' + path.name)
+    os.close(fd)
+    tmp = Path(tmp)
     try:
         yield tmp
-        with open(tmp, 'rb') as f: os.fsync(f.fileno())
+        with open(tmp, 'rb') as f:
+            os.fsync(f.fileno())
         os.chmod(tmp, 0o666 & ~_umask())
         os.replace(tmp, path)
-    finally: tmp.unlink(missing_ok=True)
+    finally:
+        tmp.unlink(missing_ok=True)
 
 def _umask():
     "The process's file mode mask (there is no way to read it without setting it)."
-    m = os.umask(0); os.umask(m)
+    m = os.umask(0)
+    os.umask(m)
     return m
 
 # %% ../../nbs/01_core/01_base.ipynb #037d8a16
 def write_json(
-    obj,   # What `json` can write; NumPy scalars and arrays, paths and sets become plain ones
+    obj,  # What `json` can write; NumPy scalars and arrays, paths and sets become plain ones
     path,  # Target, replaced atomically
 ):
     "Write `obj` as indented JSON, whole or not at all."
     text = json.dumps(obj, indent=1, default=_plain, allow_nan=False) + '\n'
-    with atomic_path(path) as t: t.write_text(text)
+    with atomic_path(path) as t:
+        t.write_text(text)
 
 def _plain(o):
     "What JSON should write for `o`."
-    if isinstance(o, (np.generic, np.ndarray)): return o.tolist()
-    if isinstance(o, (set, tuple)): return sorted(o) if isinstance(o, set) else list(o)
-    if isinstance(o, Path): return o.as_posix()
+    if isinstance(o, (np.generic, np.ndarray)):
+        return o.tolist()
+    if isinstance(o, (set, tuple)):
+        return sorted(o) if isinstance(o, set) else list(o)
+    if isinstance(o, Path):
+        return o.as_posix()
     raise TypeError(f'{type(o).__name__} has no place in JSON')
 
 def read_json(
@@ -127,85 +151,135 @@ def read_json(
 ):
     "Read a JSON file; a missing or broken one is a `BadInput` that names it."
     path = Path(path)
-    try: return json.loads(path.read_text(encoding='utf-8'))
-    except FileNotFoundError: raise BadInput('no such file', path) from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as e: raise BadInput(f'not valid JSON ({e})', path, 'Restore or delete it.') from None
+    try:
+        return json.loads(path.read_text(encoding='utf-8'))
+    except FileNotFoundError:
+        raise BadInput('no such file', path) from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as e:
+        raise BadInput(f'not valid JSON ({e})', path, 'Restore or delete it.') from None
 
 # %% ../../nbs/01_core/01_base.ipynb #b366a674
 def child_of(
-    root,      # Folder
-    name:str,  # Name of something directly inside it
-)->Path:       # `root/name`
+    root,  # Folder
+    name: str,  # Name of something directly inside it
+) -> Path:  # `root/name`
     "Join a user's name to a folder, refusing anything that is not a plain name."
-    if not name or name in ('.', '..') or name.startswith('~') or any(c in name for c in '/\\\0') or Path(name).is_absolute():
-        raise BadInput(f'{name!r} cannot be a name inside this folder', root, 'Use a plain name without path separators.')
-    return Path(root)/name
+    if (
+        not name
+        or name in ('.', '..')
+        or name.startswith('~')
+        or any(c in name for c in '/\\\0')
+        or Path(name).is_absolute()
+    ):
+        raise BadInput(
+            f'{name!r} cannot be a name inside this folder',
+            root,
+            'Use a plain name without path separators.',
+        )
+    return Path(root) / name
 
 def sha256_of(
-    x,     # Bytes, an array (its dtype, shape and values) or the path of a file
-)->str:    # 64 hexadecimal digits
+    x,  # Bytes, an array (its dtype, shape and values) or the path of a file
+) -> str:  # 64 hexadecimal digits
     "Content hash."
     h = hashlib.sha256()
-    if isinstance(x, np.ndarray): h.update(f'{x.dtype.str}{x.shape}'.encode()); h.update(np.ascontiguousarray(x).data)
-    elif isinstance(x, (bytes, bytearray, memoryview)): h.update(x)
+    if isinstance(x, np.ndarray):
+        h.update(f'{x.dtype.str}{x.shape}'.encode())
+        h.update(np.ascontiguousarray(x).data)
+    elif isinstance(x, (bytes, bytearray, memoryview)):
+        h.update(x)
     else:
         with open(x, 'rb') as f:
-            while b := f.read(1<<20): h.update(b)
+            while b := f.read(1 << 20):
+                h.update(b)
     return h.hexdigest()
 
 # %% ../../nbs/01_core/01_base.ipynb #08b5cc98
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)   # Why a disk refuses
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)  # Why a disk refuses
 
 def full_disk(
-    e:OSError,   # From writing
-    path,        # What was being written
-    fix:str='Free some space and run the same command again.',  # What the user can do
-)->BadInput:     # To be raised
+    e: OSError,  # From writing
+    path,  # What was being written
+    fix: str = 'Free some space and run the same command again.',  # What the user can do
+) -> BadInput:  # To be raised
     "The sentence for a write that failed."
-    why = {errno.ENOSPC: 'the disk is full', errno.EDQUOT: 'the disk quota is used up', errno.EFBIG: 'the file is larger than allowed here', errno.EROFS: 'the file system is read-only', errno.EACCES: 'no permission to write'}
+    why = {
+        errno.ENOSPC: 'the disk is full',
+        errno.EDQUOT: 'the disk quota is used up',
+        errno.EFBIG: 'the file is larger than allowed here',
+        errno.EROFS: 'the file system is read-only',
+        errno.EACCES: 'no permission to write',
+    }
     return BadInput(f'could not be written: {why.get(e.errno, e.strerror or e)}', path, fix)
 
 @contextmanager
 def disk_talks(
-    path,   # What was being written
+    path,  # What was being written
 ):
     "A disk that refuses is an input error with a sentence; other errors pass."
-    try: yield
+    try:
+        yield
     except OSError as e:
-        if e.errno not in NO_ROOM: raise
+        if e.errno not in NO_ROOM:
+            raise
         raise full_disk(e, e.filename or path) from None
 
 # %% ../../nbs/01_core/01_base.ipynb #ec4aac36
 def human_time(
-    seconds:float,  # Duration
-)->str:             # Such as '45 s', '3 min 10 s' or '2 h 5 min'
+    seconds: float,  # Duration
+) -> str:  # Such as '45 s', '3 min 10 s' or '2 h 5 min'
     "A duration as people say it."
     s = int(round(seconds))
-    if s < 60: return f'{s} s'
-    if s < 3600: return f'{s//60} min' + (f' {s%60} s' if s%60 else '')
-    return f'{s//3600} h' + (f' {s%3600//60} min' if s%3600//60 else '')
+    if s < 60:
+        return f'{s} s'
+    if s < 3600:
+        return f'{s // 60} min' + (f' {s % 60} s' if s % 60 else '')
+    return f'{s // 3600} h' + (f' {s % 3600 // 60} min' if s % 3600 // 60 else '')
 
 def progress(
-    it,                  # Iterable
-    desc:str,            # What is being done
-    total:int=None,      # Its length, if it does not know
-    disable:bool=False,  # Silent?
-):                       # The same items, with a bar on stderr
+    it,  # Iterable
+    desc: str,  # What is being done
+    total: int = None,  # Its length, if it does not know
+    disable: bool = False,  # Silent?
+):  # The same items, with a bar on stderr
     "A progress bar with an estimate of what remains."
-    return tqdm(it, desc=desc, total=total, disable=disable, file=sys.stderr, dynamic_ncols=True, mininterval=.5)
+    return tqdm(
+        it,
+        desc=desc,
+        total=total,
+        disable=disable,
+        file=sys.stderr,
+        dynamic_ncols=True,
+        mininterval=0.5,
+    )
 
 # %% ../../nbs/01_core/01_base.ipynb #3ec4136f
-def machine()->dict:  # Plain values for JSON
+def machine() -> dict:  # Plain values for JSON
     "What this computer and its libraries are."
     cpu = platform.processor() or platform.machine()
     if (p := Path('/proc/cpuinfo')).exists():
-        cpu = next((l.split(':',1)[1].strip() for l in p.read_text().splitlines() if l.startswith('model name')), cpu)
+        cpu = next(
+            (
+                l.split(':', 1)[1].strip()
+                for l in p.read_text().splitlines()
+                if l.startswith('model name')
+            ),
+            cpu,
+        )
     gpu = torch.cuda.get_device_name(0) if torch.cuda.is_available() else None
-    return dict(cpu=cpu, cores=os.cpu_count(), gpu=gpu, python=platform.python_version(), torch=torch.__version__,
-                cuda=torch.version.cuda, numpy=np.__version__, system=platform.system())
+    return dict(
+        cpu=cpu,
+        cores=os.cpu_count(),
+        gpu=gpu,
+        python=platform.python_version(),
+        torch=torch.__version__,
+        cuda=torch.version.cuda,
+        numpy=np.__version__,
+        system=platform.system(),
+    )
 
 def n_params(
     module,  # `nn.Module`
-)->int:      # Trainable scalars
+) -> int:  # Trainable scalars
     "How many numbers a model learns."
     return sum(p.numel() for p in module.parameters() if p.requires_grad)

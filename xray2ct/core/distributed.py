@@ -17,68 +17,78 @@ def rank_world():  # (rank, number of processes)
     "Who am I, and of how many? (0, 1) outside a group."
     return (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
 
-def is_main()->bool:  # True for rank 0, and for a process alone
+def is_main() -> bool:  # True for rank 0, and for a process alone
     "Is it this process that speaks and writes?"
     return rank_world()[0] == 0
 
 @contextmanager
 def process_group(
-    backend:str=None,  # 'gloo' or 'nccl'; by default nccl where there is a GPU
-):                     # (rank, world)
+    backend: str = None,  # 'gloo' or 'nccl'; by default nccl where there is a GPU
+):  # (rank, world)
     "Join the group that `torchrun` describes, or stay alone; leave it however the block ends."
     alone = 'RANK' not in os.environ
     if not alone:
         gpu = torch.cuda.is_available()
-        if gpu: torch.cuda.set_device(int(os.environ.get('LOCAL_RANK', 0)))
+        if gpu:
+            torch.cuda.set_device(int(os.environ.get('LOCAL_RANK', 0)))
         dist.init_process_group(backend or ('nccl' if gpu else 'gloo'))
-    try: yield rank_world()
+    try:
+        yield rank_world()
     finally:
-        if not alone: dist.destroy_process_group()
+        if not alone:
+            dist.destroy_process_group()
 
 def barrier():
     "Wait for every process."
-    if dist.is_initialized(): dist.barrier()
+    if dist.is_initialized():
+        dist.barrier()
 
 # %% ../../nbs/01_core/02_distributed.ipynb #6647ff37
 def from_main(
-    f,           # Without arguments
-    path='.',    # What it may write
-):               # What it returned, on every process
+    f,  # Without arguments
+    path='.',  # What it may write
+):  # What it returned, on every process
     "Call on rank 0 alone and share the result; its `BadInput` is raised on every process."
     out = [None]
     if is_main():
         try:
-            with disk_talks(path): out = [(f(), None)]
-        except BadInput as e: out = [(None, (e.what, e.path if e.path is None else str(e.path), e.fix))]
-    if dist.is_initialized(): dist.broadcast_object_list(out, src=0)
+            with disk_talks(path):
+                out = [(f(), None)]
+        except BadInput as e:
+            out = [(None, (e.what, e.path if e.path is None else str(e.path), e.fix))]
+    if dist.is_initialized():
+        dist.broadcast_object_list(out, src=0)
     val, err = out[0]
-    if err: raise BadInput(*err)
+    if err:
+        raise BadInput(*err)
     return val
 
 # %% ../../nbs/01_core/02_distributed.ipynb #4028172f
 def shard(
-    n:int,      # Number of cases
-    rank:int,   # This process
-    world:int,  # Number of processes
-)->range:       # Indices of this process
+    n: int,  # Number of cases
+    rank: int,  # This process
+    world: int,  # Number of processes
+) -> range:  # Indices of this process
     "Indices of `range(n)` for `rank`."
     return range(rank, n, world)
 
 # %% ../../nbs/01_core/02_distributed.ipynb #cb19d574
 def mean_over_ranks(
-    vals:torch.Tensor,  # (n,) this process's values, n may be 0
-)->float:
+    vals: torch.Tensor,  # (n,) this process's values, n may be 0
+) -> float:
     "Mean over every case on every process, weighted by cases rather than by process."
     s = torch.stack([vals.double().sum(), vals.new_tensor(len(vals), dtype=torch.float64)])
-    if dist.is_initialized(): dist.all_reduce(s)
-    return (s[0]/s[1]).item()
+    if dist.is_initialized():
+        dist.all_reduce(s)
+    return (s[0] / s[1]).item()
 
 def gather_lists(
-    items:list,  # This process's share of a list dealt by `shard`; anything picklable
-)->list:         # The whole list in its first order, on every process
+    items: list,  # This process's share of a list dealt by `shard`; anything picklable
+) -> list:  # The whole list in its first order, on every process
     "Put a list that was dealt by `shard` together again."
     rank, world = rank_world()
-    if world == 1: return list(items)
-    parts = [None]*world
+    if world == 1:
+        return list(items)
+    parts = [None] * world
     dist.all_gather_object(parts, list(items))
-    return [parts[i%world][i//world] for i in range(sum(map(len, parts)))]
+    return [parts[i % world][i // world] for i in range(sum(map(len, parts)))]

@@ -11,92 +11,118 @@ import matplotlib.pyplot as plt
 
 # %% ../../nbs/01_core/03_plot.ipynb #c2a5fce2
 def plane(
-    vol:np.ndarray,  # (D,H,W) = [z, y, x]
-    name:str,        # 'axial', 'coronal' or 'sagittal'
-    i:int=None,      # Slice number along the axis that the plane cuts; the middle by default
-)->np.ndarray:       # 2-D picture, row 0 at the top
+    vol: np.ndarray,  # (D,H,W) = [z, y, x]
+    name: str,  # 'axial', 'coronal' or 'sagittal'
+    i: int = None,  # Slice number along the axis that the plane cuts; the middle by default
+) -> np.ndarray:  # 2-D picture, row 0 at the top
     "One slice as a radiologist hangs it: head up, spine down or right, patient's right on the left."
     axis = dict(axial=0, coronal=1, sagittal=2)[name]
-    s = np.take(vol, vol.shape[axis]//2 if i is None else i, axis=axis)
+    s = np.take(vol, vol.shape[axis] // 2 if i is None else i, axis=axis)
     return s[::-1, ::-1]
 
-LETTERS = dict(axial='RLAP', coronal='RLSI', sagittal='APSI')   # left, right, top, bottom of each picture
+LETTERS = dict(
+    axial='RLAP', coronal='RLSI', sagittal='APSI'
+)  # left, right, top, bottom of each picture
 
 # %% ../../nbs/01_core/03_plot.ipynb #4d5a44f8
 def show_image(
-    img:np.ndarray,        # (H,W)
-    ax=None,               # Axes to draw on; a new figure by default
-    limits=None,           # (black, white); the image's own range by default
-    title:str=None,        # Above the picture
-    letters:str=None,      # Four letters: left, right, top, bottom
-    cmap:str='gray',       # Colour map
-):                         # The axes
+    img: np.ndarray,  # (H,W)
+    ax=None,  # Axes to draw on; a new figure by default
+    limits=None,  # (black, white); the image's own range by default
+    title: str = None,  # Above the picture
+    letters: str = None,  # Four letters: left, right, top, bottom
+    cmap: str = 'gray',  # Colour map
+):  # The axes
     "Draw one picture without ticks, with direction letters at its edges."
-    if ax is None: ax = plt.subplots(figsize=(3,3))[1]
-    ax.imshow(img, cmap=cmap, interpolation='nearest', **(dict(vmin=limits[0], vmax=limits[1]) if limits else {}))
-    ax.set_xticks([]); ax.set_yticks([])
-    if title: ax.set_title(title, fontsize=9)
-    for c,(x,y) in zip(letters or '', [(.03,.5), (.97,.5), (.5,.96), (.5,.04)]):
-        ax.text(x, y, c, transform=ax.transAxes, color='yellow', fontsize=7, ha='center', va='center')
+    if ax is None:
+        ax = plt.subplots(figsize=(3, 3))[1]
+    ax.imshow(
+        img,
+        cmap=cmap,
+        interpolation='nearest',
+        **(dict(vmin=limits[0], vmax=limits[1]) if limits else {}),
+    )
+    ax.set_xticks([])
+    ax.set_yticks([])
+    if title:
+        ax.set_title(title, fontsize=9)
+    for c, (x, y) in zip(letters or '', [(0.03, 0.5), (0.97, 0.5), (0.5, 0.96), (0.5, 0.04)]):
+        ax.text(
+            x, y, c, transform=ax.transAxes, color='yellow', fontsize=7, ha='center', va='center'
+        )
     return ax
 
 def show_planes(
-    hu:np.ndarray,            # (D,H,W) = [z, y, x], Hounsfield units
-    window=(-200, 200),       # (black, white) in HU
-    axes=None,                # Three axes; a new row by default
-    title:str='',             # Begins each picture's title
-    cmap:str='gray',          # Colour map
-):                            # The three axes
+    hu: np.ndarray,  # (D,H,W) = [z, y, x], Hounsfield units
+    window=(-200, 200),  # (black, white) in HU
+    axes=None,  # Three axes; a new row by default
+    title: str = '',  # Begins each picture's title
+    cmap: str = 'gray',  # Colour map
+):  # The three axes
     "The axial, coronal and sagittal slice through the middle."
-    if axes is None: axes = plt.subplots(1, 3, figsize=(7.5,2.7), layout='constrained')[1]
+    if axes is None:
+        axes = plt.subplots(1, 3, figsize=(7.5, 2.7), layout='constrained')[1]
     hu = np.asarray(hu, dtype=np.float32)
-    for ax,name in zip(axes, LETTERS): show_image(plane(hu, name), ax, window, f'{title} {name}'.strip(), LETTERS[name], cmap)
+    for ax, name in zip(axes, LETTERS):
+        show_image(plane(hu, name), ax, window, f'{title} {name}'.strip(), LETTERS[name], cmap)
     return axes
 
 # %% ../../nbs/01_core/03_plot.ipynb #c4784177
 FILM_LETTERS = dict(pa='RLSI', lat='APSI')
 
 def show_xrays(
-    xrays:np.ndarray,       # (V,h,w), line integrals
-    names=('pa', 'lat'),    # One a view
-    axes=None,              # One a view; a new row by default
-    title:str='',           # Begins each title
-):                          # The axes
+    xrays: np.ndarray,  # (V,h,w), line integrals
+    names=('pa', 'lat'),  # One a view
+    axes=None,  # One a view; a new row by default
+    title: str = '',  # Begins each title
+):  # The axes
     "The X-rays of one patient; more attenuation is brighter."
     xrays = np.asarray(xrays, dtype=np.float32)
-    if axes is None: axes = np.atleast_1d(plt.subplots(1, len(xrays), figsize=(2.6*len(xrays),2.7), layout='constrained')[1])
-    for ax,img,name in zip(axes, xrays, names): show_image(img, ax, None, f'{title} {name}'.strip(), FILM_LETTERS.get(name))
+    if axes is None:
+        axes = np.atleast_1d(
+            plt.subplots(1, len(xrays), figsize=(2.6 * len(xrays), 2.7), layout='constrained')[1]
+        )
+    for ax, img, name in zip(axes, xrays, names):
+        show_image(img, ax, None, f'{title} {name}'.strip(), FILM_LETTERS.get(name))
     return axes
 
 # %% ../../nbs/01_core/03_plot.ipynb #7fc7df2d
 def show_compare(
-    pred:np.ndarray,      # (D,H,W), HU
-    truth:np.ndarray,     # (D,H,W), HU
-    window=(-200, 200),   # (black, white) in HU for the first two rows
-    error:float=200.,     # The error's colours end at plus and minus this many HU
-    axes=None,            # 3 x 3 axes; a new figure by default
-):                        # The axes, (3,3)
+    pred: np.ndarray,  # (D,H,W), HU
+    truth: np.ndarray,  # (D,H,W), HU
+    window=(-200, 200),  # (black, white) in HU for the first two rows
+    error: float = 200.0,  # The error's colours end at plus and minus this many HU
+    axes=None,  # 3 x 3 axes; a new figure by default
+):  # The axes, (3,3)
     "Rows: prediction, truth, prediction minus truth inside the window; columns: the three planes."
-    if axes is None: axes = plt.subplots(3, 3, figsize=(7,7), layout='constrained')[1]
+    if axes is None:
+        axes = plt.subplots(3, 3, figsize=(7, 7), layout='constrained')[1]
     pred, truth = np.asarray(pred, dtype=np.float32), np.asarray(truth, dtype=np.float32)
-    show_planes(pred, window, axes[0], 'prediction'); show_planes(truth, window, axes[1], 'truth')
-    show_planes(pred.clip(*window)-truth.clip(*window), (-error, error), axes[2], 'error', 'RdBu_r')
+    show_planes(pred, window, axes[0], 'prediction')
+    show_planes(truth, window, axes[1], 'truth')
+    show_planes(
+        pred.clip(*window) - truth.clip(*window), (-error, error), axes[2], 'error', 'RdBu_r'
+    )
     return axes
 
 # %% ../../nbs/01_core/03_plot.ipynb #dd479612
 def show_curve(
-    x,                 # (n,) steps
-    y,                 # (n,) values
-    label:str=None,    # Name in the legend
-    floor:float=None,  # A horizontal line to beat
-    ax=None,           # Axes; a new figure by default
-    xlabel='update',   # Below
-    ylabel='PSNR, dB', # At the side
-):                     # The axes
+    x,  # (n,) steps
+    y,  # (n,) values
+    label: str = None,  # Name in the legend
+    floor: float = None,  # A horizontal line to beat
+    ax=None,  # Axes; a new figure by default
+    xlabel='update',  # Below
+    ylabel='PSNR, dB',  # At the side
+):  # The axes
     "A training curve, beside the floor that it has to leave below."
-    if ax is None: ax = plt.subplots(figsize=(5,2.6), layout='constrained')[1]
+    if ax is None:
+        ax = plt.subplots(figsize=(5, 2.6), layout='constrained')[1]
     ax.plot(x, y, label=label)
-    if floor is not None: ax.axhline(floor, color='0.4', ls='--', lw=1, label='mean volume')
-    ax.set_xlabel(xlabel); ax.set_ylabel(ylabel)
-    if label or floor is not None: ax.legend(fontsize=8, frameon=False)
+    if floor is not None:
+        ax.axhline(floor, color='0.4', ls='--', lw=1, label='mean volume')
+    ax.set_xlabel(xlabel)
+    ax.set_ylabel(ylabel)
+    if label or floor is not None:
+        ax.legend(fontsize=8, frameon=False)
     return ax

@@ -25,139 +25,201 @@ from ..io.volume import HU_RANGE, downsample
 @dataclass(frozen=True)
 class Warp:
     "Where each point of the new volume is found in the old one."
+
     affine: np.ndarray  # (3,4), in units of half the cube, (x,y,z)
-    bend: np.ndarray    # (3,k,k,k), displacement (x,y,z) of control points, in units of half the cube, axes [z,y,x]
+    bend: (
+        np.ndarray
+    )  # (3,k,k,k), displacement (x,y,z) of control points, in units of half the cube, axes [z,y,x]
 
 def random_warp(
-    rng,                   # `np.random.Generator`
-    angle_deg:float=3.,    # Standard deviation of the rotation about each axis
-    stretch:float=.06,     # Standard deviation of the logarithm of the scale along each axis
-    shift_mm:float=8.,     # Standard deviation of the translation along each axis
-    bend_mm:float=9.,      # Standard deviation of a control point's displacement along each axis
-    fov_mm:float=360.,     # Side of the cube
-    k:int=6,               # Control points along each axis
-    strength:float=1.,     # Factor on all four deviations
-)->Warp:
+    rng,  # `np.random.Generator`
+    angle_deg: float = 3.0,  # Standard deviation of the rotation about each axis
+    stretch: float = 0.06,  # Standard deviation of the logarithm of the scale along each axis
+    shift_mm: float = 8.0,  # Standard deviation of the translation along each axis
+    bend_mm: float = 9.0,  # Standard deviation of a control point's displacement along each axis
+    fov_mm: float = 360.0,  # Side of the cube
+    k: int = 6,  # Control points along each axis
+    strength: float = 1.0,  # Factor on all four deviations
+) -> Warp:
     "A patient's positioning, build and inner proportions, changed at random."
-    angle_deg, stretch, shift_mm, bend_mm = (strength*v for v in (angle_deg, stretch, shift_mm, bend_mm))
-    a, s, t = np.deg2rad(rng.normal(0, angle_deg, 3)), np.exp(rng.normal(0, stretch, 3)), rng.normal(0, shift_mm, 3)*2/fov_mm
+    angle_deg, stretch, shift_mm, bend_mm = (
+        strength * v for v in (angle_deg, stretch, shift_mm, bend_mm)
+    )
+    a, s, t = (
+        np.deg2rad(rng.normal(0, angle_deg, 3)),
+        np.exp(rng.normal(0, stretch, 3)),
+        rng.normal(0, shift_mm, 3) * 2 / fov_mm,
+    )
     turn = np.eye(3)
-    for i,(c,d) in enumerate(zip(np.cos(a), np.sin(a))):
+    for i, (c, d) in enumerate(zip(np.cos(a), np.sin(a))):
         r, (p, q) = np.eye(3), [j for j in range(3) if j != i]
-        r[p,p], r[p,q], r[q,p], r[q,q] = c, -d, d, c
-        turn = r@turn
-    return Warp(np.c_[turn*s, t], rng.normal(0, bend_mm*2/fov_mm, (3, k, k, k)))
+        r[p, p], r[p, q], r[q, p], r[q, q] = c, -d, d, c
+        turn = r @ turn
+    return Warp(np.c_[turn * s, t], rng.normal(0, bend_mm * 2 / fov_mm, (3, k, k, k)))
 
 # %% ../../nbs/05_data/06_augmentation.ipynb #090b03d6
 def bspline_basis(
-    n:int,  # Points, at the centres of n equal parts of [-1,1]
-    k:int,  # Control points, at least 4; the first and the last lie one interval outside
-)->torch.Tensor:  # (n,k) weights, each row sums to 1
+    n: int,  # Points, at the centres of n equal parts of [-1,1]
+    k: int,  # Control points, at least 4; the first and the last lie one interval outside
+) -> torch.Tensor:  # (n,k) weights, each row sums to 1
     "Cubic B-spline weights of `k` control points."
-    x = ((torch.arange(n, dtype=torch.float64) + .5)/n)*(k - 3) + 1
-    t = (x[:,None] - torch.arange(k, dtype=torch.float64)).abs()
-    return torch.where(t < 1, 2/3 - t**2 + t**3/2, (2 - t).clamp_min(0)**3/6).float()
+    x = ((torch.arange(n, dtype=torch.float64) + 0.5) / n) * (k - 3) + 1
+    t = (x[:, None] - torch.arange(k, dtype=torch.float64)).abs()
+    return torch.where(t < 1, 2 / 3 - t**2 + t**3 / 2, (2 - t).clamp_min(0) ** 3 / 6).float()
 
 def warp_volume(
-    hu:torch.Tensor,      # (n,n,n) HU
-    warp:Warp,            # From `random_warp`
-    air:float=-1000.,     # What comes in from outside of the cube, HU
-)->torch.Tensor:          # (n,n,n) HU
+    hu: torch.Tensor,  # (n,n,n) HU
+    warp: Warp,  # From `random_warp`
+    air: float = -1000.0,  # What comes in from outside of the cube, HU
+) -> torch.Tensor:  # (n,n,n) HU
     "The warped patient."
     n = len(hu)
     b = bspline_basis(n, warp.bend.shape[-1])
-    d = torch.as_tensor(warp.bend, dtype=torch.float32)@b.T                     # (3,k,k,x), one axis after the other
+    d = torch.as_tensor(warp.bend, dtype=torch.float32) @ b.T  # (3,k,k,x), one axis after the other
     d = torch.einsum('za,kayx->zyxk', b, torch.einsum('yb,kabx->kayx', b, d))
-    grid = F.affine_grid(torch.as_tensor(warp.affine, dtype=torch.float32)[None], (1,1,n,n,n), align_corners=False)
-    return F.grid_sample(hu.float()[None,None] - air, grid + d, align_corners=False)[0,0] + air
+    grid = F.affine_grid(
+        torch.as_tensor(warp.affine, dtype=torch.float32)[None],
+        (1, 1, n, n, n),
+        align_corners=False,
+    )
+    return F.grid_sample(hu.float()[None, None] - air, grid + d, align_corners=False)[0, 0] + air
 
 # %% ../../nbs/05_data/06_augmentation.ipynb #ad28c1a1
-COPY_VERSION = 1   # Raise when a copy with the same number would come out differently
+COPY_VERSION = 1  # Raise when a copy with the same number would come out differently
 
 def read_original(
-    files,        # `PatientFiles` of one patient
-    cfg:DataCfg,  # Sizes
-):                # (2n,2n,2n) float32 HU, `Geometry` of the wanted films
+    files,  # `PatientFiles` of one patient
+    cfg: DataCfg,  # Sizes
+):  # (2n,2n,2n) float32 HU, `Geometry` of the wanted films
     "What a copy is made from."
     given = files.geometry is not None
     geo = geometry_from_dict(read_json(files.geometry), files.geometry)[0] if given else Geometry()
-    hu,_ = read_volume(files.ct, replace(cfg, n=2*cfg.n), given)
+    hu, _ = read_volume(files.ct, replace(cfg, n=2 * cfg.n), given)
     return torch.from_numpy(hu), replace(geo.select(*cfg.views), pixels=cfg.pixels)
 
 def make_copy(
-    hu:torch.Tensor,    # (2n,2n,2n) HU
-    geometry:Geometry,  # Films to take
-    n:int,              # Voxels along a side of the copy
-    rng,                # `np.random.Generator`
-    fov_mm:float=360.,  # Side of the cube
-):                      # volume (n,n,n) float16, X-rays (V,pixels,pixels) float32
+    hu: torch.Tensor,  # (2n,2n,2n) HU
+    geometry: Geometry,  # Films to take
+    n: int,  # Voxels along a side of the copy
+    rng,  # `np.random.Generator`
+    fov_mm: float = 360.0,  # Side of the cube
+):  # volume (n,n,n) float16, X-rays (V,pixels,pixels) float32
     "One warped copy with its X-rays."
     hu = warp_volume(hu, random_warp(rng, fov_mm=fov_mm)).clamp(*HU_RANGE)
     return downsample(hu.numpy(), n).astype(np.float16), render_xrays(hu, geometry, fov_mm).numpy()
 
 def _cached_copies(files, cfg, copies, folder, source):
     "The entries of one patient's copies; those that are missing are made."
-    places = [folder/files.patient/f'.copy-{sha256_of(json.dumps([COPY_VERSION, source, k]).encode())[:16]}' for k in range(copies)]
-    todo = [k for k,p in enumerate(places) if read_entry(p) is None]
-    if todo: hu, geo = read_original(files, cfg)
+    places = [
+        folder
+        / files.patient
+        / f'.copy-{sha256_of(json.dumps([COPY_VERSION, source, k]).encode())[:16]}'
+        for k in range(copies)
+    ]
+    todo = [k for k, p in enumerate(places) if read_entry(p) is None]
+    if todo:
+        hu, geo = read_original(files, cfg)
     for k in todo:
         v, x = make_copy(hu, geo, cfg.n, rng_of('copy', files.patient, k), cfg.fov_mm)
-        write_entry(places[k], v, x, dict(patient=files.patient, matrices=geo.matrices(dtype=torch.float64).tolist(), volume_sha=sha256_of(v), xrays_sha=sha256_of(x)))
+        write_entry(
+            places[k],
+            v,
+            x,
+            dict(
+                patient=files.patient,
+                matrices=geo.matrices(dtype=torch.float64).tolist(),
+                volume_sha=sha256_of(v),
+                xrays_sha=sha256_of(x),
+            ),
+        )
     return [read_entry(p) for p in places]
 
 # %% ../../nbs/05_data/06_augmentation.ipynb #b5724ff5
 def with_copies(
-    root,              # Cohort folder
-    dataset:CTDataset, # Its training patients
-    copies:int,        # Warped copies of each
-    cache_dir='',      # As in `build_cache`
-    workers:int=0,     # Made at once; 0 takes the number of cores, at most 8
-    quiet:bool=False,  # No progress bar?
-)->CTDataset:          # The originals, then every copy
+    root,  # Cohort folder
+    dataset: CTDataset,  # Its training patients
+    copies: int,  # Warped copies of each
+    cache_dir='',  # As in `build_cache`
+    workers: int = 0,  # Made at once; 0 takes the number of cores, at most 8
+    quiet: bool = False,  # No progress bar?
+) -> CTDataset:  # The originals, then every copy
     "The same patients in other shapes."
     cfg = dataset.cfg
-    if not copies: return dataset
+    if not copies:
+        return dataset
     if cfg.xray_mode != 'line_integral' or cfg.resize != 'antialias':
-        raise BadInput(f'data.copies={copies} needs X-rays that can be made again', fix='Use data.xray_mode=line_integral and data.resize=antialias, or data.copies=0.')
-    files = {f.patient: f for f in find_patients(root, cfg.views, 'skip') if f.patient in set(dataset.ids)}
+        raise BadInput(
+            f'data.copies={copies} needs X-rays that can be made again',
+            fix='Use data.xray_mode=line_integral and data.resize=antialias, or data.copies=0.',
+        )
+    files = {
+        f.patient: f
+        for f in find_patients(root, cfg.views, 'skip')
+        if f.patient in set(dataset.ids)
+    }
     cache = build_cache(root, cfg, cache_dir, workers, list(files.values()), True)
-    def one(i): return _cached_copies(files[i], cfg, copies, cache.folder, cache.entries[i]['volume_sha'])
+
+    def one(i):
+        return _cached_copies(files[i], cfg, copies, cache.folder, cache.entries[i]['volume_sha'])
+
     with ThreadPoolExecutor(workers or min(8, os.cpu_count() or 1)) as pool:
-        es = list(progress(pool.map(one, dataset.ids), 'warping copies', total=len(dataset), disable=quiet))
+        es = list(
+            progress(
+                pool.map(one, dataset.ids), 'warping copies', total=len(dataset), disable=quiet
+            )
+        )
     es = [e[k] for k in range(copies) for e in es]
     return dataset.extended(es)
 
 # %% ../../nbs/05_data/06_augmentation.ipynb #a0f11b5c
 def augment_batch(
-    batch:dict,     # As `collate` makes it; films in [-1,1] for 'intensity'
-    cfg:DataCfg,    # Its `augment`, `mistold_deg` and `resize`
-)->dict:            # A batch
+    batch: dict,  # As `collate` makes it; films in [-1,1] for 'intensity'
+    cfg: DataCfg,  # Its `augment`, `mistold_deg` and `resize`
+) -> dict:  # A batch
     "Random changes of each patient, as `data.augment` and `data.mistold_deg` say; torch's random numbers decide."
     how = cfg.augment
     if cfg.mistold_deg:
         m = batch['geometry']['matrices']
-        batch = dict(batch, geometry=dict(batch['geometry'], matrices=turn_views(m, cfg.mistold_deg*torch.randn(m.shape[:2], device=m.device))))
-    if how == 'none': return batch
+        batch = dict(
+            batch,
+            geometry=dict(
+                batch['geometry'],
+                matrices=turn_views(m, cfg.mistold_deg * torch.randn(m.shape[:2], device=m.device)),
+            ),
+        )
+    if how == 'none':
+        return batch
     x, v = batch['xrays'], batch['volume']
-    coin = lambda: (torch.rand(len(x), device=x.device) < .5).view(-1, 1, 1, 1, 1)
+    coin = lambda: (torch.rand(len(x), device=x.device) < 0.5).view(-1, 1, 1, 1, 1)
     if how in ('flip', 'flip_as_run', 'as_run'):
-        side = -3 if cfg.resize.startswith('documented') and how == 'flip' else -1   # where left and right lie; as run: the last axis, whatever it is
-        turn, pa = coin(), torch.tensor([n == 'pa' for n in cfg.views], device=x.device).view(1, -1, 1, 1, 1)
+        side = (
+            -3 if cfg.resize.startswith('documented') and how == 'flip' else -1
+        )  # where left and right lie; as run: the last axis, whatever it is
+        turn, pa = (
+            coin(),
+            torch.tensor([n == 'pa' for n in cfg.views], device=x.device).view(1, -1, 1, 1, 1),
+        )
         x = torch.where(turn & (pa if how == 'flip' else True), x.flip(-1), x)
         v = torch.where(turn, v.flip(side), v)
     if how in ('intensity', 'as_run'):
-        gain = torch.where(coin(), .9 + .2*torch.rand(len(x), 1, 1, 1, 1, device=x.device), torch.ones((), device=x.device))
-        x = (x*gain).clamp(-1, 1)
-        v = (v*gain).clamp(*HU_RANGE)
+        gain = torch.where(
+            coin(),
+            0.9 + 0.2 * torch.rand(len(x), 1, 1, 1, 1, device=x.device),
+            torch.ones((), device=x.device),
+        )
+        x = (x * gain).clamp(-1, 1)
+        v = (v * gain).clamp(*HU_RANGE)
     return dict(batch, xrays=x, volume=v)
 
 # %% ../../nbs/05_data/06_augmentation.ipynb #7e68e1ef
 def random_crop(
-    batch:dict,  # As `collate` makes it
-    size:int,    # Voxels along a side, even
-)->dict:         # A batch: `volume` (B,1,size,size,size), and `crop`: (first voxels (B,3), size)
+    batch: dict,  # As `collate` makes it
+    size: int,  # Voxels along a side, even
+) -> dict:  # A batch: `volume` (B,1,size,size,size), and `crop`: (first voxels (B,3), size)
     "A random cube of each patient; the films stay whole."
     v = batch['volume']
-    first = 2*torch.randint((v.shape[-1] - size)//2 + 1, (len(v), 3))
-    cubes = [o[:,z:z+size,y:y+size,x:x+size] for o,(z,y,x) in zip(v, first.tolist())]
+    first = 2 * torch.randint((v.shape[-1] - size) // 2 + 1, (len(v), 3))
+    cubes = [
+        o[:, z : z + size, y : y + size, x : x + size] for o, (z, y, x) in zip(v, first.tolist())
+    ]
     return dict(batch, volume=torch.stack(cubes), crop=(first.to(v.device), size))

@@ -30,192 +30,311 @@ AUGMENTS = ('none', 'flip', 'flip_as_run', 'intensity', 'as_run')
 @dataclass(frozen=True, kw_only=True)
 class DataCfg:
     "Which arrays a patient folder becomes, and which patients are used for what."
-    n: int = 64                       # Voxels along each edge of the training volume
-    fov_mm: float = 360.              # Edge of that cube, mm
-    pixels: int = 128                 # Rows and columns of an X-ray
-    views: tuple = ('pa', 'lat')      # Names of the views, in the order of the batch's view axis
+
+    n: int = 64  # Voxels along each edge of the training volume
+    fov_mm: float = 360.0  # Edge of that cube, mm
+    pixels: int = 128  # Rows and columns of an X-ray
+    views: tuple = ('pa', 'lat')  # Names of the views, in the order of the batch's view axis
     xray_mode: str = 'line_integral'  # 'line_integral' (measurements), or 'png8' (8-bit pictures mapped to [-1,1])
-    resize: str = 'antialias'         # 'antialias', or 'documented': no reorientation, no spacing, no low-pass; or 'documented_antialias', with one
-    split: str = 'file'               # 'file', 'file:PATH', 'hash', 'documented' or 'test'
-    incomplete: str = 'error'         # Incomplete patient folders: 'error' or 'skip'
-    leakage: str = 'error'            # A patient in two splits: 'error', or 'warn' (to reproduce the documented leak)
-    patients: int = 0                 # Only the first so many training patients; 0 = all
-    augment: str = 'none'             # 'none', 'flip' (left and right), 'flip_as_run' (the campaign's mismatched one), 'intensity', or 'as_run': the last two
-    copies: int = 0                   # Warped copies of each training patient, with X-rays of their own
-    mistold_deg: float = 0.           # In training, each view's azimuth is told wrong by a normal error of this deviation
-    cache: str = ''                   # Folder for prepared arrays; '' is `.xray2ct_cache` beside the patients
+    resize: str = 'antialias'  # 'antialias', or 'documented': no reorientation, no spacing, no low-pass; or 'documented_antialias', with one
+    split: str = 'file'  # 'file', 'file:PATH', 'hash', 'documented' or 'test'
+    incomplete: str = 'error'  # Incomplete patient folders: 'error' or 'skip'
+    leakage: str = (
+        'error'  # A patient in two splits: 'error', or 'warn' (to reproduce the documented leak)
+    )
+    patients: int = 0  # Only the first so many training patients; 0 = all
+    augment: str = 'none'  # 'none', 'flip' (left and right), 'flip_as_run' (the campaign's mismatched one), 'intensity', or 'as_run': the last two
+    copies: int = 0  # Warped copies of each training patient, with X-rays of their own
+    mistold_deg: float = (
+        0.0  # In training, each view's azimuth is told wrong by a normal error of this deviation
+    )
+    cache: str = ''  # Folder for prepared arrays; '' is `.xray2ct_cache` beside the patients
+
     def __post_init__(self):
-        object.__setattr__(self, 'views', (self.views,) if isinstance(self.views, str) else tuple(self.views))
-        for k,ok in dict(xray_mode=XRAY_MODES, resize=RESIZES, augment=AUGMENTS, incomplete=('error','skip'), leakage=('error','warn')).items():
-            if getattr(self, k) not in ok: raise BadInput(f'data.{k}={getattr(self, k)} is not known', fix=did_you_mean(getattr(self, k), ok))
-        if min(self.n, self.pixels) < 1 or min(self.patients, self.mistold_deg) < 0 or self.fov_mm <= 0 or not self.views: raise BadInput(f'empty arrays: data.n={self.n}, data.pixels={self.pixels}, data.fov_mm={self.fov_mm}, data.views={self.views}')
+        object.__setattr__(
+            self, 'views', (self.views,) if isinstance(self.views, str) else tuple(self.views)
+        )
+        for k, ok in dict(
+            xray_mode=XRAY_MODES,
+            resize=RESIZES,
+            augment=AUGMENTS,
+            incomplete=('error', 'skip'),
+            leakage=('error', 'warn'),
+        ).items():
+            if getattr(self, k) not in ok:
+                raise BadInput(
+                    f'data.{k}={getattr(self, k)} is not known',
+                    fix=did_you_mean(getattr(self, k), ok),
+                )
+        if (
+            min(self.n, self.pixels) < 1
+            or min(self.patients, self.mistold_deg) < 0
+            or self.fov_mm <= 0
+            or not self.views
+        ):
+            raise BadInput(
+                f'empty arrays: data.n={self.n}, data.pixels={self.pixels}, data.fov_mm={self.fov_mm}, data.views={self.views}'
+            )
 
     @property
-    def array_settings(self)->dict:
+    def array_settings(self) -> dict:
         "The fields that decide the arrays' values; the others only choose among patients."
-        return {k: v for k,v in asdict(self).items() if k in ('n','fov_mm','pixels','views','xray_mode','resize')}
+        return {
+            k: v
+            for k, v in asdict(self).items()
+            if k in ('n', 'fov_mm', 'pixels', 'views', 'xray_mode', 'resize')
+        }
 
 # %% ../../nbs/05_data/04_cache.ipynb #c7a70cc0
 def _npy(path):
     "An array file, or `BadInput`."
-    try: return np.load(path)
+    try:
+        return np.load(path)
     except (OSError, EOFError, ValueError) as e:
-        raise BadInput(f'it cannot be read as an array; cut off or damaged ({(str(e).splitlines() or [type(e).__name__])[0][:90]})', path, 'Copy it again.') from None
+        raise BadInput(
+            f'it cannot be read as an array; cut off or damaged ({(str(e).splitlines() or [type(e).__name__])[0][:90]})',
+            path,
+            'Copy it again.',
+        ) from None
 
 def _npy_scan(path, fov_mm):
     "A bare array (x,y,z), which has no affine, as a scan that fills the cube."
     a = _npy(path)
-    if a.ndim != 3 or len(set(a.shape)) > 1: raise BadInput(f'an array of shape {a.shape} without spacing cannot be put into a cube', path, 'Save the CT as NIfTI, or train with data.resize=documented.')
-    a = np.ascontiguousarray(a.transpose(2,1,0), dtype=np.float32)
-    return Scan(a, Grid(len(a), fov_mm).affine, check_hu(a, path) + ['no affine in a .npy: taken as (x,y,z) in RAS order, filling the cube'], path)
+    if a.ndim != 3 or len(set(a.shape)) > 1:
+        raise BadInput(
+            f'an array of shape {a.shape} without spacing cannot be put into a cube',
+            path,
+            'Save the CT as NIfTI, or train with data.resize=documented.',
+        )
+    a = np.ascontiguousarray(a.transpose(2, 1, 0), dtype=np.float32)
+    return Scan(
+        a,
+        Grid(len(a), fov_mm).affine,
+        check_hu(a, path)
+        + ['no affine in a .npy: taken as (x,y,z) in RAS order, filling the cube'],
+        path,
+    )
 
 def documented_ct(
-    path,   # .nii, .nii.gz or .npy
-    n:int,  # Voxels an edge
+    path,  # .nii, .nii.gz or .npy
+    n: int,  # Voxels an edge
     lowpass=False,  # Average over new voxels first, which the campaign did not?
-):          # (n,n,n) float32 HU, axes as they lie in the file
+):  # (n,n,n) float32 HU, axes as they lie in the file
     "The documented loader: no orientation, no spacing, trilinear without antialiasing."
     a = _npy(path).astype(np.float32) if str(path).endswith('.npy') else read_nifti(path)[0]
-    if a.ndim != 3: raise BadInput(f'it is not a volume: shape {a.shape}', path, 'Give one scan, three axes.')
+    if a.ndim != 3:
+        raise BadInput(f'it is not a volume: shape {a.shape}', path, 'Give one scan, three axes.')
     check_hu(a, path)
-    if lowpass: return downsample(np.ascontiguousarray(a, dtype=np.float32), n)
-    return F.interpolate(torch.from_numpy(np.ascontiguousarray(a))[None,None], size=(n,)*3, mode='trilinear', align_corners=False)[0,0].numpy()
+    if lowpass:
+        return downsample(np.ascontiguousarray(a, dtype=np.float32), n)
+    return F.interpolate(
+        torch.from_numpy(np.ascontiguousarray(a))[None, None],
+        size=(n,) * 3,
+        mode='trilinear',
+        align_corners=False,
+    )[0, 0].numpy()
 
 # %% ../../nbs/05_data/04_cache.ipynb #c2b99b19
 def read_volume(
-    path,         # NIfTI, or .npy
-    cfg:DataCfg,  # Which cube
-    world:bool,   # Is the file's world that of the X-rays?
-):                # (n,n,n) float32 HU, [z,y,x] unless documented; notes
+    path,  # NIfTI, or .npy
+    cfg: DataCfg,  # Which cube
+    world: bool,  # Is the file's world that of the X-rays?
+):  # (n,n,n) float32 HU, [z,y,x] unless documented; notes
     "A CT on the training grid."
-    if cfg.resize.startswith('documented'): return documented_ct(path, cfg.n, cfg.resize != 'documented').clip(*HU_RANGE), []
+    if cfg.resize.startswith('documented'):
+        return documented_ct(path, cfg.n, cfg.resize != 'documented').clip(*HU_RANGE), []
     scan = _npy_scan(path, cfg.fov_mm) if str(path).endswith('.npy') else read_ct(path)
     m = len(scan.hu)
     c = centre_of(scan, 'world' if world else 'volume')
-    cube = scan.hu.shape == (m,m,m) and np.allclose(scan.affine[:3,:3], Grid(m, cfg.fov_mm).affine[:3,:3], atol=1e-4) \
+    cube = (
+        scan.hu.shape == (m, m, m)
+        and np.allclose(scan.affine[:3, :3], Grid(m, cfg.fov_mm).affine[:3, :3], atol=1e-4)
         and np.allclose(centre_of(scan, 'volume'), c, atol=1e-2)
-    hu = downsample(scan.hu, cfg.n) if cube else resample(scan, Grid(cfg.n, cfg.fov_mm), centre_mm=c)
+    )
+    hu = (
+        downsample(scan.hu, cfg.n) if cube else resample(scan, Grid(cfg.n, cfg.fov_mm), centre_mm=c)
+    )
     return np.asarray(hu, dtype=np.float32).clip(*HU_RANGE), list(scan.notes)
 
 # %% ../../nbs/05_data/04_cache.ipynb #d65f96fe
 def fit_film(
-    x,              # (h,w) float32
-    pixels:int,     # Wanted rows and columns
-    resize:str,     # 'antialias' or 'documented'
-):                  # (pixels,pixels) float32
+    x,  # (h,w) float32
+    pixels: int,  # Wanted rows and columns
+    resize: str,  # 'antialias' or 'documented'
+):  # (pixels,pixels) float32
     "Resize a film: mean over each new pixel's area, or the documented bilinear sampling."
-    t = torch.as_tensor(np.ascontiguousarray(x), dtype=torch.float32)[None,None]
+    t = torch.as_tensor(np.ascontiguousarray(x), dtype=torch.float32)[None, None]
     (h, w), to = t.shape[-2:], (pixels, pixels)
-    if (h, w) == to: return t[0,0].numpy()
-    if resize == 'documented': y = F.interpolate(t, size=to, mode='bilinear', align_corners=False)
-    elif h % pixels == 0 and w % pixels == 0: y = F.avg_pool2d(t, (h//pixels, w//pixels))
-    else: y = F.interpolate(t, size=to, mode='bilinear', align_corners=False, antialias=True)
-    return y[0,0].numpy()
+    if (h, w) == to:
+        return t[0, 0].numpy()
+    if resize == 'documented':
+        y = F.interpolate(t, size=to, mode='bilinear', align_corners=False)
+    elif h % pixels == 0 and w % pixels == 0:
+        y = F.avg_pool2d(t, (h // pixels, w // pixels))
+    else:
+        y = F.interpolate(t, size=to, mode='bilinear', align_corners=False, antialias=True)
+    return y[0, 0].numpy()
 
 # %% ../../nbs/05_data/04_cache.ipynb #f6e4c0dc
 def read_film(
-    path,         # The file that `pick_xray` chose
-    cfg:DataCfg,  # Mode, size and resize
-):                # (pixels,pixels) float32: line integrals, or grey values in [-1,1]
+    path,  # The file that `pick_xray` chose
+    cfg: DataCfg,  # Mode, size and resize
+):  # (pixels,pixels) float32: line integrals, or grey values in [-1,1]
     "One X-ray on the training film."
     img = read_xray(path)
     x = np.asarray(img.values, dtype=np.float32)
     if cfg.xray_mode == 'line_integral':
-        if img.kind != 'line_integral': raise BadInput(f'it holds grey values ({img.kind}), not line integrals', path, 'Train on pictures with data.xray_mode=png8, or make line integrals with xray2ct-prepare.')
+        if img.kind != 'line_integral':
+            raise BadInput(
+                f'it holds grey values ({img.kind}), not line integrals',
+                path,
+                'Train on pictures with data.xray_mode=png8, or make line integrals with xray2ct-prepare.',
+            )
         return fit_film(x, cfg.pixels, cfg.resize)
-    if img.kind == 'line_integral': x = np.rint((x - x.min())*(255/max(float(np.ptp(x)), 1e-6)))   # as xray2ct-prepare writes the picture
-    return fit_film(x/(65535 if img.kind == 'png16' else 255), cfg.pixels, cfg.resize)*2 - 1
+    if img.kind == 'line_integral':
+        x = np.rint(
+            (x - x.min()) * (255 / max(float(np.ptp(x)), 1e-6))
+        )  # as xray2ct-prepare writes the picture
+    return fit_film(x / (65535 if img.kind == 'png16' else 255), cfg.pixels, cfg.resize) * 2 - 1
 
 # %% ../../nbs/05_data/04_cache.ipynb #3dc1fd90
 def read_matrices(
-    files:PatientFiles,  # One patient
-    views,               # Names, in the wanted order
-):                       # (V,3,4) float64; was the geometry given?
+    files: PatientFiles,  # One patient
+    views,  # Names, in the wanted order
+):  # (V,3,4) float64; was the geometry given?
     "Projection matrices of a patient's views; the default acquisition where no geometry.json says otherwise."
-    geo = geometry_from_dict(read_json(files.geometry), files.geometry)[0] if files.geometry else Geometry()
+    geo = (
+        geometry_from_dict(read_json(files.geometry), files.geometry)[0]
+        if files.geometry
+        else Geometry()
+    )
     for v in views:
-        if v not in geo.names: raise BadInput(f'no view {v!r} in the geometry', files.geometry or files.folder, did_you_mean(v, geo.names))
-    return geo.matrices(dtype=torch.float64).numpy()[[geo.names.index(v) for v in views]], bool(files.geometry)
+        if v not in geo.names:
+            raise BadInput(
+                f'no view {v!r} in the geometry',
+                files.geometry or files.folder,
+                did_you_mean(v, geo.names),
+            )
+    return geo.matrices(dtype=torch.float64).numpy()[[geo.names.index(v) for v in views]], bool(
+        files.geometry
+    )
 
 def read_arrays(
-    files:PatientFiles,  # One patient
-    cfg:DataCfg,         # Sizes and modes
-):                       # volume (n,n,n) float16, X-rays (V,pixels,pixels), facts to keep with them
+    files: PatientFiles,  # One patient
+    cfg: DataCfg,  # Sizes and modes
+):  # volume (n,n,n) float16, X-rays (V,pixels,pixels), facts to keep with them
     "Everything of one patient that training needs."
     m, given = read_matrices(files, cfg.views)
     hu, notes = read_volume(files.ct, cfg, given)
     x = np.stack([read_film(pick_xray(files, v, cfg.xray_mode), cfg) for v in cfg.views])
     x = x.astype(np.float32 if cfg.xray_mode == 'line_integral' else np.float16)
     hu = hu.astype(np.float16)
-    return hu, x, dict(patient=files.patient, matrices=m.tolist(), geometry_given=given, fov_mm=cfg.fov_mm, notes=notes,
-                       volume_sha=sha256_of(hu), xrays_sha=sha256_of(x))
+    return (
+        hu,
+        x,
+        dict(
+            patient=files.patient,
+            matrices=m.tolist(),
+            geometry_given=given,
+            fov_mm=cfg.fov_mm,
+            notes=notes,
+            volume_sha=sha256_of(hu),
+            xrays_sha=sha256_of(x),
+        ),
+    )
 
 # %% ../../nbs/05_data/04_cache.ipynb #8e573d00
-CACHE_VERSION = 1   # Raise when the code of this room changes what is stored
+CACHE_VERSION = 1  # Raise when the code of this room changes what is stored
 
 def settings_key(
-    cfg:DataCfg,  # Sizes and modes
-)->str:           # 12 hexadecimal digits
+    cfg: DataCfg,  # Sizes and modes
+) -> str:  # 12 hexadecimal digits
     "Name of the cache for these settings and this code."
     code = [sha256_of(inspect.getfile(f)) for f in (read_ct, read_xray, resample)]
-    return sha256_of(json.dumps([CACHE_VERSION, cfg.array_settings, code], sort_keys=True).encode())[:12]
+    return sha256_of(
+        json.dumps([CACHE_VERSION, cfg.array_settings, code], sort_keys=True).encode()
+    )[:12]
 
 def _sources(files, cfg):
     "The files whose content decides the arrays."
-    return [files.ct] + [pick_xray(files, v, cfg.xray_mode) for v in cfg.views] + ([files.geometry] if files.geometry else [])
+    return (
+        [files.ct]
+        + [pick_xray(files, v, cfg.xray_mode) for v in cfg.views]
+        + ([files.geometry] if files.geometry else [])
+    )
 
 def _stamps(paths):
     "Name, size and time of each file; a time that is too fresh to be trusted is written as -1."
     out, now = [], time.time_ns()
     for p in paths:
         s = p.stat()
-        out.append([p.name, s.st_size, s.st_mtime_ns if now - s.st_mtime_ns > 2_000_000_000 else -1])
+        out.append(
+            [p.name, s.st_size, s.st_mtime_ns if now - s.st_mtime_ns > 2_000_000_000 else -1]
+        )
     return out
 
 # %% ../../nbs/05_data/04_cache.ipynb #0455c9c2
 def read_entry(
     place,  # Folder of one entry
-):          # Its facts, or None if it is absent or damaged
+):  # Its facts, or None if it is absent or damaged
     "Facts of a cached patient whose arrays have the sizes they were written with."
-    try: meta = json.loads((place/'entry.json').read_text())
-    except (OSError, ValueError): return None
-    ok = all((place/k).is_file() and (place/k).stat().st_size == v for k,v in meta['bytes'].items())
+    try:
+        meta = json.loads((place / 'entry.json').read_text())
+    except (OSError, ValueError):
+        return None
+    ok = all(
+        (place / k).is_file() and (place / k).stat().st_size == v for k, v in meta['bytes'].items()
+    )
     return dict(meta, place=place) if ok else None
 
 def write_entry(
     place,  # Folder of the entry
-    hu,     # (n,n,n) float16
-    x,      # (V,pixels,pixels)
-    meta,   # Facts to keep with them
+    hu,  # (n,n,n) float16
+    x,  # (V,pixels,pixels)
+    meta,  # Facts to keep with them
 ):
     "Fill a folder under another name, then rename it to `place`."
-    tmp = place.parent/f'.part-{os.getpid()}-{time.time_ns()}'
+    tmp = place.parent / f'.part-{os.getpid()}-{time.time_ns()}'
     tmp.mkdir(parents=True)
     try:
-        for name,a in (('volume.npy', hu), ('xrays.npy', x)):
-            with open(tmp/name, 'wb') as f: np.save(f, a); f.flush(); os.fsync(f.fileno())
-        meta['bytes'] = {n: (tmp/n).stat().st_size for n in ('volume.npy', 'xrays.npy')}
-        write_json(meta, tmp/'entry.json')
-        if place.exists() and read_entry(place) is None: shutil.rmtree(place)
-        try: os.rename(tmp, place)
+        for name, a in (('volume.npy', hu), ('xrays.npy', x)):
+            with open(tmp / name, 'wb') as f:
+                np.save(f, a)
+                f.flush()
+                os.fsync(f.fileno())
+        meta['bytes'] = {n: (tmp / n).stat().st_size for n in ('volume.npy', 'xrays.npy')}
+        write_json(meta, tmp / 'entry.json')
+        if place.exists() and read_entry(place) is None:
+            shutil.rmtree(place)
+        try:
+            os.rename(tmp, place)
         except OSError:
-            if read_entry(place) is None: raise
-    finally: shutil.rmtree(tmp, ignore_errors=True)
+            if read_entry(place) is None:
+                raise
+    finally:
+        shutil.rmtree(tmp, ignore_errors=True)
 
 def cache_patient(
-    files:PatientFiles,  # One patient
-    cfg:DataCfg,         # Sizes and modes
-    folder:Path,         # `cache/<settings key>`
-):                       # Facts of the entry, and whether it was built now
+    files: PatientFiles,  # One patient
+    cfg: DataCfg,  # Sizes and modes
+    folder: Path,  # `cache/<settings key>`
+):  # Facts of the entry, and whether it was built now
     "Find or make the arrays of one patient."
     src = _sources(files, cfg)
     stamps = _stamps(src)
-    home = folder/files.patient
-    for place in (sorted(p for p in home.iterdir() if not p.name.startswith('.')) if home.is_dir() else ()):
-        if (e := read_entry(place)) and e['stamps'] == stamps and all(s[2] > 0 for s in stamps): return e, False
-    place = home/sha256_of(json.dumps([[p.name, sha256_of(p)] for p in src]).encode())[:16]
+    home = folder / files.patient
+    for place in (
+        sorted(p for p in home.iterdir() if not p.name.startswith('.')) if home.is_dir() else ()
+    ):
+        if (e := read_entry(place)) and e['stamps'] == stamps and all(s[2] > 0 for s in stamps):
+            return e, False
+    place = home / sha256_of(json.dumps([[p.name, sha256_of(p)] for p in src]).encode())[:16]
     if e := read_entry(place):
-        if e['stamps'] != stamps: write_json({k: v for k,v in e.items() if k != 'place'} | dict(stamps=stamps), place/'entry.json')
+        if e['stamps'] != stamps:
+            write_json(
+                {k: v for k, v in e.items() if k != 'place'} | dict(stamps=stamps),
+                place / 'entry.json',
+            )
         return e, False
     hu, x, meta = read_arrays(files, cfg)
     write_entry(place, hu, x, meta | dict(stamps=stamps))
@@ -225,63 +344,90 @@ def cache_patient(
 @contextmanager
 def _lock(folder):
     "Wait for other builders of this cache, where the file system can."
-    with open(folder/'.lock', 'w') as f:
-        try: fcntl.flock(f, fcntl.LOCK_EX)
-        except OSError: pass
+    with open(folder / '.lock', 'w') as f:
+        try:
+            fcntl.flock(f, fcntl.LOCK_EX)
+        except OSError:
+            pass
         yield
 
 def cache_root(
-    root,        # Cohort folder
-    cache='',    # Wanted folder; '' is `.xray2ct_cache` beside the patients
-)->Path:         # A folder that can be written
+    root,  # Cohort folder
+    cache='',  # Wanted folder; '' is `.xray2ct_cache` beside the patients
+) -> Path:  # A folder that can be written
     "Where the arrays go; beside a cohort that cannot be written they go to the temporary folder, which is said."
-    want = Path(cache) if cache else Path(root)/'.xray2ct_cache'
+    want = Path(cache) if cache else Path(root) / '.xray2ct_cache'
     try:
         want.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=want): return want
+        with tempfile.TemporaryFile(dir=want):
+            return want
     except OSError as e:
-        if cache: raise BadInput(f'the cache cannot be written ({e.strerror})', want, 'Name another folder with data.cache=DIR.') from None
-    tmp = Path(tempfile.gettempdir())/f'xray2ct-cache-{os.getuid()}'
+        if cache:
+            raise BadInput(
+                f'the cache cannot be written ({e.strerror})',
+                want,
+                'Name another folder with data.cache=DIR.',
+            ) from None
+    tmp = Path(tempfile.gettempdir()) / f'xray2ct-cache-{os.getuid()}'
     tmp.mkdir(mode=0o700, exist_ok=True)
-    if tmp.stat().st_uid != os.getuid(): raise BadInput('the temporary cache belongs to somebody else', tmp, 'Name a folder with data.cache=DIR.')
-    tmp = tmp/sha256_of(str(Path(root).resolve()).encode())[:12]
+    if tmp.stat().st_uid != os.getuid():
+        raise BadInput(
+            'the temporary cache belongs to somebody else',
+            tmp,
+            'Name a folder with data.cache=DIR.',
+        )
+    tmp = tmp / sha256_of(str(Path(root).resolve()).encode())[:12]
     tmp.mkdir(exist_ok=True)
-    warnings.warn(f'{root} cannot be written; prepared arrays go to {tmp} (choose with data.cache=DIR)', stacklevel=2)
+    warnings.warn(
+        f'{root} cannot be written; prepared arrays go to {tmp} (choose with data.cache=DIR)',
+        stacklevel=2,
+    )
     return tmp
 
 # %% ../../nbs/05_data/04_cache.ipynb #3eb62611
 @dataclass(frozen=True)
 class Cache:
     "Prepared arrays of some patients."
-    folder: Path   # `cache/<settings key>`
+
+    folder: Path  # `cache/<settings key>`
     entries: dict  # Patient -> facts: place, matrices, geometry_given, notes, volume_sha, xrays_sha
-    built: int     # How many were made now
-    def arrays(self,
-        patient:str,  # Id
-    ):                # volume (n,n,n) float16 and X-rays (V,pixels,pixels), memory-mapped, read-only
+    built: int  # How many were made now
+
+    def arrays(
+        self,
+        patient: str,  # Id
+    ):  # volume (n,n,n) float16 and X-rays (V,pixels,pixels), memory-mapped, read-only
         "The arrays of one patient, without reading them yet."
         place = self.entries[patient]['place']
-        return tuple(np.load(place/k, mmap_mode='r') for k in ('volume.npy', 'xrays.npy'))
+        return tuple(np.load(place / k, mmap_mode='r') for k in ('volume.npy', 'xrays.npy'))
 
 def build_cache(
-    root,                 # Cohort folder
-    cfg:DataCfg,          # Sizes and modes
-    cache_dir='',         # '' takes `cfg.cache`, or `.xray2ct_cache` beside the patients
-    workers:int=0,        # Patients read at once; 0 takes the number of cores, at most 8
-    patients:list=None,   # `PatientFiles`; by default every patient of the folder
-    quiet:bool=False,     # No progress bar?
-)->Cache:
+    root,  # Cohort folder
+    cfg: DataCfg,  # Sizes and modes
+    cache_dir='',  # '' takes `cfg.cache`, or `.xray2ct_cache` beside the patients
+    workers: int = 0,  # Patients read at once; 0 takes the number of cores, at most 8
+    patients: list = None,  # `PatientFiles`; by default every patient of the folder
+    quiet: bool = False,  # No progress bar?
+) -> Cache:
     "Prepare every patient that is not prepared yet; safe to run in any number of processes at once."
     patients = find_patients(root, cfg.views, cfg.incomplete) if patients is None else patients
-    folder = cache_root(root, cache_dir or cfg.cache)/settings_key(cfg)
+    folder = cache_root(root, cache_dir or cfg.cache) / settings_key(cfg)
     folder.mkdir(exist_ok=True)
-    for p in folder.glob('*/.part-*'):                                # left by somebody who was killed
-        if time.time() - p.stat().st_mtime > 3600: shutil.rmtree(p, ignore_errors=True)
+    for p in folder.glob('*/.part-*'):  # left by somebody who was killed
+        if time.time() - p.stat().st_mtime > 3600:
+            shutil.rmtree(p, ignore_errors=True)
     with _lock(folder), ThreadPoolExecutor(workers or min(8, os.cpu_count() or 1)) as pool:
         jobs = [pool.submit(cache_patient, p, cfg, folder) for p in patients]
-        try: got = [j.result() for j in progress(jobs, 'preparing patients', disable=quiet)]
+        try:
+            got = [j.result() for j in progress(jobs, 'preparing patients', disable=quiet)]
         except OSError as e:
-            if e.errno != errno.ENOSPC: raise
-            raise BadInput('the disk is full', folder, 'Make room, or name another folder with data.cache=DIR.') from None
-        finally: [j.cancel() for j in jobs]
-    return Cache(folder, {p.patient: e for p,(e,_) in zip(patients, got)}, sum(new for _,new in got))
+            if e.errno != errno.ENOSPC:
+                raise
+            raise BadInput(
+                'the disk is full', folder, 'Make room, or name another folder with data.cache=DIR.'
+            ) from None
+        finally:
+            [j.cancel() for j in jobs]
+    return Cache(
+        folder, {p.patient: e for p, (e, _) in zip(patients, got)}, sum(new for _, new in got)
+    )

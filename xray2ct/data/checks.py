@@ -28,22 +28,24 @@ from ..io.volume import centre_of, resample
 @dataclass
 class Report:
     "What was found about one patient."
-    patient: str                                  # Id
-    ct: dict = field(default_factory=dict)        # shape, spacing_mm, hu (lowest, highest), sha
-    films: dict = field(default_factory=dict)     # view -> kind
-    geometry: str = 'none'                        # 'given', 'default' or 'broken'
-    agrees: float = None                          # Correlation of films and CT as given
-    turn: str = ''                                # The turn of the CT that fits best, where a turn is what is wrong
-    turned: bool = False                          # Is it?
+
+    patient: str  # Id
+    ct: dict = field(default_factory=dict)  # shape, spacing_mm, hu (lowest, highest), sha
+    films: dict = field(default_factory=dict)  # view -> kind
+    geometry: str = 'none'  # 'given', 'default' or 'broken'
+    agrees: float = None  # Correlation of films and CT as given
+    turn: str = ''  # The turn of the CT that fits best, where a turn is what is wrong
+    turned: bool = False  # Is it?
     problems: list = field(default_factory=list)  # Sentences, with what to do
     warnings: list = field(default_factory=list)  # Sentences
-    fine: list = field(default_factory=list)      # What was looked at and is in order
-    thumb: object = None                          # (N,N,N) HU
-    small: object = None                          # (V,P,P) films as given
-    shadows: object = None                        # (V,P,P) rendered from the CT as given
+    fine: list = field(default_factory=list)  # What was looked at and is in order
+    thumb: object = None  # (N,N,N) HU
+    small: object = None  # (V,P,P) films as given
+    shadows: object = None  # (V,P,P) rendered from the CT as given
+
     def plain(self):
         "Without arrays, for JSON."
-        return {k: v for k,v in vars(self).items() if k not in ('thumb', 'small', 'shadows')}
+        return {k: v for k, v in vars(self).items() if k not in ('thumb', 'small', 'shadows')}
 
 # %% ../../nbs/05_data/10_checks.ipynb #f93ad95e
 def _bare(e):
@@ -54,38 +56,77 @@ def _see_geometry(r, files, views):
     "The acquisition of a patient, or the default."
     if files.geometry is None:
         r.geometry = 'default'
-        r.warnings.append('no geometry.json: the default acquisition is assumed (1800 mm source to detector, 1500 mm to the isocentre, 440 mm film); depth and magnification are guesses')
+        r.warnings.append(
+            'no geometry.json: the default acquisition is assumed (1800 mm source to detector, 1500 mm to the isocentre, 440 mm film); depth and magnification are guesses'
+        )
         return Geometry(), None
-    try: g, fov = geometry_from_dict(read_json(files.geometry), files.geometry)
+    try:
+        g, fov = geometry_from_dict(read_json(files.geometry), files.geometry)
     except BadInput as e:
-        r.geometry = 'broken'; r.problems.append(_bare(e))
+        r.geometry = 'broken'
+        r.problems.append(_bare(e))
         return Geometry(), None
     r.geometry = 'given'
-    if g.looks_like_metres(): r.problems.append('geometry.json: its distances look like metres. Multiply them by 1000'); r.geometry = 'broken'
-    elif missing := [v for v in views if v not in g.names]: r.problems.append(f'geometry.json: describes no view {missing[0]!r} (only {", ".join(g.names)})'); r.geometry = 'broken'
-    else: r.fine.append('geometry')
+    if g.looks_like_metres():
+        r.problems.append('geometry.json: its distances look like metres. Multiply them by 1000')
+        r.geometry = 'broken'
+    elif missing := [v for v in views if v not in g.names]:
+        r.problems.append(
+            f'geometry.json: describes no view {missing[0]!r} (only {", ".join(g.names)})'
+        )
+        r.geometry = 'broken'
+    else:
+        r.fine.append('geometry')
     return (g, fov) if r.geometry == 'given' else (Geometry(), None)
 
 def _see_ct(r, files, fov):
     "Read the CT and put it on the grid of comparison: (N,N,N) HU and the edge of its cube, or nothing."
-    if files.ct is None: return None, None
+    if files.ct is None:
+        return None, None
     try:
         if files.ct.suffix == '.npy':
             a = np.load(files.ct, allow_pickle=False)
-            if a.ndim != 3 or len(set(a.shape)) > 1: raise BadInput(f'an array of shape {a.shape} without an affine', files.ct, 'Save the CT as NIfTI.')
-            r.warnings.append(f'{files.ct.name}: an array has no affine; taken as (x,y,z) in RAS order over {fov or 360:g} mm')
-            scan = Scan(np.ascontiguousarray(a.T, dtype=np.float32), Grid(len(a), fov or 360.).affine, check_hu(a.astype(np.float32), files.ct), files.ct)
-        else: scan = read_ct(files.ct)
-    except BadInput as e: r.problems.append(_bare(e)); return None, None
-    except (OSError, ValueError, EOFError) as e: r.problems.append(f'{files.ct.name}: it cannot be read ({type(e).__name__})'); return None, None
-    r.ct = dict(shape=list(scan.hu.shape[::-1]), spacing_mm=np.round(scan.spacing_mm, 4).tolist(), hu=[float(scan.hu.min()), float(scan.hu.max())], sha=sha256_of(np.rint(scan.hu).astype(np.int16)))
+            if a.ndim != 3 or len(set(a.shape)) > 1:
+                raise BadInput(
+                    f'an array of shape {a.shape} without an affine',
+                    files.ct,
+                    'Save the CT as NIfTI.',
+                )
+            r.warnings.append(
+                f'{files.ct.name}: an array has no affine; taken as (x,y,z) in RAS order over {fov or 360:g} mm'
+            )
+            scan = Scan(
+                np.ascontiguousarray(a.T, dtype=np.float32),
+                Grid(len(a), fov or 360.0).affine,
+                check_hu(a.astype(np.float32), files.ct),
+                files.ct,
+            )
+        else:
+            scan = read_ct(files.ct)
+    except BadInput as e:
+        r.problems.append(_bare(e))
+        return None, None
+    except (OSError, ValueError, EOFError) as e:
+        r.problems.append(f'{files.ct.name}: it cannot be read ({type(e).__name__})')
+        return None, None
+    r.ct = dict(
+        shape=list(scan.hu.shape[::-1]),
+        spacing_mm=np.round(scan.spacing_mm, 4).tolist(),
+        hu=[float(scan.hu.min()), float(scan.hu.max())],
+        sha=sha256_of(np.rint(scan.hu).astype(np.int16)),
+    )
     r.warnings += [f'{files.ct.name}: {n}' for n in scan.notes]
     r.fine += ['Hounsfield units', 'millimetres', 'affine']
     off = np.linalg.norm(centre_of(scan, 'volume'))
-    lost = bool(fov) and off > fov/4
-    if lost: r.problems.append(f'{files.ct.name}: its centre lies {off:.0f} mm from the isocentre that geometry.json describes. Correct the affine, or prepare the CT again')
-    edge = fov or max(360., float(scan.extent_mm.max()))
-    return resample(scan, Grid(N, edge), -1000., centre_of(scan, 'world' if fov and not lost else 'volume')), edge
+    lost = bool(fov) and off > fov / 4
+    if lost:
+        r.problems.append(
+            f'{files.ct.name}: its centre lies {off:.0f} mm from the isocentre that geometry.json describes. Correct the affine, or prepare the CT again'
+        )
+    edge = fov or max(360.0, float(scan.extent_mm.max()))
+    return resample(
+        scan, Grid(N, edge), -1000.0, centre_of(scan, 'world' if fov and not lost else 'volume')
+    ), edge
 
 # %% ../../nbs/05_data/10_checks.ipynb #a06cf70c
 def _see_films(r, files, views, geometry, given):
@@ -93,146 +134,284 @@ def _see_films(r, files, views, geometry, given):
     small = {}
     for v in views:
         for path in files.xrays[v]:
-            try: x = read_xray(path)
-            except BadInput as e: r.problems.append(_bare(e)); continue
+            try:
+                x = read_xray(path)
+            except BadInput as e:
+                r.problems.append(_bare(e))
+                continue
             s = small_films([x.values])[0]
             if v not in small or x.calibrated and r.films[v] != 'line_integral':
-                if v in small and (c := agreement(s, small[v]).item()) < .97: r.problems.append(f'{path.name}: not the same film as the other file of this view (correlation {c:.2f}). Delete the wrong one')
+                if v in small and (c := agreement(s, small[v]).item()) < 0.97:
+                    r.problems.append(
+                        f'{path.name}: not the same film as the other file of this view (correlation {c:.2f}). Delete the wrong one'
+                    )
                 small[v], r.films[v] = s, x.kind
-            elif (c := agreement(s, small[v]).item()) < .97: r.problems.append(f'{path.name}: not the same film as the other file of this view (correlation {c:.2f}). Delete the wrong one')
+            elif (c := agreement(s, small[v]).item()) < 0.97:
+                r.problems.append(
+                    f'{path.name}: not the same film as the other file of this view (correlation {c:.2f}). Delete the wrong one'
+                )
             r.warnings += [f'{path.name}: {n}' for n in x.notes]
             view = dict(zip(geometry.names, geometry.views)).get(v)
-            if given and view is not None and abs(x.values.shape[0]/x.values.shape[1]*view.detector_mm[1]/view.detector_mm[0] - 1) > .02:
-                r.problems.append(f'{path.name}: {x.values.shape[1]}x{x.values.shape[0]} pixels do not fit a film of {view.detector_mm[1]:g}x{view.detector_mm[0]:g} mm. Correct detector_mm in geometry.json')
+            if (
+                given
+                and view is not None
+                and abs(
+                    x.values.shape[0]
+                    / x.values.shape[1]
+                    * view.detector_mm[1]
+                    / view.detector_mm[0]
+                    - 1
+                )
+                > 0.02
+            ):
+                r.problems.append(
+                    f'{path.name}: {x.values.shape[1]}x{x.values.shape[0]} pixels do not fit a film of {view.detector_mm[1]:g}x{view.detector_mm[0]:g} mm. Correct detector_mm in geometry.json'
+                )
     if r.films and all(v in small for v in views):
-        if any(k != 'line_integral' for k in r.films.values()): r.warnings.append('films without calibration (pictures): train with data.xray_mode=png8, or bring line integrals')
-        else: r.fine.append('line integrals')
+        if any(k != 'line_integral' for k in r.films.values()):
+            r.warnings.append(
+                'films without calibration (pictures): train with data.xray_mode=png8, or bring line integrals'
+            )
+        else:
+            r.fine.append('line integrals')
         return torch.stack([small[v] for v in views])
 
 # %% ../../nbs/05_data/10_checks.ipynb #dea52fb5
 def _see_scale(r, views):
     "Do the line integrals have the size that the CT predicts?"
-    for v,f,s in zip(views, r.small, r.shadows):
-        if r.films.get(v) != 'line_integral': continue
-        q = f.mean().item()/max(s.mean().item(), 1e-6)
-        if not .8 < q < 1.25:
-            hint = next((h for w,h in ((.4343, 'log10 instead of the natural logarithm'), (.1, 'centimetres for millimetres'), (10., 'millimetres for centimetres')) if abs(q/w - 1) < .15), 'another attenuation of water, or not -log(I/I0)')
+    for v, f, s in zip(views, r.small, r.shadows):
+        if r.films.get(v) != 'line_integral':
+            continue
+        q = f.mean().item() / max(s.mean().item(), 1e-6)
+        if not 0.8 < q < 1.25:
+            hint = next(
+                (
+                    h
+                    for w, h in (
+                        (0.4343, 'log10 instead of the natural logarithm'),
+                        (0.1, 'centimetres for millimetres'),
+                        (10.0, 'millimetres for centimetres'),
+                    )
+                    if abs(q / w - 1) < 0.15
+                ),
+                'another attenuation of water, or not -log(I/I0)',
+            )
             r.problems.append(f'the {v} line integrals are {q:.2f} times what the CT gives: {hint}')
 
 def examine(
-    files:PatientFiles,     # One patient
-    views=('pa', 'lat'),    # Needed views
-)->Report:
+    files: PatientFiles,  # One patient
+    views=('pa', 'lat'),  # Needed views
+) -> Report:
     "Everything that can be said about one patient alone."
     r = Report(files.patient, problems=list(files.problems))
     geometry, fov = _see_geometry(r, files, views)
     given = r.geometry == 'given'
     r.thumb, edge = _see_ct(r, files, fov)
     r.small = _see_films(r, files, views, geometry, given)
-    if not files.problems: r.fine.append('files')
-    if r.thumb is None or r.small is None: return r
+    if not files.problems:
+        r.fine.append('files')
+    if r.thumb is None or r.small is None:
+        return r
     g = Geometry(tuple(geometry.views[geometry.names.index(v)] for v in views))
     measured = given and set(r.films.values()) == {'line_integral'}
-    m = match(r.thumb, r.small, g, edge, free=not given, believe=.96 if measured else .85)
-    r.agrees, r.turn, r.turned, r.shadows = round(m.agrees, 4), m.turn.numpy if m.turned else '', m.turned, m.shadows
+    m = match(r.thumb, r.small, g, edge, free=not given, believe=0.96 if measured else 0.85)
+    r.agrees, r.turn, r.turned, r.shadows = (
+        round(m.agrees, 4),
+        m.turn.numpy if m.turned else '',
+        m.turned,
+        m.shadows,
+    )
     r.problems += m.problems
     if not m.problems:
         r.fine.append('orientation')
-        if measured and m.agrees < .97:
-            r.warnings.append(f'films and CT agree only to {m.agrees:.3f}: the geometry may be another, or the films are not rendered from this CT')
-        if given: _see_scale(r, views)
+        if measured and m.agrees < 0.97:
+            r.warnings.append(
+                f'films and CT agree only to {m.agrees:.3f}: the geometry may be another, or the films are not rendered from this CT'
+            )
+        if given:
+            _see_scale(r, views)
     return r
 
 # %% ../../nbs/05_data/10_checks.ipynb #a304d73e
 def compare_patients(
-    reports:list,     # `Report`s; films of somebody else are added to their problems
-    where:dict=None,  # Patient -> split
-)->list:              # Problems of the data set: sentences
+    reports: list,  # `Report`s; films of somebody else are added to their problems
+    where: dict = None,  # Patient -> split
+) -> list:  # Problems of the data set: sentences
     "Duplicates, and films that belong to another patient."
     out, twins = [], set()
     split = lambda a: f'{a!r} ({where[a]})' if where and a in where else repr(a)
     seen = {}
     for r in reports:
-        if r.ct: seen.setdefault(r.ct['sha'], []).append(r.patient)
+        if r.ct:
+            seen.setdefault(r.ct['sha'], []).append(r.patient)
     for same in seen.values():
-        for a,b in combinations(same, 2): twins.add((a, b)); out.append(f'patients {split(a)} and {split(b)} have the same voxels. Remove one')
+        for a, b in combinations(same, 2):
+            twins.add((a, b))
+            out.append(f'patients {split(a)} and {split(b)} have the same voxels. Remove one')
     have = [r for r in reports if r.thumb is not None]
     if len(have) > 3:
         t = torch.stack([torch.as_tensor(r.thumb) for r in have]).clamp(-1000, 500)
-        for i,j,v in near_pairs(t, t, t.mean(0)):
+        for i, j, v in near_pairs(t, t, t.mean(0)):
             a, b = have[i].patient, have[j].patient
-            if (a, b) not in twins: twins.add((a, b)); out.append(f'patients {split(a)} and {split(b)} are nearly the same scan (correlation {v:.2f}; distinct patients stay below {THRESHOLD:g}). Remove one, or put both into one split')
+            if (a, b) not in twins:
+                twins.add((a, b))
+                out.append(
+                    f'patients {split(a)} and {split(b)} are nearly the same scan (correlation {v:.2f}; distinct patients stay below {THRESHOLD:g}). Remove one, or put both into one split'
+                )
     full = [r for r in reports if r.shadows is not None and r.small is not None]
     if len(full) > 1:
-        c = torch.stack([torch.stack([agreement(r.small, q.shadows).mean() for q in full]) for r in full])
-        for i,r in enumerate(full):
+        c = torch.stack(
+            [torch.stack([agreement(r.small, q.shadows).mean() for q in full]) for r in full]
+        )
+        for i, r in enumerate(full):
             j = int(c[i].argmax())
-            if not r.turned and c[i,j] > c[i,i] + .01 and not {(r.patient, full[j].patient), (full[j].patient, r.patient)} & twins:
-                r.problems.append(f'its films agree better with the CT of {full[j].patient!r} ({c[i,j]:.3f}) than with its own ({c[i,i]:.3f}). Are files exchanged?')
+            if (
+                not r.turned
+                and c[i, j] > c[i, i] + 0.01
+                and not {(r.patient, full[j].patient), (full[j].patient, r.patient)} & twins
+            ):
+                r.problems.append(
+                    f'its films agree better with the CT of {full[j].patient!r} ({c[i, j]:.3f}) than with its own ({c[i, i]:.3f}). Are files exchanged?'
+                )
     return out
 
 def _see_split(root, ids):
     "Patient -> split of a cohort's split.json, and what is wrong with it."
-    if not (root/'split.json').exists(): return {}, []
-    try: parts = read_split(root/'split.json', set(ids))
-    except BadInput as e: return {}, [_bare(e)]
-    twice = [i for a,b in combinations(parts, 2) for i in set(parts[a]) & set(parts[b])]
-    return {i: k for k,v in parts.items() for i in v}, [f'split.json: patient {i!r} stands in two splits. Leave it in one' for i in sorted(set(twice))]
+    if not (root / 'split.json').exists():
+        return {}, []
+    try:
+        parts = read_split(root / 'split.json', set(ids))
+    except BadInput as e:
+        return {}, [_bare(e)]
+    twice = [i for a, b in combinations(parts, 2) for i in set(parts[a]) & set(parts[b])]
+    return {i: k for k, v in parts.items() for i in v}, [
+        f'split.json: patient {i!r} stands in two splits. Leave it in one'
+        for i in sorted(set(twice))
+    ]
 
 # %% ../../nbs/05_data/10_checks.ipynb #7a534805
 def check_folder(
-    root,               # Cohort folder, or one patient's
-    views=('pa','lat'), # Needed views
-    workers:int=1,      # Processes
-):                      # `Report`s sorted by patient; problems of the whole
+    root,  # Cohort folder, or one patient's
+    views=('pa', 'lat'),  # Needed views
+    workers: int = 1,  # Processes
+):  # `Report`s sorted by patient; problems of the whole
     "Examine every patient of a folder, and all of them together."
     root = Path(root)
-    if root.is_file(): raise BadInput('it is a file', root, 'Give the folder that holds the patients.')
-    alone = root.is_dir() and not any(f.is_dir() and not f.name.startswith('.') for f in root.iterdir()) and patient_files(root, views)
-    every = [alone] if alone and (alone.ct or any(alone.xrays.values())) else scan_patients(root, views)
+    if root.is_file():
+        raise BadInput('it is a file', root, 'Give the folder that holds the patients.')
+    alone = (
+        root.is_dir()
+        and not any(f.is_dir() and not f.name.startswith('.') for f in root.iterdir())
+        and patient_files(root, views)
+    )
+    every = (
+        [alone] if alone and (alone.ct or any(alone.xrays.values())) else scan_patients(root, views)
+    )
     reports = []
-    for (f,_),r in progress(run_jobs(examine, [(f, views) for f in every], workers), 'patients', len(every)):
-        reports.append(Report(f.patient, problems=[f'it could not be examined: {type(r).__name__}: {r}']) if isinstance(r, Exception) else r)
+    for (f, _), r in progress(
+        run_jobs(examine, [(f, views) for f in every], workers), 'patients', len(every)
+    ):
+        reports.append(
+            Report(f.patient, problems=[f'it could not be examined: {type(r).__name__}: {r}'])
+            if isinstance(r, Exception)
+            else r
+        )
     reports.sort(key=lambda r: r.patient)
     where, whole = _see_split(root, [r.patient for r in reports])
     return reports, whole + compare_patients(reports, where)
 
 def summary(
-    reports:list,   # From `check_folder`
-    whole:list,     # Problems of the whole
-)->list:            # Lines
+    reports: list,  # From `check_folder`
+    whole: list,  # Problems of the whole
+) -> list:  # Lines
     "A table of patients, what is wrong, what limits, what is fine."
     rows = [('patient', 'CT', 'mm', 'HU', 'films', 'geometry', 'agree', 'verdict')]
     for r in reports:
         mm = 'x'.join(dict.fromkeys(f'{s:.3g}' for s in r.ct['spacing_mm'])) if r.ct else '-'
-        rows.append((r.patient, 'x'.join(map(str, r.ct['shape'])) if r.ct else '-', mm, f"{r.ct['hu'][0]:.0f}..{r.ct['hu'][1]:.0f}" if r.ct else '-', ','.join(dict.fromkeys(r.films.values())) or '-',
-                     r.geometry, f'{r.agrees:.3f}' if r.agrees is not None else '-', f'{len(r.problems)} wrong' if r.problems else 'fine'))
+        rows.append(
+            (
+                r.patient,
+                'x'.join(map(str, r.ct['shape'])) if r.ct else '-',
+                mm,
+                f"{r.ct['hu'][0]:.0f}..{r.ct['hu'][1]:.0f}" if r.ct else '-',
+                ','.join(dict.fromkeys(r.films.values())) or '-',
+                r.geometry,
+                f'{r.agrees:.3f}' if r.agrees is not None else '-',
+                f'{len(r.problems)} wrong' if r.problems else 'fine',
+            )
+        )
     width = [max(len(r[i]) for r in rows) for i in range(len(rows[0]))]
-    out = ['  '.join(c.ljust(w) for c,w in zip(r, width)).rstrip() for r in rows] + ['']
-    out += [f'wrong: {r.patient}: {p}' for r in reports for p in r.problems] + [f'wrong: {p}' for p in whole]
+    out = ['  '.join(c.ljust(w) for c, w in zip(r, width)).rstrip() for r in rows] + ['']
+    out += [f'wrong: {r.patient}: {p}' for r in reports for p in r.problems] + [
+        f'wrong: {p}' for p in whole
+    ]
     count = {}
     for r in reports:
-        for w in r.warnings: count.setdefault((w.split(': ', 1)[-1] if w.startswith(r.patient) else w).removeprefix('warning: '), []).append(r.patient)
-    out += [f'note: {w} ({", ".join(p[:3])}{f" and {len(p)-3} more" if len(p) > 3 else ""})' for w,p in count.items()]
+        for w in r.warnings:
+            count.setdefault(
+                (w.split(': ', 1)[-1] if w.startswith(r.patient) else w).removeprefix('warning: '),
+                [],
+            ).append(r.patient)
+    out += [
+        f'note: {w} ({", ".join(p[:3])}{f" and {len(p) - 3} more" if len(p) > 3 else ""})'
+        for w, p in count.items()
+    ]
     n = len(reports)
-    fine = {k: sum(k in r.fine for r in reports) for k in ('files', 'Hounsfield units', 'millimetres', 'affine', 'geometry', 'line integrals', 'orientation')}
-    out.append('fine: ' + ', '.join(f'{k} {v}/{n}' for k,v in fine.items() if v) + ('' if any('same' in w for w in whole) or n < 2 else ', no patient twice'))
+    fine = {
+        k: sum(k in r.fine for r in reports)
+        for k in (
+            'files',
+            'Hounsfield units',
+            'millimetres',
+            'affine',
+            'geometry',
+            'line integrals',
+            'orientation',
+        )
+    }
+    out.append(
+        'fine: '
+        + ', '.join(f'{k} {v}/{n}' for k, v in fine.items() if v)
+        + ('' if any('same' in w for w in whole) or n < 2 else ', no patient twice')
+    )
     return out
 
 # %% ../../nbs/05_data/10_checks.ipynb #04d816b6
 @call_parse
 def main(
-    data:str,           # Folder with one sub-folder a patient (prepared, or in the documented layout), or one patient's folder
-    workers:int=1,      # Processes
-    json:bool=False,    # Print JSON?
+    data: str,  # Folder with one sub-folder a patient (prepared, or in the documented layout), or one patient's folder
+    workers: int = 1,  # Processes
+    json: bool = False,  # Print JSON?
 ):
     "What is wrong with a data set: files, units, Hounsfield scale, orientation (48 ways), exchanged films, duplicates. Exit code 1 if anything is. Example: xray2ct-doctor data/mine"
     with exit_on_bad_input():
         t0 = time.time()
         reports, whole = check_folder(data, workers=workers)
         bad = sum(bool(r.problems) for r in reports)
-        if json: print(dumps(dict(data=str(data), n=len(reports), wrong=bad, problems=whole, patients=[r.plain() for r in reports], seconds=round(time.time()-t0, 1)), indent=1))
+        if json:
+            print(
+                dumps(
+                    dict(
+                        data=str(data),
+                        n=len(reports),
+                        wrong=bad,
+                        problems=whole,
+                        patients=[r.plain() for r in reports],
+                        seconds=round(time.time() - t0, 1),
+                    ),
+                    indent=1,
+                )
+            )
         else:
             print('\n'.join(summary(reports, whole)))
-            print(f'{len(reports)} patients in {human_time(time.time()-t0)}: ' + ('nothing is wrong' if not bad and not whole else f'{bad} with something wrong' + (f', {len(whole)} wrong with the whole' if whole else '')))
-        if bad or whole: raise SystemExit(1)
+            print(
+                f'{len(reports)} patients in {human_time(time.time() - t0)}: '
+                + (
+                    'nothing is wrong'
+                    if not bad and not whole
+                    else f'{bad} with something wrong'
+                    + (f', {len(whole)} wrong with the whole' if whole else '')
+                )
+            )
+        if bad or whole:
+            raise SystemExit(1)

@@ -10,95 +10,165 @@ import os, sys, time
 from dataclasses import dataclass
 from pathlib import Path
 from fastcore.script import call_parse
-from ..core import BadInput, child_of, did_you_mean, exit_on_bad_input, read_json, sha256_of, write_json
+from xray2ct.core import (
+    BadInput,
+    child_of,
+    did_you_mean,
+    exit_on_bad_input,
+    read_json,
+    sha256_of,
+    write_json,
+)
 from ..physics.geometry import Geometry, Grid, geometry_to_dict
 from ..phantom import virtual_patient
-from .prepare import PREPARE_VERSION, collect, make_root, report_rows, why_redo, write_patient
+from xray2ct.data.prepare import (
+    PREPARE_VERSION,
+    collect,
+    make_root,
+    report_rows,
+    why_redo,
+    write_patient,
+)
 
 # %% ../../nbs/05_data/03_cohort.ipynb #808ccb93
-COHORTS = dict(virtual100=dict(train=range(0, 80), validation=range(80, 100)), virtual_test=dict(test=range(100, 120)))
-SCALES = dict(mini=(128, 128), full=(256, 512))   # voxels along an edge of the volume, pixels along an edge of a film
+COHORTS = dict(
+    virtual100=dict(train=range(0, 80), validation=range(80, 100)),
+    virtual_test=dict(test=range(100, 120)),
+)
+SCALES = dict(
+    mini=(128, 128), full=(256, 512)
+)  # voxels along an edge of the volume, pixels along an edge of a film
 
 def virtual_id(
-    seed:int,  # Of the virtual patient
-)->str:        # 'v00042'
+    seed: int,  # Of the virtual patient
+) -> str:  # 'v00042'
     "The patient id of a seed; ids sort as their seeds do."
     return f'v{seed:05d}'
 
 def cohort_seeds(
-    name:str,  # 'virtual100', 'virtual_test' or a range such as '0:100'
-):             # Seeds; {'train': [ids], ...} or None for a range
+    name: str,  # 'virtual100', 'virtual_test' or a range such as '0:100'
+):  # Seeds; {'train': [ids], ...} or None for a range
     "The seeds of a cohort and its split."
     if name in COHORTS:
         parts = COHORTS[name]
-        return [s for r in parts.values() for s in r], {k: [virtual_id(s) for s in r] for k,r in parts.items()}
+        return [s for r in parts.values() for s in r], {
+            k: [virtual_id(s) for s in r] for k, r in parts.items()
+        }
     a, colon, b = name.partition(':')
-    if not (colon and a.isdigit() and b.isdigit()): raise BadInput(f'unknown cohort {name!r}', fix=did_you_mean(name, COHORTS) + ' Or give a range of seeds, for example 0:100.')
+    if not (colon and a.isdigit() and b.isdigit()):
+        raise BadInput(
+            f'unknown cohort {name!r}',
+            fix=did_you_mean(name, COHORTS) + ' Or give a range of seeds, for example 0:100.',
+        )
     lo, hi = int(a), int(b)
-    if not lo < hi <= 100000: raise BadInput(f'the range {name} is empty or beyond 100000', fix='Write FIRST:END, for example 0:100 for seeds 0 to 99.')
+    if not lo < hi <= 100000:
+        raise BadInput(
+            f'the range {name} is empty or beyond 100000',
+            fix='Write FIRST:END, for example 0:100 for seeds 0 to 99.',
+        )
     return list(range(lo, hi)), None
 
 # %% ../../nbs/05_data/03_cohort.ipynb #40e9a07e
 @dataclass(frozen=True, kw_only=True)
 class CohortCfg:
     "How a virtual patient becomes a folder."
-    size: int = 128         # Voxels along each edge of the cube
-    pixels: int = 128       # Rows and columns of an X-ray
-    fov_mm: float = 360.    # Edge of the cube
+
+    size: int = 128  # Voxels along each edge of the cube
+    pixels: int = 128  # Rows and columns of an X-ray
+    fov_mm: float = 360.0  # Edge of the cube
 
 def make_virtual(
-    seed:int,        # Of the virtual patient
-    folder,          # Patient folder to make
-    cfg:CohortCfg,   # Sizes
-    code:str='',     # Fingerprint of the phantom: a changed phantom makes patients anew
-)->dict:             # patient, source, state ('done' or 'skipped'), why, seconds
+    seed: int,  # Of the virtual patient
+    folder,  # Patient folder to make
+    cfg: CohortCfg,  # Sizes
+    code: str = '',  # Fingerprint of the phantom: a changed phantom makes patients anew
+) -> dict:  # patient, source, state ('done' or 'skipped'), why, seconds
     "Make one virtual patient's folder, unless it is there already."
     t, folder, g = time.time(), Path(folder), Geometry(pixels=cfg.pixels)
-    made = dict(settings=dict(size=cfg.size, fov_mm=cfg.fov_mm, pixels=cfg.pixels, version=PREPARE_VERSION), source=dict(name='virtual_patient', seed=seed, code=code))
+    made = dict(
+        settings=dict(size=cfg.size, fov_mm=cfg.fov_mm, pixels=cfg.pixels, version=PREPARE_VERSION),
+        source=dict(name='virtual_patient', seed=seed, code=code),
+    )
     why = why_redo(folder, geometry_to_dict(g, cfg.fov_mm) | made)
     if why:
         hu, facts = virtual_patient(seed, cfg.size, cfg.fov_mm)
         write_patient(folder, hu, Grid(cfg.size, cfg.fov_mm), g, made | dict(notes=[]), facts)
-    return dict(patient=folder.name, source=f'seed {seed}', state='done' if why else 'skipped', why=why, notes=[], seconds=round(time.time()-t, 2))
+    return dict(
+        patient=folder.name,
+        source=f'seed {seed}',
+        state='done' if why else 'skipped',
+        why=why,
+        notes=[],
+        seconds=round(time.time() - t, 2),
+    )
 
 # %% ../../nbs/05_data/03_cohort.ipynb #14545e71
-def phantom_code(
-)->str:   # 12 hexadecimal digits
+def phantom_code() -> str:  # 12 hexadecimal digits
     "Fingerprint of the modules that draw virtual patients, comments left out."
     here = sys.modules[virtual_patient.__module__]
     names = {getattr(o, '__module__', None) or '' for o in vars(here).values()} | {here.__name__}
-    files = sorted(sys.modules[m].__file__ for m in names if m.startswith('xray2ct.') and m != 'xray2ct.core')
-    lines = [l for f in files for l in Path(f).read_text().splitlines() if not l.lstrip().startswith('#')]
+    files = sorted(
+        sys.modules[m].__file__ for m in names if m.startswith('xray2ct.') and m != 'xray2ct.core'
+    )
+    lines = [
+        l for f in files for l in Path(f).read_text().splitlines() if not l.lstrip().startswith('#')
+    ]
     return sha256_of('\n'.join(lines).encode())[:12]
 
 # %% ../../nbs/05_data/03_cohort.ipynb #bb3256ad
 def _claim(dest, made):
     "Write cohort.json, or refuse a folder that holds another cohort."
-    if (dest/'cohort.json').exists():
-        old = read_json(dest/'cohort.json')
-        both = all(o.get('name', '') not in COHORTS for o in (old, made)) and 'name' in old    # ranges may grow
+    if (dest / 'cohort.json').exists():
+        old = read_json(dest / 'cohort.json')
+        both = (
+            all(o.get('name', '') not in COHORTS for o in (old, made)) and 'name' in old
+        )  # ranges may grow
         for k in ('name', 'size', 'pixels'):
             if old.get(k) != made[k] and not (k == 'name' and both):
-                raise BadInput(f'this folder holds {old.get("name", "prepared CTs")} ({k} {old.get(k)}), not {made["name"]} ({k} {made[k]})', dest, 'Give another folder, or delete this one.')
-    write_json(made, dest/'cohort.json')
+                raise BadInput(
+                    f'this folder holds {old.get("name", "prepared CTs")} ({k} {old.get(k)}), not {made["name"]} ({k} {made[k]})',
+                    dest,
+                    'Give another folder, or delete this one.',
+                )
+    write_json(made, dest / 'cohort.json')
 
 @call_parse
 def main(
-    name:str,            # virtual100, virtual_test, or a range of seeds such as 0:100
-    dest:str,            # Folder to make
-    scale:str='mini',    # mini (128³, 128² films) or full (256³, 512² films)
-    workers:int=0,       # Processes (default: one a core, at most 8)
-    json:bool=False,     # Print JSON?
+    name: str,  # virtual100, virtual_test, or a range of seeds such as 0:100
+    dest: str,  # Folder to make
+    scale: str = 'mini',  # mini (128³, 128² films) or full (256³, 512² films)
+    workers: int = 0,  # Processes (default: one a core, at most 8)
+    json: bool = False,  # Print JSON?
 ):
     "Draw a cohort of virtual patients: CT, X-rays, geometry, facts and split. Resumable. Example: xray2ct-cohort virtual100 data/virtual100 --workers 2"
     with exit_on_bad_input():
         t0, root = time.time(), Path(dest)
-        if scale not in SCALES: raise BadInput(f'unknown scale {scale!r}', fix=did_you_mean(scale, SCALES))
+        if scale not in SCALES:
+            raise BadInput(f'unknown scale {scale!r}', fix=did_you_mean(scale, SCALES))
         seeds, split = cohort_seeds(name)
         make_root(root)
         (size, pixels), code = SCALES[scale], phantom_code()
-        _claim(root, dict(name=name, scale=scale, size=size, pixels=pixels, fov_mm=360., seeds=[seeds[0], seeds[-1]+1], phantom=code, made_by='xray2ct-cohort'))
-        if split: write_json(split, root/'split.json')
+        _claim(
+            root,
+            dict(
+                name=name,
+                scale=scale,
+                size=size,
+                pixels=pixels,
+                fov_mm=360.0,
+                seeds=[seeds[0], seeds[-1] + 1],
+                phantom=code,
+                made_by='xray2ct-cohort',
+            ),
+        )
+        if split:
+            write_json(split, root / 'split.json')
         cfg, jobs = CohortCfg(size=size, pixels=pixels), []
-        for s in seeds: jobs.append((s, child_of(root, virtual_id(s)), cfg, code))
-        report_rows(collect(make_virtual, jobs, workers or min(os.cpu_count() or 1, 8), name), t0, dest, json)
+        for s in seeds:
+            jobs.append((s, child_of(root, virtual_id(s)), cfg, code))
+        report_rows(
+            collect(make_virtual, jobs, workers or min(os.cpu_count() or 1, 8), name),
+            t0,
+            dest,
+            json,
+        )

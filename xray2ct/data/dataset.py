@@ -24,122 +24,190 @@ from .patients import PatientFiles, find_patients, patient_files, split_patients
 # %% ../../nbs/05_data/05_dataset.ipynb #dc81e004
 class _Mapped:
     "Arrays in files, opened when they are asked for; pickles as paths."
-    def __init__(self, paths): self.paths = list(paths)
-    def __len__(self): return len(self.paths)
-    def __getitem__(self, i): return np.load(self.paths[i], mmap_mode='r')
+
+    def __init__(self, paths):
+        self.paths = list(paths)
+
+    def __len__(self):
+        return len(self.paths)
+
+    def __getitem__(self, i):
+        return np.load(self.paths[i], mmap_mode='r')
 
 class CTDataset(Dataset):
     "Patients of one cohort, from its cache: `xrays` (V,1,h,w), `volume` (1,n,n,n) in HU, `geometry`, `patient`."
-    def __init__(self,
-        root,               # Cohort folder
-        ids,                # Patients, in this order; None for every one
-        cfg:DataCfg,        # Sizes and modes
-        cache_dir='',       # As in `build_cache`
-        workers:int=0,      # As in `build_cache`
-        quiet:bool=False,   # No progress bar?
+
+    def __init__(
+        self,
+        root,  # Cohort folder
+        ids,  # Patients, in this order; None for every one
+        cfg: DataCfg,  # Sizes and modes
+        cache_dir='',  # As in `build_cache`
+        workers: int = 0,  # As in `build_cache`
+        quiet: bool = False,  # No progress bar?
     ):
         files, skipped = _files_of(root, ids, cfg)
         cache = build_cache(root, cfg, cache_dir, workers, files, quiet)
         ids = [f.patient for f in files]
         es = [cache.entries[i] for i in ids]
-        self._fill(ids, *(_Mapped(e['place']/k for e in es) for k in ('volume.npy', 'xrays.npy')),
-                   np.array([e['matrices'] for e in es]), cfg, [(e['volume_sha'], e['xrays_sha']) for e in es])
+        self._fill(
+            ids,
+            *(_Mapped(e['place'] / k for e in es) for k in ('volume.npy', 'xrays.npy')),
+            np.array([e['matrices'] for e in es]),
+            cfg,
+            [(e['volume_sha'], e['xrays_sha']) for e in es],
+        )
         blind = [e['patient'] for e in es if not e['geometry_given']]
-        if blind: self.notes.append(f'no geometry.json for {len(blind)} of {len(es)} patients ({", ".join(blind[:3])}{", …" if len(blind) > 3 else ""}): '
-                                    f'the default acquisition is assumed (source-detector 1800 mm, source-isocentre 1500 mm, film 440 mm)')
-        if skipped: self.notes.append(f'{len(skipped)} incomplete folders left out: ' + '; '.join(f'{f.patient} ({f.problems[0]})' for f in skipped[:5]))
-        for note in self.notes: warnings.warn(f'{root}: {note}', stacklevel=2)
+        if blind:
+            self.notes.append(
+                f'no geometry.json for {len(blind)} of {len(es)} patients ({", ".join(blind[:3])}{", …" if len(blind) > 3 else ""}): '
+                f'the default acquisition is assumed (source-detector 1800 mm, source-isocentre 1500 mm, film 440 mm)'
+            )
+        if skipped:
+            self.notes.append(
+                f'{len(skipped)} incomplete folders left out: '
+                + '; '.join(f'{f.patient} ({f.problems[0]})' for f in skipped[:5])
+            )
+        for note in self.notes:
+            warnings.warn(f'{root}: {note}', stacklevel=2)
 
     def _fill(self, ids, volumes, xrays, matrices, cfg, shas=None):
         "Set every field."
-        self.ids, self.volumes, self.xrays, self.cfg, self.shas, self.notes = list(ids), volumes, xrays, cfg, shas, []
-        self.matrices = torch.as_tensor(matrices, dtype=torch.float32).reshape(-1, len(cfg.views), 3, 4)
+        self.ids, self.volumes, self.xrays, self.cfg, self.shas, self.notes = (
+            list(ids),
+            volumes,
+            xrays,
+            cfg,
+            shas,
+            [],
+        )
+        self.matrices = torch.as_tensor(matrices, dtype=torch.float32).reshape(
+            -1, len(cfg.views), 3, 4
+        )
         self.fov_mm = torch.full((len(self.ids),), cfg.fov_mm)
 
-    def __len__(self): return len(self.ids)
+    def __len__(self):
+        return len(self.ids)
 
     def __getitem__(self, i):
         v, x = (torch.from_numpy(np.array(a[i])).float() for a in (self.volumes, self.xrays))
-        return dict(xrays=x[:,None], volume=v[None], patient=self.ids[i], geometry=dict(matrices=self.matrices[i], fov_mm=self.fov_mm[i]))
+        return dict(
+            xrays=x[:, None],
+            volume=v[None],
+            patient=self.ids[i],
+            geometry=dict(matrices=self.matrices[i], fov_mm=self.fov_mm[i]),
+        )
 
 def _files_of(root, ids, cfg):
     "The folders of `ids`, complete; and those left out."
-    if ids is None: return find_patients(root, cfg.views, cfg.incomplete, skipped := []), skipped
-    files, sealed = [], (Path(root)/'cohort.json').exists()
+    if ids is None:
+        return find_patients(root, cfg.views, cfg.incomplete, skipped := []), skipped
+    files, sealed = [], (Path(root) / 'cohort.json').exists()
     for i in ids:
         f = child_of(root, i)
-        if not f.is_dir(): raise BadInput(f'no folder of patient {i!r}', root, did_you_mean(i, [p.patient for p in find_patients(root, cfg.views, 'skip')]))
+        if not f.is_dir():
+            raise BadInput(
+                f'no folder of patient {i!r}',
+                root,
+                did_you_mean(i, [p.patient for p in find_patients(root, cfg.views, 'skip')]),
+            )
         files.append(patient_files(f, cfg.views, sealed))
     bad = [f for f in files if f.problems]
     if bad and (cfg.incomplete == 'error' or len(bad) == len(files)):
-        raise BadInput('; '.join(bad[0].problems), bad[0].folder, 'Complete it, take it out of the split, or leave such folders out with data.incomplete=skip.')
+        raise BadInput(
+            '; '.join(bad[0].problems),
+            bad[0].folder,
+            'Complete it, take it out of the split, or leave such folders out with data.incomplete=skip.',
+        )
     return [f for f in files if not f.problems], bad
 
 # %% ../../nbs/05_data/05_dataset.ipynb #b9daa487
 @patch(cls_method=True)
-def from_arrays(cls:CTDataset,
-    ids,            # N patient ids
-    volumes,        # N arrays (n,n,n) of HU
-    xrays,          # N arrays (V,h,w)
-    matrices,       # (N,V,3,4), world mm -> film in [-1,1]
-    cfg:DataCfg,    # Sizes and modes
-)->CTDataset:
+def from_arrays(
+    cls: CTDataset,
+    ids,  # N patient ids
+    volumes,  # N arrays (n,n,n) of HU
+    xrays,  # N arrays (V,h,w)
+    matrices,  # (N,V,3,4), world mm -> film in [-1,1]
+    cfg: DataCfg,  # Sizes and modes
+) -> CTDataset:
     "A dataset of arrays in memory."
     self = cls.__new__(cls)
     self._fill(ids, volumes, xrays, matrices, cfg)
     return self
 
 @patch
-def batch(self:CTDataset,
+def batch(
+    self: CTDataset,
     indices,  # Which patients, in this order
-)->dict:      # As `collate` makes it
+) -> dict:  # As `collate` makes it
     "The batch of these patients."
     return collate([self[int(i)] for i in indices])
 
 @patch
-def subset(self:CTDataset,
+def subset(
+    self: CTDataset,
     ids,  # Patients, in this order
-)->CTDataset:
+) -> CTDataset:
     "The same arrays, fewer patients."
-    at = {p: i for i,p in enumerate(self.ids)}
+    at = {p: i for i, p in enumerate(self.ids)}
     for p in ids:
-        if p not in at: raise BadInput(f'no patient {p!r} in this data set', fix=did_you_mean(p, at))
+        if p not in at:
+            raise BadInput(f'no patient {p!r} in this data set', fix=did_you_mean(p, at))
     ix = [at[p] for p in ids]
-    pick = lambda a: _Mapped(a.paths[i] for i in ix) if isinstance(a, _Mapped) else [a[i] for i in ix]
-    out = CTDataset.from_arrays(ids, pick(self.volumes), pick(self.xrays), self.matrices[ix], self.cfg)
+    pick = lambda a: (
+        _Mapped(a.paths[i] for i in ix) if isinstance(a, _Mapped) else [a[i] for i in ix]
+    )
+    out = CTDataset.from_arrays(
+        ids, pick(self.volumes), pick(self.xrays), self.matrices[ix], self.cfg
+    )
     out.shas = self.shas and [self.shas[i] for i in ix]
     return out
 
 @patch
-def extended(self:CTDataset,
+def extended(
+    self: CTDataset,
     entries,  # Facts of cache entries, as `read_entry` gives them
-)->CTDataset:
+) -> CTDataset:
     "These patients, and behind them those of more cache entries."
-    paths = [_Mapped([*(a.paths if isinstance(a, _Mapped) else ()), *(e['place']/k for e in entries)]) for a,k in ((self.volumes, 'volume.npy'), (self.xrays, 'xrays.npy'))]
-    if not isinstance(self.volumes, _Mapped): paths = [[*a, *p] for a,p in zip((self.volumes, self.xrays), paths)]
-    matrices = torch.cat([self.matrices, torch.tensor([e['matrices'] for e in entries], dtype=torch.float32)])
-    out = CTDataset.from_arrays([*self.ids, *(e['patient'] for e in entries)], *paths, matrices, self.cfg)
+    paths = [
+        _Mapped([*(a.paths if isinstance(a, _Mapped) else ()), *(e['place'] / k for e in entries)])
+        for a, k in ((self.volumes, 'volume.npy'), (self.xrays, 'xrays.npy'))
+    ]
+    if not isinstance(self.volumes, _Mapped):
+        paths = [[*a, *p] for a, p in zip((self.volumes, self.xrays), paths)]
+    matrices = torch.cat(
+        [self.matrices, torch.tensor([e['matrices'] for e in entries], dtype=torch.float32)]
+    )
+    out = CTDataset.from_arrays(
+        [*self.ids, *(e['patient'] for e in entries)], *paths, matrices, self.cfg
+    )
     out.shas = self.shas and [*self.shas, *((e['volume_sha'], e['xrays_sha']) for e in entries)]
     return out
 
 # %% ../../nbs/05_data/05_dataset.ipynb #c660c623
 def collate(
-    items:list,  # Items of a `CTDataset`
-)->dict:         # xrays (B,V,1,h,w), volume (B,1,n,n,n), geometry {matrices (B,V,3,4), fov_mm (B,)}, patient: list
+    items: list,  # Items of a `CTDataset`
+) -> dict:  # xrays (B,V,1,h,w), volume (B,1,n,n,n), geometry {matrices (B,V,3,4), fov_mm (B,)}, patient: list
     "Stack items into a batch."
     out = {k: torch.stack([o[k] for o in items]) for k in ('xrays', 'volume')}
-    out['geometry'] = {k: torch.stack([o['geometry'][k] for o in items]) for k in items[0]['geometry']}
+    out['geometry'] = {
+        k: torch.stack([o['geometry'][k] for o in items]) for k in items[0]['geometry']
+    }
     out['patient'] = [o['patient'] for o in items]
     return out
 
 def _each_tensor(batch, f):
     "`f` of every tensor of a batch, other things as they are."
-    return {k: _each_tensor(v, f) if isinstance(v, dict) else f(v) if torch.is_tensor(v) else v for k,v in batch.items()}
+    return {
+        k: _each_tensor(v, f) if isinstance(v, dict) else f(v) if torch.is_tensor(v) else v
+        for k, v in batch.items()
+    }
 
 def to_device(
-    batch:dict,  # As `collate` makes it
-    device,      # Where to
-)->dict:         # The same batch there
+    batch: dict,  # As `collate` makes it
+    device,  # Where to
+) -> dict:  # The same batch there
     "Move the tensors of a batch; from pinned memory nobody waits for the copy."
     return _each_tensor(batch, lambda t: t.to(device, non_blocking=True))
 
@@ -147,61 +215,102 @@ def to_device(
 def _toy_chest(rng):
     "Centres (12,3), semi-axes (12,3) in mm and added HU (12,) of a toy chest: body, lungs, heart, spine, liver, and six lumps."
     r = rng.uniform
-    b, o = np.array([r(137,147), r(99,109), r(147,153)]), np.array([r(-3,3), r(-3,3), r(-5,5)])
-    c = [(0,0,0), (-.47*b[0]+r(-4,4),r(-8,12),r(-15,30)), (.47*b[0]+r(-4,4),r(-8,12),r(-15,30)), (-r(5,35),r(5,25),-25), (0,-.68*b[1],0), (r(25,55),r(0,20),-.62*b[2])]
-    s = [b, (r(28,46),.55*b[1]*r(.75,1.05),r(50,88)), (r(28,46),.55*b[1]*r(.75,1.05),r(50,88)), (r(30,52),r(28,48),r(30,52)),
-         (r(12,20),r(12,20),.8*b[2]), (r(35,58),r(35,50),r(15,30))]
-    u = rng.normal(size=(6,3))
-    lumps = .7*b*u/np.linalg.norm(u, axis=1, keepdims=True)*r(0, 1, (6,1))**(1/3)
-    return (np.concatenate([np.array(c), lumps]) + o, np.concatenate([np.array(s), r(15, 40, (6,3))]),
-            np.concatenate([[1030, -r(700,880), -r(700,880), r(100,400), r(200,600), r(0,60)], r(50, 400, 6)]))
+    b, o = (
+        np.array([r(137, 147), r(99, 109), r(147, 153)]),
+        np.array([r(-3, 3), r(-3, 3), r(-5, 5)]),
+    )
+    c = [
+        (0, 0, 0),
+        (-0.47 * b[0] + r(-4, 4), r(-8, 12), r(-15, 30)),
+        (0.47 * b[0] + r(-4, 4), r(-8, 12), r(-15, 30)),
+        (-r(5, 35), r(5, 25), -25),
+        (0, -0.68 * b[1], 0),
+        (r(25, 55), r(0, 20), -0.62 * b[2]),
+    ]
+    s = [
+        b,
+        (r(28, 46), 0.55 * b[1] * r(0.75, 1.05), r(50, 88)),
+        (r(28, 46), 0.55 * b[1] * r(0.75, 1.05), r(50, 88)),
+        (r(30, 52), r(28, 48), r(30, 52)),
+        (r(12, 20), r(12, 20), 0.8 * b[2]),
+        (r(35, 58), r(35, 50), r(15, 30)),
+    ]
+    u = rng.normal(size=(6, 3))
+    lumps = 0.7 * b * u / np.linalg.norm(u, axis=1, keepdims=True) * r(0, 1, (6, 1)) ** (1 / 3)
+    return (
+        np.concatenate([np.array(c), lumps]) + o,
+        np.concatenate([np.array(s), r(15, 40, (6, 3))]),
+        np.concatenate(
+            [[1030, -r(700, 880), -r(700, 880), r(100, 400), r(200, 600), r(0, 60)], r(50, 400, 6)]
+        ),
+    )
 
 def _toy_arrays(rng, n, pixels, geometry):
     "Volume (n,n,n) float16 HU and X-rays (V,h,w) float32 of one toy chest; 0.0192/mm is water."
     xyz = Grid(n).centers(dtype=torch.float64)
     m = geometry.matrices(dtype=torch.float64)
-    src, d = source_positions(m), ray_directions(m, pixel_centers(pixels, dtype=torch.float64).flatten(0,1))
-    d = d/d.norm(dim=-1, keepdim=True)                                     # (V,N,3)
-    hu, p = torch.full((n,)*3, -1000., dtype=torch.float64), torch.zeros(d.shape[:2], dtype=torch.float64)
-    for c,s,h in zip(*map(torch.from_numpy, _toy_chest(rng))):
-        hu += h*torch.sigmoid((1 - ((xyz-c)/s).norm(dim=-1))*s.min()*n/90)   # soft by about a voxel, as a partial volume is
-        a, b = d/s, ((src-c)/s)[:,None]
-        A, B, C = (a*a).sum(-1), (a*b).sum(-1), (b*b).sum(-1) - 1
-        p += h*.0192/1000*2*(B*B - A*C).clamp_min(0).sqrt()/A
-    return hu.clamp_min(-1000).numpy().astype(np.float16), p.clamp_min(0).float().view(-1, pixels, pixels).numpy()
+    src, d = (
+        source_positions(m),
+        ray_directions(m, pixel_centers(pixels, dtype=torch.float64).flatten(0, 1)),
+    )
+    d = d / d.norm(dim=-1, keepdim=True)  # (V,N,3)
+    hu, p = (
+        torch.full((n,) * 3, -1000.0, dtype=torch.float64),
+        torch.zeros(d.shape[:2], dtype=torch.float64),
+    )
+    for c, s, h in zip(*map(torch.from_numpy, _toy_chest(rng))):
+        hu += h * torch.sigmoid(
+            (1 - ((xyz - c) / s).norm(dim=-1)) * s.min() * n / 90
+        )  # soft by about a voxel, as a partial volume is
+        a, b = d / s, ((src - c) / s)[:, None]
+        A, B, C = (a * a).sum(-1), (a * b).sum(-1), (b * b).sum(-1) - 1
+        p += h * 0.0192 / 1000 * 2 * (B * B - A * C).clamp_min(0).sqrt() / A
+    return hu.clamp_min(-1000).numpy().astype(np.float16), p.clamp_min(0).float().view(
+        -1, pixels, pixels
+    ).numpy()
 
 def toy_dataset(
-    n_patients:int=8,              # Patients
-    n:int=16,                      # Voxels along each edge
-    pixels:int=32,                 # Rows and columns of an X-ray
-    seed:int=0,                    # Another seed, other patients
-    geometry:Geometry=Geometry(),  # Acquisition
-)->CTDataset:                      # In memory
+    n_patients: int = 8,  # Patients
+    n: int = 16,  # Voxels along each edge
+    pixels: int = 32,  # Rows and columns of an X-ray
+    seed: int = 0,  # Another seed, other patients
+    geometry: Geometry = Geometry(),  # Acquisition
+) -> CTDataset:  # In memory
     "Chests of twelve ellipsoids with exact line integrals: for tests of whatever needs a dataset."
     got = [_toy_arrays(rng_of('toy', seed, i), n, pixels, geometry) for i in range(n_patients)]
-    return CTDataset.from_arrays([f'toy{seed}_{i:03d}' for i in range(n_patients)], [v for v,_ in got], [x for _,x in got],
-        geometry.matrices().expand(n_patients,-1,-1,-1), DataCfg(n=n, pixels=pixels, views=geometry.names))
+    return CTDataset.from_arrays(
+        [f'toy{seed}_{i:03d}' for i in range(n_patients)],
+        [v for v, _ in got],
+        [x for _, x in got],
+        geometry.matrices().expand(n_patients, -1, -1, -1),
+        DataCfg(n=n, pixels=pixels, views=geometry.names),
+    )
 
 # %% ../../nbs/05_data/05_dataset.ipynb #918670fa
 def data_hash(
     *datasets,  # `CTDataset`s, such as training and validation
-)->str:         # 16 hexadecimal digits
+) -> str:  # 16 hexadecimal digits
     "What the runs that share it have seen: patients, arrays and matrices."
     parts = []
     for d in datasets:
-        shas = d.shas or [(sha256_of(np.asarray(v)), sha256_of(np.asarray(x))) for v,x in zip(d.volumes, d.xrays)]
-        parts += [repr((i, tuple(s), sha256_of(m.numpy()))) for i,s,m in zip(d.ids, shas, d.matrices)] + ['--']
+        shas = d.shas or [
+            (sha256_of(np.asarray(v)), sha256_of(np.asarray(x))) for v, x in zip(d.volumes, d.xrays)
+        ]
+        parts += [
+            repr((i, tuple(s), sha256_of(m.numpy()))) for i, s, m in zip(d.ids, shas, d.matrices)
+        ] + ['--']
     return sha256_of('\n'.join(parts).encode())[:16]
 
 def mean_volume(
-    dataset:CTDataset,   # Usually the training patients
-    lo:float=-1024.,     # Lower end of the window, HU
-    hi:float=3071.,      # Upper end
-)->torch.Tensor:         # (1,1,n,n,n) HU
+    dataset: CTDataset,  # Usually the training patients
+    lo: float = -1024.0,  # Lower end of the window, HU
+    hi: float = 3071.0,  # Upper end
+) -> torch.Tensor:  # (1,1,n,n,n) HU
     "Mean over patients of the volumes clipped to a window."
-    if not len(dataset): raise BadInput('a mean of no patients')
+    if not len(dataset):
+        raise BadInput('a mean of no patients')
     s = sum(o['volume'].clamp(lo, hi).double() for o in dataset)
-    return (s/len(dataset)).float()[None]
+    return (s / len(dataset)).float()[None]
 
 # %% ../../nbs/05_data/05_dataset.ipynb #ceacc10e
 @lru_cache(maxsize=8)
@@ -210,43 +319,66 @@ def _order(n, seed, epoch):
     return rng_of('epoch', seed, epoch).permutation(n)
 
 def batch_indices(
-    n_items:int,       # Patients in the training set
-    global_batch:int,  # Patients of one optimiser step, over all processes
-    seed:int,          # Of the run
-    step:int,          # Optimiser step, from 0
-)->list[int]:          # `global_batch` indices
+    n_items: int,  # Patients in the training set
+    global_batch: int,  # Patients of one optimiser step, over all processes
+    seed: int,  # Of the run
+    step: int,  # Optimiser step, from 0
+) -> list[int]:  # `global_batch` indices
     "The patients of one step."
-    if n_items < 1: raise BadInput('no patients to train on')
-    return [int(_order(n_items, seed, p//n_items)[p%n_items]) for p in range(step*global_batch, (step+1)*global_batch)]
+    if n_items < 1:
+        raise BadInput('no patients to train on')
+    return [
+        int(_order(n_items, seed, p // n_items)[p % n_items])
+        for p in range(step * global_batch, (step + 1) * global_batch)
+    ]
 
 def shard_batch(
-    indices:list,  # Of the global batch
-    rank:int,      # This process
-    world:int,     # Number of processes
-)->list:           # This process's part
+    indices: list,  # Of the global batch
+    rank: int,  # This process
+    world: int,  # Number of processes
+) -> list:  # This process's part
     "Deal a global batch to the processes in equal parts."
-    if len(indices)%world: raise BadInput(f'{world} processes cannot share a batch of {len(indices)} equally', fix='Choose a global batch that the number of processes divides.')
-    k = len(indices)//world
-    return list(indices[rank*k:(rank+1)*k])
+    if len(indices) % world:
+        raise BadInput(
+            f'{world} processes cannot share a batch of {len(indices)} equally',
+            fix='Choose a global batch that the number of processes divides.',
+        )
+    k = len(indices) // world
+    return list(indices[rank * k : (rank + 1) * k])
 
 # %% ../../nbs/05_data/05_dataset.ipynb #129aa54a
 def make_loader(
-    dataset:CTDataset,  # Patients
-    batches,            # Iterable of index lists, one a step; may be endless
-    workers:int=0,      # Processes; 0 is one thread of this process
-    ahead:int=2,        # Batches prepared in advance (by each worker)
-    pin:bool=False,     # Into pinned memory, for a GPU?
-):                      # Iterator over batches
+    dataset: CTDataset,  # Patients
+    batches,  # Iterable of index lists, one a step; may be endless
+    workers: int = 0,  # Processes; 0 is one thread of this process
+    ahead: int = 2,  # Batches prepared in advance (by each worker)
+    pin: bool = False,  # Into pinned memory, for a GPU?
+):  # Iterator over batches
     "Batches in exactly the given order, each ready before its step."
-    if not workers: return _threaded(dataset, iter(batches), ahead, pin)
-    return iter(DataLoader(dataset, batch_sampler=batches, num_workers=workers, prefetch_factor=ahead, collate_fn=collate, pin_memory=pin))
+    if not workers:
+        return _threaded(dataset, iter(batches), ahead, pin)
+    return iter(
+        DataLoader(
+            dataset,
+            batch_sampler=batches,
+            num_workers=workers,
+            prefetch_factor=ahead,
+            collate_fn=collate,
+            pin_memory=pin,
+        )
+    )
 
 def _threaded(dataset, batches, ahead, pin):
     "One thread that stays `ahead` batches in front of its consumer."
-    def get(ix): return _each_tensor(dataset.batch(ix), torch.Tensor.pin_memory if pin else lambda t: t)
+
+    def get(ix):
+        return _each_tensor(dataset.batch(ix), torch.Tensor.pin_memory if pin else lambda t: t)
+
     queue = deque()
     with ThreadPoolExecutor(1, 'batches') as pool:
         for ix in batches:
             queue.append(pool.submit(get, ix))
-            if len(queue) > ahead: yield queue.popleft().result()
-        while queue: yield queue.popleft().result()
+            if len(queue) > ahead:
+                yield queue.popleft().result()
+        while queue:
+            yield queue.popleft().result()

@@ -18,91 +18,141 @@ from .patients import SPLITS, split_patients
 from ..io.volume import downsample
 
 # %% ../../nbs/05_data/08_leakage.ipynb #bbce2ed3
-THUMB, REACH, SUSPICIOUS = 32, 2, .4   # Voxels an edge; largest shift searched, in those voxels; correlation from which a shift is searched
-_FLIPS = [[k for k in range(3) if m>>k & 1] for m in range(8)]
+THUMB, REACH, SUSPICIOUS = (
+    32,
+    2,
+    0.4,
+)  # Voxels an edge; largest shift searched, in those voxels; correlation from which a shift is searched
+_FLIPS = [[k for k in range(3) if m >> k & 1] for m in range(8)]
 
 def thumbnails(
-    dataset:CTDataset,  # Patients
-)->torch.Tensor:        # (N,e,e,e) HU clipped to -1000..500, e at most 32
+    dataset: CTDataset,  # Patients
+) -> torch.Tensor:  # (N,e,e,e) HU clipped to -1000..500, e at most 32
     "Small copies of the volumes, without contrast medium and metal."
-    return torch.stack([downsample(torch.from_numpy(np.array(v, dtype=np.float32)).clamp(-1000, 500), min(THUMB, len(v))) for v in dataset.volumes])
+    return torch.stack(
+        [
+            downsample(
+                torch.from_numpy(np.array(v, dtype=np.float32)).clamp(-1000, 500),
+                min(THUMB, len(v)),
+            )
+            for v in dataset.volumes
+        ]
+    )
 
 def _unit(t):
     "Rows of length 1."
     t = t.flatten(1)
-    return t/t.norm(dim=1, keepdim=True).clamp_min(1e-6)
+    return t / t.norm(dim=1, keepdim=True).clamp_min(1e-6)
 
 def similarity(
-    a:torch.Tensor,     # (N,e,e,e) thumbnails
-    b:torch.Tensor,     # (M,e,e,e)
-    mean:torch.Tensor,  # (e,e,e) mean of the cohort
-):                      # (N,M) best correlation over the flips of b; (N,M) which of the 8 flips
+    a: torch.Tensor,  # (N,e,e,e) thumbnails
+    b: torch.Tensor,  # (M,e,e,e)
+    mean: torch.Tensor,  # (e,e,e) mean of the cohort
+):  # (N,M) best correlation over the flips of b; (N,M) which of the 8 flips
     "How alike patients are in what sets them apart from the mean."
     ua = _unit(a - mean)
-    return torch.stack([ua@_unit((b.flip([k+1 for k in f]) if f else b) - mean).T for f in _FLIPS]).max(0)
+    return torch.stack(
+        [ua @ _unit((b.flip([k + 1 for k in f]) if f else b) - mean).T for f in _FLIPS]
+    ).max(0)
 
 def shifted_similarity(
-    a:torch.Tensor,     # (e,e,e) thumbnail
-    b:torch.Tensor,     # (e,e,e) thumbnail
-    mean:torch.Tensor,  # (e,e,e) mean of the cohort
-)->float:               # Best correlation over flips and shifts of b
+    a: torch.Tensor,  # (e,e,e) thumbnail
+    b: torch.Tensor,  # (e,e,e) thumbnail
+    mean: torch.Tensor,  # (e,e,e) mean of the cohort
+) -> float:  # Best correlation over flips and shifts of b
     "The same for one pair, wherever the cubes were cut: a Fourier transform finds the shift, which is then tried, to half a voxel."
     bs = torch.stack([b.flip(f) if f else b for f in _FLIPS])
-    c = torch.fft.irfftn(torch.fft.rfftn(a - mean)*torch.fft.rfftn(bs - mean, dim=(1,2,3)).conj(), s=a.shape, dim=(1,2,3))
-    k = 2*REACH + 1
-    near = torch.roll(c, (REACH,)*3, (1,2,3))[:, :k, :k, :k].flatten(1).argmax(1)      # the best shift of each flip
-    moved = [torch.roll(v, [int(o) - REACH for o in np.unravel_index(int(i), (k,)*3)], (0,1,2)) for v,i in zip(bs, near)]
+    c = torch.fft.irfftn(
+        torch.fft.rfftn(a - mean) * torch.fft.rfftn(bs - mean, dim=(1, 2, 3)).conj(),
+        s=a.shape,
+        dim=(1, 2, 3),
+    )
+    k = 2 * REACH + 1
+    near = (
+        torch.roll(c, (REACH,) * 3, (1, 2, 3))[:, :k, :k, :k].flatten(1).argmax(1)
+    )  # the best shift of each flip
+    moved = [
+        torch.roll(v, [int(o) - REACH for o in np.unravel_index(int(i), (k,) * 3)], (0, 1, 2))
+        for v, i in zip(bs, near)
+    ]
     tries = torch.cat([bs, torch.stack(moved)])
-    score = lambda t: (_unit((a - mean)[None])@_unit(t - mean).T)[0]
+    score = lambda t: (_unit((a - mean)[None]) @ _unit(t - mean).T)[0]
     s = score(tries)
-    return max(s.max().item(), score(_half_shifts(tries[int(s.argmax())])).max().item()) if s.max() > .6 else s.max().item()
+    return (
+        max(s.max().item(), score(_half_shifts(tries[int(s.argmax())])).max().item())
+        if s.max() > 0.6
+        else s.max().item()
+    )
 
 def _half_shifts(v):
     "(27,e,e,e): `v` moved by half a voxel back, not, or forth along each axis."
-    f = [torch.exp(torch.outer(torch.tensor([-1j, 0, 1j])*torch.pi, k(v.shape[0]))) for k in (torch.fft.fftfreq, torch.fft.fftfreq, torch.fft.rfftfreq)]
-    phase = f[0][:,None,None,:,None,None]*f[1][None,:,None,None,:,None]*f[2][None,None,:,None,None,:]
-    return torch.fft.irfftn(torch.fft.rfftn(v)*phase.flatten(0,2), s=v.shape, dim=(1,2,3)).clamp(-1000, 500)
+    f = [
+        torch.exp(torch.outer(torch.tensor([-1j, 0, 1j]) * torch.pi, k(v.shape[0])))
+        for k in (torch.fft.fftfreq, torch.fft.fftfreq, torch.fft.rfftfreq)
+    ]
+    phase = (
+        f[0][:, None, None, :, None, None]
+        * f[1][None, :, None, None, :, None]
+        * f[2][None, None, :, None, None, :]
+    )
+    return torch.fft.irfftn(
+        torch.fft.rfftn(v) * phase.flatten(0, 2), s=v.shape, dim=(1, 2, 3)
+    ).clamp(-1000, 500)
 
 # %% ../../nbs/05_data/08_leakage.ipynb #e2058bd0
-THRESHOLD = .9    # Thumbnails that agree better are taken for one scan; chosen between the distributions shown here
+THRESHOLD = 0.9  # Thumbnails that agree better are taken for one scan; chosen between the distributions shown here
 
 # %% ../../nbs/05_data/08_leakage.ipynb #6e6c7490
 @dataclass(frozen=True)
 class Leak:
     "Two patients of two splits who are one."
-    kind: str        # 'id', 'voxels' or 'near'
-    a: str           # Patient
-    b: str           # Patient
-    where: tuple     # Their splits
-    score: float=1.  # Correlation of the thumbnails
+
+    kind: str  # 'id', 'voxels' or 'near'
+    a: str  # Patient
+    b: str  # Patient
+    where: tuple  # Their splits
+    score: float = 1.0  # Correlation of the thumbnails
 
     def __str__(self):
-        if self.kind == 'id': return f'patient {self.a!r} stands in {self.where[0]} and in {self.where[1]}'
-        how = 'have the same voxels' if self.kind == 'voxels' else f'are nearly the same scan (correlation {self.score:.2f}, distinct patients stay below {THRESHOLD})'
+        if self.kind == 'id':
+            return f'patient {self.a!r} stands in {self.where[0]} and in {self.where[1]}'
+        how = (
+            'have the same voxels'
+            if self.kind == 'voxels'
+            else f'are nearly the same scan (correlation {self.score:.2f}, distinct patients stay below {THRESHOLD})'
+        )
         return f'patients {self.a!r} ({self.where[0]}) and {self.b!r} ({self.where[1]}) {how}'
 
 def shared_ids(
-    splits:dict,  # Name -> patient ids
-)->list:          # `Leak`s
+    splits: dict,  # Name -> patient ids
+) -> list:  # `Leak`s
     "Patients who stand in two splits."
-    return [Leak('id', i, i, (p, q)) for p,q in combinations(splits, 2) for i in splits[p] if i in set(splits[q])]
+    return [
+        Leak('id', i, i, (p, q))
+        for p, q in combinations(splits, 2)
+        for i in splits[p]
+        if i in set(splits[q])
+    ]
 
 # %% ../../nbs/05_data/08_leakage.ipynb #deb07be2
 def near_pairs(
-    a:torch.Tensor,             # (N,e,e,e) thumbnails
-    b:torch.Tensor,             # (M,e,e,e); the same as `a` for pairs within one set, which are then given once
-    mean:torch.Tensor,          # (e,e,e) mean of the cohort
-    threshold:float=THRESHOLD,  # Near-duplicates agree better
-    rows:int=256,               # Rows of the matrix of pairs at a time
-):                              # Iterator over (i, j, score)
+    a: torch.Tensor,  # (N,e,e,e) thumbnails
+    b: torch.Tensor,  # (M,e,e,e); the same as `a` for pairs within one set, which are then given once
+    mean: torch.Tensor,  # (e,e,e) mean of the cohort
+    threshold: float = THRESHOLD,  # Near-duplicates agree better
+    rows: int = 256,  # Rows of the matrix of pairs at a time
+):  # Iterator over (i, j, score)
     "Pairs that are nearly one scan; the dear comparison is made for suspicious pairs only."
     for start in range(0, len(a), rows):
-        s, _ = similarity(a[start:start+rows], b, mean)
-        for i,j in (s > SUSPICIOUS).nonzero().tolist():
-            if a is b and j <= start+i: continue
-            v = s[i,j].item()
-            if v <= threshold: v = shifted_similarity(a[start+i], b[j], mean)
-            if v > threshold: yield start+i, j, v
+        s, _ = similarity(a[start : start + rows], b, mean)
+        for i, j in (s > SUSPICIOUS).nonzero().tolist():
+            if a is b and j <= start + i:
+                continue
+            v = s[i, j].item()
+            if v <= threshold:
+                v = shifted_similarity(a[start + i], b[j], mean)
+            if v > threshold:
+                yield start + i, j, v
 
 # %% ../../nbs/05_data/08_leakage.ipynb #93de5f54
 def _sha(dataset, i):
@@ -110,59 +160,90 @@ def _sha(dataset, i):
     return dataset.shas[i][0] if dataset.shas else sha256_of(np.asarray(dataset.volumes[i]))
 
 def find_leaks(
-    splits:dict,                # Name -> `CTDataset`
-    threshold:float=THRESHOLD,  # Near-duplicates agree better
-)->list:                        # `Leak`s: ids, then voxels, then near-duplicates
+    splits: dict,  # Name -> `CTDataset`
+    threshold: float = THRESHOLD,  # Near-duplicates agree better
+) -> list:  # `Leak`s: ids, then voxels, then near-duplicates
     "Every pair of patients from different splits who are one."
-    out, seen = shared_ids({k: d.ids for k,d in splits.items()}), set()
+    out, seen = shared_ids({k: d.ids for k, d in splits.items()}), set()
     seen |= {(l.a, l.b) for l in out}
-    thumbs = {k: thumbnails(d) for k,d in splits.items() if len(d)}
-    if not thumbs: return out
+    thumbs = {k: thumbnails(d) for k, d in splits.items() if len(d)}
+    if not thumbs:
+        return out
     every = torch.cat(list(thumbs.values()))
     mean = every.mean(0)
     near = []
-    for p,q in combinations(thumbs, 2):
+    for p, q in combinations(thumbs, 2):
         shas = {}
-        for j,i in enumerate(splits[q].ids): shas.setdefault(_sha(splits[q], j), []).append(i)
-        same = {(a, b) for j,a in enumerate(splits[p].ids) for b in shas.get(_sha(splits[p], j), ()) if (a, b) not in seen}
-        out += [Leak('voxels', a, b, (p, q)) for a,b in sorted(same)]
+        for j, i in enumerate(splits[q].ids):
+            shas.setdefault(_sha(splits[q], j), []).append(i)
+        same = {
+            (a, b)
+            for j, a in enumerate(splits[p].ids)
+            for b in shas.get(_sha(splits[p], j), ())
+            if (a, b) not in seen
+        }
+        out += [Leak('voxels', a, b, (p, q)) for a, b in sorted(same)]
         seen |= same
-        if len(every) > 2: near += [(splits[p].ids[i], splits[q].ids[j], p, q, s) for i,j,s in near_pairs(thumbs[p], thumbs[q], mean, threshold)]
-    return out + [Leak('near', a, b, (p, q), s) for a,b,p,q,s in sorted(near, key=lambda n: -n[-1]) if (a, b) not in seen]
+        if len(every) > 2:
+            near += [
+                (splits[p].ids[i], splits[q].ids[j], p, q, s)
+                for i, j, s in near_pairs(thumbs[p], thumbs[q], mean, threshold)
+            ]
+    return out + [
+        Leak('near', a, b, (p, q), s)
+        for a, b, p, q, s in sorted(near, key=lambda n: -n[-1])
+        if (a, b) not in seen
+    ]
 
 # %% ../../nbs/05_data/08_leakage.ipynb #51fd2de8
 def leakage_gate(
-    splits:dict,              # Name -> `CTDataset`, or name -> patient ids, which asks for ids only
-    on_leak:str='error',      # 'error', or 'warn' to reproduce a documented leak
-    path=None,                # Cohort, for the message
-    threshold:float=THRESHOLD,  # Near-duplicates agree better
-)->list:                      # `Leak`s, if they are only warned about
+    splits: dict,  # Name -> `CTDataset`, or name -> patient ids, which asks for ids only
+    on_leak: str = 'error',  # 'error', or 'warn' to reproduce a documented leak
+    path=None,  # Cohort, for the message
+    threshold: float = THRESHOLD,  # Near-duplicates agree better
+) -> list:  # `Leak`s, if they are only warned about
     "Stop, naming the pair, if somebody would be scored on a patient who was trained on."
     ids_only = all(isinstance(d, (list, tuple)) for d in splits.values())
     leaks = shared_ids(splits) if ids_only else find_leaks(splits, threshold)
-    if not leaks: return []
-    more = f'; {len(leaks)-1} more such pairs, the next: {leaks[1]}' if len(leaks) > 1 else ''
-    if on_leak == 'warn': warnings.warn(f'{path or "splits"}: {leaks[0]}{more}; scores on these patients are training scores', stacklevel=2)
-    else: raise BadInput(f'{leaks[0]}{more}', path, 'Keep one, or put both into one split; to reproduce a leak on purpose, data.leakage=warn.')
+    if not leaks:
+        return []
+    more = f'; {len(leaks) - 1} more such pairs, the next: {leaks[1]}' if len(leaks) > 1 else ''
+    if on_leak == 'warn':
+        warnings.warn(
+            f'{path or "splits"}: {leaks[0]}{more}; scores on these patients are training scores',
+            stacklevel=2,
+        )
+    else:
+        raise BadInput(
+            f'{leaks[0]}{more}',
+            path,
+            'Keep one, or put both into one split; to reproduce a leak on purpose, data.leakage=warn.',
+        )
     return leaks
 
 # %% ../../nbs/05_data/08_leakage.ipynb #2f18b4d9
 def open_splits(
-    root,                # Cohort folder
-    cfg:DataCfg,         # Sizes, modes, split, what to do about leaks
-    names=None,          # Wanted splits; by default all that the rule has
-    cache_dir='',        # As in `build_cache`
-    workers:int=0,       # As in `build_cache`
-    quiet:bool=False,    # No progress bar?
-)->dict:                 # Name -> `CTDataset`
+    root,  # Cohort folder
+    cfg: DataCfg,  # Sizes, modes, split, what to do about leaks
+    names=None,  # Wanted splits; by default all that the rule has
+    cache_dir='',  # As in `build_cache`
+    workers: int = 0,  # As in `build_cache`
+    quiet: bool = False,  # No progress bar?
+) -> dict:  # Name -> `CTDataset`
     "The splits of a cohort, checked for leaks."
     ids = split_patients(root, cfg.split)
     for k in names or ():
-        if not ids.get(k): raise BadInput(f'the split has nobody for {k!r}', root, f'data.split={cfg.split} gives {", ".join(f"{k}: {len(v)}" for k,v in ids.items())}; SPLITS are {", ".join(SPLITS)}.')
-    ids = {k: v for k,v in ids.items() if v and (names is None or k in names)}
+        if not ids.get(k):
+            raise BadInput(
+                f'the split has nobody for {k!r}',
+                root,
+                f'data.split={cfg.split} gives {", ".join(f"{k}: {len(v)}" for k, v in ids.items())}; SPLITS are {", ".join(SPLITS)}.',
+            )
+    ids = {k: v for k, v in ids.items() if v and (names is None or k in names)}
     leakage_gate(ids, cfg.leakage, root)
-    out = {k: CTDataset(root, v, cfg, cache_dir, workers, quiet) for k,v in ids.items()}
+    out = {k: CTDataset(root, v, cfg, cache_dir, workers, quiet) for k, v in ids.items()}
     with warnings.catch_warnings():
-        if cfg.leakage == 'warn': warnings.simplefilter('ignore')   # the ids were already said
+        if cfg.leakage == 'warn':
+            warnings.simplefilter('ignore')  # the ids were already said
         leakage_gate(out, cfg.leakage, root)
     return out

@@ -23,195 +23,290 @@ from ..io.volume import body_mask
 @dataclass(frozen=True)
 class Turn:
     "An order of axes and a direction for each, for arrays [z,y,x]."
-    perm: tuple   # Which given axis becomes axis 0, 1, 2
-    sign: tuple   # 1, or -1 to reverse it afterwards
-    def __call__(self,
-        v,          # (...) three axes last
-    ):              # The same, turned; a contiguous copy for arrays
+
+    perm: tuple  # Which given axis becomes axis 0, 1, 2
+    sign: tuple  # 1, or -1 to reverse it afterwards
+
+    def __call__(
+        self,
+        v,  # (...) three axes last
+    ):  # The same, turned; a contiguous copy for arrays
         k = v.ndim - 3
         if isinstance(v, torch.Tensor):
-            v = v.permute(*range(k), *(k+p for p in self.perm))
-            return v.flip([k+a for a in range(3) if self.sign[a] < 0])
-        v = v.transpose(*range(k), *(k+p for p in self.perm))
+            v = v.permute(*range(k), *(k + p for p in self.perm))
+            return v.flip([k + a for a in range(3) if self.sign[a] < 0])
+        v = v.transpose(*range(k), *(k + p for p in self.perm))
         return np.ascontiguousarray(v[(..., *(slice(None, None, s) for s in self.sign))])
+
     @property
     def is_identity(self):
         "Does it leave everything where it is?"
-        return self.perm == (0,1,2) and self.sign == (1,1,1)
+        return self.perm == (0, 1, 2) and self.sign == (1, 1, 1)
+
     @property
     def mirrors(self):
         "Is it a mirror image, which no rotation can undo?"
-        even = self.perm in ((0,1,2), (1,2,0), (2,0,1))
+        even = self.perm in ((0, 1, 2), (1, 2, 0), (2, 0, 1))
         return (np.prod(self.sign) < 0) == even
+
     @property
     def numpy(self):
         "What to write, for the array a[x,y,z] that nibabel gives."
-        p, s = [2-self.perm[2-e] for e in range(3)], [self.sign[2-e] for e in range(3)]
-        turn = '' if p == [0,1,2] else f'.transpose({p[0]},{p[1]},{p[2]})'
-        flip = '' if s == [1,1,1] else '[' + ','.join(':' if q > 0 else '::-1' for q in s) + ']'
+        p, s = [2 - self.perm[2 - e] for e in range(3)], [self.sign[2 - e] for e in range(3)]
+        turn = '' if p == [0, 1, 2] else f'.transpose({p[0]},{p[1]},{p[2]})'
+        flip = '' if s == [1, 1, 1] else '[' + ','.join(':' if q > 0 else '::-1' for q in s) + ']'
         return f'a{turn}{flip}'
+
     @property
     def words(self):
         "The same for a person."
-        if self.perm == (0,1,2):
-            return ' and '.join(w for w,s in zip(('head-feet', 'front-back', 'left-right'), self.sign) if s < 0) + ' reversed' if min(self.sign) < 0 else 'as it should be'
-        p, s = [2-self.perm[2-e] for e in range(3)], [self.sign[2-e] for e in range(3)]
+        if self.perm == (0, 1, 2):
+            return (
+                ' and '.join(
+                    w for w, s in zip(('head-feet', 'front-back', 'left-right'), self.sign) if s < 0
+                )
+                + ' reversed'
+                if min(self.sign) < 0
+                else 'as it should be'
+            )
+        p, s = [2 - self.perm[2 - e] for e in range(3)], [self.sign[2 - e] for e in range(3)]
         really = {p[e]: ('RAS' if s[e] > 0 else 'LPI')[e] for e in range(3)}
         return f'the axes called x,y,z (to R,A,S) really run to {",".join(really[q] for q in range(3))}'
 
-TURNS = tuple(Turn(p, s) for p in permutations(range(3)) for s in product((1,-1), repeat=3))
+TURNS = tuple(Turn(p, s) for p in permutations(range(3)) for s in product((1, -1), repeat=3))
 
 # %% ../../nbs/05_data/09_orientation.ipynb #5e39552a
-N, P = 32, 36     # voxels and pixels along an edge at which turns are compared
-ZOOMS = (.75, .85, .93, 1., 1.08, 1.17, 1.3)
+N, P = 32, 36  # voxels and pixels along an edge at which turns are compared
+ZOOMS = (0.75, 0.85, 0.93, 1.0, 1.08, 1.17, 1.3)
 
 def small_films(
-    films,    # (V,h,w) values; more attenuation is larger
-):            # (V,P,P) tensor
+    films,  # (V,h,w) values; more attenuation is larger
+):  # (V,P,P) tensor
     "Films at the size of the comparison, low-passed."
-    return torch.stack([F.interpolate(torch.as_tensor(np.ascontiguousarray(f, dtype=np.float32))[None,None], size=(P,P), mode='bilinear', antialias=True)[0,0] for f in films])
+    return torch.stack(
+        [
+            F.interpolate(
+                torch.as_tensor(np.ascontiguousarray(f, dtype=np.float32))[None, None],
+                size=(P, P),
+                mode='bilinear',
+                antialias=True,
+            )[0, 0]
+            for f in films
+        ]
+    )
 
 def render_turns(
-    hu:np.ndarray,       # (N,N,N) HU of the cube, as given
-    geometry:Geometry,   # Views
-    fov_mm:float,        # Edge of the cube
-    turns=TURNS,         # Which
-)->torch.Tensor:         # (len(turns),V,P,P) line integrals
+    hu: np.ndarray,  # (N,N,N) HU of the cube, as given
+    geometry: Geometry,  # Views
+    fov_mm: float,  # Edge of the cube
+    turns=TURNS,  # Which
+) -> torch.Tensor:  # (len(turns),V,P,P) line integrals
     "X-rays of a cube in every turn."
-    mu = hu_to_mu(torch.stack([t(torch.as_tensor(hu)) for t in turns]).float())[:,None]
-    return project(mu, geometry.matrices()[None].expand(len(mu), -1, -1, -1), fov_mm, P)[:,:,0]
+    mu = hu_to_mu(torch.stack([t(torch.as_tensor(hu)) for t in turns]).float())[:, None]
+    return project(mu, geometry.matrices()[None].expand(len(mu), -1, -1, -1), fov_mm, P)[:, :, 0]
 
 def _normal(x):
     "Zero mean and unit length over the last two axes."
-    x = x - x.mean((-1,-2), keepdim=True)
-    return x/x.norm(dim=(-1,-2), keepdim=True).clamp_min(1e-6)
+    x = x - x.mean((-1, -2), keepdim=True)
+    return x / x.norm(dim=(-1, -2), keepdim=True).clamp_min(1e-6)
 
 def agreement(
-    a:torch.Tensor,      # (...,P,P) films
-    b:torch.Tensor,      # (...,P,P) rendered
-    free:bool=False,     # Allow another magnification and a shift?
-)->torch.Tensor:         # (...) correlation
+    a: torch.Tensor,  # (...,P,P) films
+    b: torch.Tensor,  # (...,P,P) rendered
+    free: bool = False,  # Allow another magnification and a shift?
+) -> torch.Tensor:  # (...) correlation
     "How alike two shadows are."
-    if not free: return (_normal(a)*_normal(b)).sum((-1,-2))
-    fa, k, best = torch.fft.rfft2(_normal(a)), P//6, []
+    if not free:
+        return (_normal(a) * _normal(b)).sum((-1, -2))
+    fa, k, best = torch.fft.rfft2(_normal(a)), P // 6, []
     for z in ZOOMS:
-        m = torch.eye(2,3)[None]/z
+        m = torch.eye(2, 3)[None] / z
         flat = b.reshape(-1, 1, P, P)
-        zb = F.grid_sample(flat, F.affine_grid(m.expand(len(flat), -1, -1), flat.shape, align_corners=False), align_corners=False).reshape(b.shape)
-        c = torch.fft.fftshift(torch.fft.irfft2(fa*torch.fft.rfft2(_normal(zb)).conj(), s=(P,P)), dim=(-1,-2))
-        best.append(c[..., P//2-k:P//2+k+1, P//2-k:P//2+k+1].amax((-1,-2)))
+        zb = F.grid_sample(
+            flat,
+            F.affine_grid(m.expand(len(flat), -1, -1), flat.shape, align_corners=False),
+            align_corners=False,
+        ).reshape(b.shape)
+        c = torch.fft.fftshift(
+            torch.fft.irfft2(fa * torch.fft.rfft2(_normal(zb)).conj(), s=(P, P)), dim=(-1, -2)
+        )
+        best.append(c[..., P // 2 - k : P // 2 + k + 1, P // 2 - k : P // 2 + k + 1].amax((-1, -2)))
     return torch.stack(best).amax(0)
 
 # %% ../../nbs/05_data/09_orientation.ipynb #2b265a4a
 def _lung_box(hu):
     "Tissue (0 or 1) in the bounding box of the lungs, (16,16,16), or None if there are no lungs; `hu` (n,n,n) in RAS order over 360 mm or so."
-    air = body_mask(hu, 360/len(hu)) & (hu < -500)
+    air = body_mask(hu, 360 / len(hu)) & (hu < -500)
     lab, k = ndi.label(air)
-    if not k: return None
+    if not k:
+        return None
     c = np.bincount(lab.ravel())[1:]
-    at = np.nonzero(np.isin(lab, 1 + np.flatnonzero(c > .1*c.max())))
-    if len(at[0]) < 50: return None
-    sub = hu[tuple(slice(a.min(), a.max()+1) for a in at)] > -500
-    return sub[np.ix_(*[np.clip(np.rint((np.arange(16)+.5)/16*s - .5).astype(int), 0, s-1) for s in sub.shape])].astype(np.float32)
+    at = np.nonzero(np.isin(lab, 1 + np.flatnonzero(c > 0.1 * c.max())))
+    if len(at[0]) < 50:
+        return None
+    sub = hu[tuple(slice(a.min(), a.max() + 1) for a in at)] > -500
+    return sub[
+        np.ix_(
+            *[
+                np.clip(np.rint((np.arange(16) + 0.5) / 16 * s - 0.5).astype(int), 0, s - 1)
+                for s in sub.shape
+            ]
+        )
+    ].astype(np.float32)
 
 @lru_cache(1)
 def atlas(
     seeds=range(200, 212),  # Virtual patients of no cohort
-):                          # Mean chest (N,N,N), clipped to -1000..300 HU; left-right difference of the lung box (16,16,16)
+):  # Mean chest (N,N,N), clipped to -1000..300 HU; left-right difference of the lung box (16,16,16)
     "What chests look like."
     vs = [virtual_patient(s, N)[0] for s in seeds]
     box = np.mean([b for b in map(_lung_box, vs) if b is not None], axis=0)
     return np.mean(vs, axis=0).clip(-1000, 300), box - box[..., ::-1]
 
 def look(
-    hu:np.ndarray,    # (N,N,N) HU, as given
-):                    # The turn that makes it look like a chest; by how much it beats other axes; left-right evidence -1..1 (positive: as turned)
+    hu: np.ndarray,  # (N,N,N) HU, as given
+):  # The turn that makes it look like a chest; by how much it beats other axes; left-right evidence -1..1 (positive: as turned)
     "What a CT itself says about its orientation."
     mean, side = atlas()
     v = torch.as_tensor(hu, dtype=torch.float32).clamp(-1000, 300)
-    unit = lambda x: (x - x.mean((-1,-2,-3), keepdim=True))/(x - x.mean((-1,-2,-3), keepdim=True)).flatten(-3).norm(dim=-1)[...,None,None,None]
-    ref = torch.fft.rfftn(unit(torch.as_tensor(mean, dtype=torch.float32)), dim=(-1,-2,-3)).conj()
-    c = torch.fft.irfftn(torch.fft.rfftn(unit(torch.stack([t(v) for t in TURNS])), dim=(-1,-2,-3))*ref, s=(N,)*3, dim=(-3,-2,-1))
+    unit = lambda x: (
+        (x - x.mean((-1, -2, -3), keepdim=True))
+        / (x - x.mean((-1, -2, -3), keepdim=True)).flatten(-3).norm(dim=-1)[..., None, None, None]
+    )
+    ref = torch.fft.rfftn(unit(torch.as_tensor(mean, dtype=torch.float32)), dim=(-1, -2, -3)).conj()
+    c = torch.fft.irfftn(
+        torch.fft.rfftn(unit(torch.stack([t(v) for t in TURNS])), dim=(-1, -2, -3)) * ref,
+        s=(N,) * 3,
+        dim=(-3, -2, -1),
+    )
     near = torch.cat([torch.arange(-5, 0), torch.arange(0, 6)])
     s = c[:, near][:, :, near][..., near].flatten(1).amax(1)
-    pairs = {t: max(s[i].item(), s[TURNS.index(Turn(t.perm, (*t.sign[:2], -1)))].item()) for i,t in enumerate(TURNS) if t.sign[2] > 0}
+    pairs = {
+        t: max(s[i].item(), s[TURNS.index(Turn(t.perm, (*t.sign[:2], -1)))].item())
+        for i, t in enumerate(TURNS)
+        if t.sign[2] > 0
+    }
     best, second = sorted(pairs, key=pairs.get, reverse=True)[:2]
     box = _lung_box(best(np.asarray(hu)))
-    if box is None: return best, pairs[best] - pairs[second], 0.
+    if box is None:
+        return best, pairs[best] - pairs[second], 0.0
     d = box - box[..., ::-1]
-    lr = float((d*side).sum()/max(np.linalg.norm(d)*np.linalg.norm(side), 1e-6))
-    return best if lr >= 0 else Turn(best.perm, (*best.sign[:2], -1)), pairs[best] - pairs[second], abs(lr)
+    lr = float((d * side).sum() / max(np.linalg.norm(d) * np.linalg.norm(side), 1e-6))
+    return (
+        best if lr >= 0 else Turn(best.perm, (*best.sign[:2], -1)),
+        pairs[best] - pairs[second],
+        abs(lr),
+    )
 
 # %% ../../nbs/05_data/09_orientation.ipynb #4f7f0cea
-FILM_OPS = {'as it should be': (0, False), 'mirrored left-right': (0, True), 'turned by 180 degrees': (2, False), 'upside down': (2, True),
-            'turned by 90 degrees to the left': (3, False), 'turned by 90 degrees to the right': (1, False), 'mirrored and turned by 90 degrees to the left': (1, True), 'mirrored and turned by 90 degrees to the right': (3, True)}
+FILM_OPS = {
+    'as it should be': (0, False),
+    'mirrored left-right': (0, True),
+    'turned by 180 degrees': (2, False),
+    'upside down': (2, True),
+    'turned by 90 degrees to the left': (3, False),
+    'turned by 90 degrees to the right': (1, False),
+    'mirrored and turned by 90 degrees to the left': (1, True),
+    'mirrored and turned by 90 degrees to the right': (3, True),
+}
 
 def undo_film(
-    x:torch.Tensor,   # (...,P,P)
-    op:str,           # What is wrong with it, a key of `FILM_OPS`
-)->torch.Tensor:      # The film as it should be
+    x: torch.Tensor,  # (...,P,P)
+    op: str,  # What is wrong with it, a key of `FILM_OPS`
+) -> torch.Tensor:  # The film as it should be
     "Turn a film back."
     k, mirror = FILM_OPS[op]
-    x = torch.rot90(x, k, (-2,-1))
+    x = torch.rot90(x, k, (-2, -1))
     return x.flip(-1) if mirror else x
 
 # %% ../../nbs/05_data/09_orientation.ipynb #d62fd48c
 @dataclass
 class Match:
     "How a CT and its films go together."
-    agrees: float                                    # Correlation of the films with the CT as given
-    best: float                                      # With the best turn of the CT
-    turn: Turn                                       # That turn
-    problems: list = field(default_factory=list)     # Sentences, with what to do
-    shadows: torch.Tensor = None                     # (V,P,P) of the CT as given
-    looks: Turn = None                               # The turn that anatomy asks for
-    turned: bool = False                             # Is a turn (of the CT or of a film) what is wrong?
+
+    agrees: float  # Correlation of the films with the CT as given
+    best: float  # With the best turn of the CT
+    turn: Turn  # That turn
+    problems: list = field(default_factory=list)  # Sentences, with what to do
+    shadows: torch.Tensor = None  # (V,P,P) of the CT as given
+    looks: Turn = None  # The turn that anatomy asks for
+    turned: bool = False  # Is a turn (of the CT or of a film) what is wrong?
 
 def _film_fits(films, shadows, free):
     "For each film the best (score, view, op), over exchanged views and the eight ways to hang it."
     table = {}
     for op in FILM_OPS:
-        s = agreement(undo_film(films, op)[:,None], shadows[None], free)
-        table |= {(v, u, op): s[v,u].item() for v in range(len(films)) for u in range(len(shadows))}
-    simple = lambda k: table[k] - .004*(list(FILM_OPS).index(k[2]) > 0) - .002*(k[0] != k[1])     # the simpler of two equal explanations
+        s = agreement(undo_film(films, op)[:, None], shadows[None], free)
+        table |= {
+            (v, u, op): s[v, u].item() for v in range(len(films)) for u in range(len(shadows))
+        }
+    simple = lambda k: (
+        table[k] - 0.004 * (list(FILM_OPS).index(k[2]) > 0) - 0.002 * (k[0] != k[1])
+    )  # the simpler of two equal explanations
     out = []
-    for v in range(len(films)): k = max((k for k in table if k[0] == v), key=simple); out.append((table[k], k[1], k[2]))
+    for v in range(len(films)):
+        k = max((k for k in table if k[0] == v), key=simple)
+        out.append((table[k], k[1], k[2]))
     return out
 
 def match(
-    hu:np.ndarray,        # (N,N,N) HU of the cube, as given
-    films:torch.Tensor,   # (V,P,P) from `small_films`
-    geometry:Geometry,    # Views, in the order of the films
-    fov_mm:float=360.,    # Edge of the cube
-    free:bool=False,      # Is the geometry a guess?
-    margin:float=.008,    # By which another explanation must be better
-    believe:float=.85,    # Agreement from which a turn is believed; with measurements and a known geometry the right one reaches 0.99
-    shadows=None,         # What `render_turns` gave, if it is known
-)->Match:
+    hu: np.ndarray,  # (N,N,N) HU of the cube, as given
+    films: torch.Tensor,  # (V,P,P) from `small_films`
+    geometry: Geometry,  # Views, in the order of the films
+    fov_mm: float = 360.0,  # Edge of the cube
+    free: bool = False,  # Is the geometry a guess?
+    margin: float = 0.008,  # By which another explanation must be better
+    believe: float = 0.85,  # Agreement from which a turn is believed; with measurements and a known geometry the right one reaches 0.99
+    shadows=None,  # What `render_turns` gave, if it is known
+) -> Match:
     "Compare films and CT under every turn, and say what is wrong and what to do about it."
     shadows = render_turns(hu, geometry, fov_mm) if shadows is None else shadows
     s = agreement(films, shadows, free).mean(1)
     i = int(s.argmax())
     m = Match(s[0].item(), s[i].item(), TURNS[i], shadows=shadows[0])
     m.looks, sure, side = look(hu)
-    odd = not m.looks.is_identity and sure > .01 and (side > .05 or m.looks.sign[:2] != (1,1) or m.looks.perm != (0,1,2))
+    odd = (
+        not m.looks.is_identity
+        and sure > 0.01
+        and (side > 0.05 or m.looks.sign[:2] != (1, 1) or m.looks.perm != (0, 1, 2))
+    )
     fits = _film_fits(films, shadows[0], free)
     film_score = float(np.mean([f[0] for f in fits]))
     top = max(m.best, film_score)
     m.turned = top - m.agrees > margin and top >= believe
-    if -agreement(films, shadows[0], free).mean() > .6: m.problems.append('the films are inverted: dense tissue is dark. Invert the grey values (more attenuation must be larger)')
-    elif m.turned: m.problems += _blame(m, fits, film_score, odd, geometry.names)
-    elif top < .75 or top - m.agrees > margin: m.problems.append(f'films and CT do not go together in any orientation (agreement {m.agrees:.3f} as given, {top:.3f} at best): films of another patient, another acquisition than was assumed, or not X-rays of a chest')
-    elif odd: m.problems.append(f'CT and films agree ({m.agrees:.3f}), but both look turned: as a chest, {m.looks.words} (CT: {m.looks.numpy}). Check one patient by eye; situs inversus is rare')
+    if -agreement(films, shadows[0], free).mean() > 0.6:
+        m.problems.append(
+            'the films are inverted: dense tissue is dark. Invert the grey values (more attenuation must be larger)'
+        )
+    elif m.turned:
+        m.problems += _blame(m, fits, film_score, odd, geometry.names)
+    elif top < 0.75 or top - m.agrees > margin:
+        m.problems.append(
+            f'films and CT do not go together in any orientation (agreement {m.agrees:.3f} as given, {top:.3f} at best): films of another patient, another acquisition than was assumed, or not X-rays of a chest'
+        )
+    elif odd:
+        m.problems.append(
+            f'CT and films agree ({m.agrees:.3f}), but both look turned: as a chest, {m.looks.words} (CT: {m.looks.numpy}). Check one patient by eye; situs inversus is rare'
+        )
     return m
 
 def _blame(m, fits, film_score, odd, names):
     "Sentences about what disagrees, the CT or the films."
     ct = f'the CT is turned against the films: {m.turn.words} (agreement {m.agrees:.3f} as given, {m.best:.3f} turned). Turn the voxels with {m.turn.numpy} (array as nibabel.as_closest_canonical gives it), or correct the affine'
     film = []
-    if all(u != v for v,(_,u,_) in enumerate(fits)): film.append(f'the films are exchanged: {names[0]} holds {names[fits[0][1]]} and the reverse (agreement {m.agrees:.3f} as given, {film_score:.3f} exchanged). Rename them')
-    elif any(u != v for v,(_,u,_) in enumerate(fits)): film.append('both films show the same view. Give the missing one')
-    film += [f'the {names[v]} film is {op} (agreement {m.agrees:.3f} as given, {film_score:.3f} undone). Turn it back' for v,(_,u,op) in enumerate(fits) if op != 'as it should be']
-    if odd and m.best > film_score - .02: return [ct]
-    if not odd and film_score > m.best - .02: return film
-    return [ct + '; or: ' + '; '.join(film)] if film and film_score > m.best - .02 else [ct]
+    if all(u != v for v, (_, u, _) in enumerate(fits)):
+        film.append(
+            f'the films are exchanged: {names[0]} holds {names[fits[0][1]]} and the reverse (agreement {m.agrees:.3f} as given, {film_score:.3f} exchanged). Rename them'
+        )
+    elif any(u != v for v, (_, u, _) in enumerate(fits)):
+        film.append('both films show the same view. Give the missing one')
+    film += [
+        f'the {names[v]} film is {op} (agreement {m.agrees:.3f} as given, {film_score:.3f} undone). Turn it back'
+        for v, (_, u, op) in enumerate(fits)
+        if op != 'as it should be'
+    ]
+    if odd and m.best > film_score - 0.02:
+        return [ct]
+    if not odd and film_score > m.best - 0.02:
+        return film
+    return [ct + '; or: ' + '; '.join(film)] if film and film_score > m.best - 0.02 else [ct]

@@ -21,30 +21,40 @@ _WORDS = dict(pa='frontal X-ray', lat='lateral X-ray')
 def _candidates(folder, patient, view, names):
     "Files of one view, in the documented order; within a stem in the order of `IMAGE_SUFFIXES`."
     stems = _STEMS.get(view, (f'_{view}_drr', f'_{view}'))
-    return tuple(folder/f'{patient}{s}{e}' for s in stems for e in IMAGE_SUFFIXES if f'{patient}{s}{e}' in names)
+    return tuple(
+        folder / f'{patient}{s}{e}'
+        for s in stems
+        for e in IMAGE_SUFFIXES
+        if f'{patient}{s}{e}' in names
+    )
 
 @dataclass(frozen=True)
 class PatientFiles:
     "The files of one patient folder, whether it is complete or not."
-    patient: str                    # Id, the folder's name
-    folder: Path                    # Where
-    ct: Path | None                 # The volume
-    xrays: dict[str, tuple[Path]]   # View -> every file of it, in the documented order
-    geometry: Path | None           # geometry.json, if any
+
+    patient: str  # Id, the folder's name
+    folder: Path  # Where
+    ct: Path | None  # The volume
+    xrays: dict[str, tuple[Path]]  # View -> every file of it, in the documented order
+    geometry: Path | None  # geometry.json, if any
     problems: tuple[str, ...] = ()  # What is missing or cut short, in words
 
 # %% ../../nbs/05_data/01_patients.ipynb #8e853e78
 def pick_xray(
-    files:PatientFiles,  # One patient
-    view:str,            # 'pa' or 'lat'
-    mode:str,            # 'line_integral' or 'png8'
-)->Path:                 # The file to read
+    files: PatientFiles,  # One patient
+    view: str,  # 'pa' or 'lat'
+    mode: str,  # 'line_integral' or 'png8'
+) -> Path:  # The file to read
     "The file of a view for an input mode: float arrays for line integrals, pictures for png8."
     cands = files.xrays[view]
     if mode == 'line_integral':
-        if got := next((p for p in cands if p.suffix == '.npy'), None): return got
-        raise BadInput(f'an uncalibrated picture where line integrals are needed (no {files.patient}_{view}.npy)', cands[0] if cands else files.folder,
-                       'Train on pictures with data.xray_mode=png8, or make the arrays with xray2ct-prepare.')
+        if got := next((p for p in cands if p.suffix == '.npy'), None):
+            return got
+        raise BadInput(
+            f'an uncalibrated picture where line integrals are needed (no {files.patient}_{view}.npy)',
+            cands[0] if cands else files.folder,
+            'Train on pictures with data.xray_mode=png8, or make the arrays with xray2ct-prepare.',
+        )
     return next((p for p in cands if p.suffix != '.npy'), cands[0])
 
 # %% ../../nbs/05_data/01_patients.ipynb #69645301
@@ -52,102 +62,159 @@ def _listed(geometry):
     "(name, size) of the files that geometry.json says were written; nothing where it says nothing."
     obj = read_json(geometry)
     files = obj.get('files') or {} if isinstance(obj, dict) else {}
-    if isinstance(files, list): files = {f['name']: f['size'] for f in files}
-    return [(k, v['size'] if isinstance(v, dict) else v) for k,v in files.items()]
+    if isinstance(files, list):
+        files = {f['name']: f['size'] for f in files}
+    return [(k, v['size'] if isinstance(v, dict) else v) for k, v in files.items()]
 
 def patient_files(
-    folder,              # One patient's folder
+    folder,  # One patient's folder
     views=('pa', 'lat'),  # Needed views
-    sealed:bool=False,   # Must geometry.json be there (a cohort of ours)?
-)->PatientFiles:         # With `problems` filled in
+    sealed: bool = False,  # Must geometry.json be there (a cohort of ours)?
+) -> PatientFiles:  # With `problems` filled in
     "Look at one folder without opening an image."
-    folder = Path(folder); p = folder.name
+    folder = Path(folder)
+    p = folder.name
     names = {f.name: f for f in folder.iterdir() if f.is_file()}
-    ct = next((names[p+e] for e in _CTS if p+e in names), None)
+    ct = next((names[p + e] for e in _CTS if p + e in names), None)
     xrays = {v: _candidates(folder, p, v, names) for v in views}
     geometry = names.get('geometry.json')
     bad = [f'no {_WORDS.get(v, v)} ({p}_{v}.npy or {p}_{v}_drr.png)' for v in views if not xrays[v]]
-    if ct is None: bad.append(f'no CT ({p}.nii.gz)')
-    if geometry is None and sealed: bad.append('no geometry.json (its preparation was cut short)')
-    try: listed = _listed(geometry) if geometry else []
-    except BadInput as e: listed = []; bad.append(f'geometry.json is {e.what}')
-    for name,size in listed:
-        if name not in names: bad.append(f'{name} is gone')
-        elif (got := names[name].stat().st_size) != size: bad.append(f'{name} has {got} bytes where {size} were written')
+    if ct is None:
+        bad.append(f'no CT ({p}.nii.gz)')
+    if geometry is None and sealed:
+        bad.append('no geometry.json (its preparation was cut short)')
+    try:
+        listed = _listed(geometry) if geometry else []
+    except BadInput as e:
+        listed = []
+        bad.append(f'geometry.json is {e.what}')
+    for name, size in listed:
+        if name not in names:
+            bad.append(f'{name} is gone')
+        elif (got := names[name].stat().st_size) != size:
+            bad.append(f'{name} has {got} bytes where {size} were written')
     return PatientFiles(p, folder, ct, xrays, geometry, tuple(dict.fromkeys(bad)))
 
 # %% ../../nbs/05_data/01_patients.ipynb #4f37782e
 def scan_patients(
-    root,                # Cohort folder
+    root,  # Cohort folder
     views=('pa', 'lat'),  # Needed views
-)->list[PatientFiles]:   # Complete or not, sorted by id
+) -> list[PatientFiles]:  # Complete or not, sorted by id
     "Every patient folder of a cohort."
     root = Path(root)
-    if not root.is_dir(): raise BadInput('no such folder', root, 'Make a cohort with xray2ct-cohort, or prepare CTs with xray2ct-prepare.')
+    if not root.is_dir():
+        raise BadInput(
+            'no such folder',
+            root,
+            'Make a cohort with xray2ct-cohort, or prepare CTs with xray2ct-prepare.',
+        )
     folders = sorted(f for f in root.iterdir() if f.is_dir() and not f.name.startswith('.'))
-    if not folders: raise BadInput('no patient folders here', root, 'Give a folder with one sub-folder for each patient, or make one with xray2ct-cohort.')
-    sealed = (root/'cohort.json').exists()
+    if not folders:
+        raise BadInput(
+            'no patient folders here',
+            root,
+            'Give a folder with one sub-folder for each patient, or make one with xray2ct-cohort.',
+        )
+    sealed = (root / 'cohort.json').exists()
     return [patient_files(f, views, sealed) for f in folders]
 
 def find_patients(
-    root,                 # Cohort folder: one sub-folder a patient
-    views=('pa', 'lat'),   # Needed views
-    incomplete='error',   # 'error', or 'skip': leave such folders out and put them in `skipped`
-    skipped:list=None,    # Filled with what was left out
-)->list[PatientFiles]:    # Complete ones, sorted by id
+    root,  # Cohort folder: one sub-folder a patient
+    views=('pa', 'lat'),  # Needed views
+    incomplete='error',  # 'error', or 'skip': leave such folders out and put them in `skipped`
+    skipped: list = None,  # Filled with what was left out
+) -> list[PatientFiles]:  # Complete ones, sorted by id
     "The patients of a cohort; an incomplete folder is an error that says what is missing."
-    if incomplete not in ('error', 'skip'): raise BadInput(f'incomplete={incomplete!r} is not known', fix=did_you_mean(incomplete, ('error', 'skip')))
+    if incomplete not in ('error', 'skip'):
+        raise BadInput(
+            f'incomplete={incomplete!r} is not known',
+            fix=did_you_mean(incomplete, ('error', 'skip')),
+        )
     every = scan_patients(root, views)
     bad = [f for f in every if f.problems]
     good = [f for f in every if not f.problems]
     if bad and (incomplete == 'error' or not good):
-        more = f'; {len(bad)-1} more folders are incomplete: ' + ', '.join(f.patient for f in bad[1:6]) + (', …' if len(bad) > 6 else '') if len(bad) > 1 else ''
-        raise BadInput('; '.join(bad[0].problems) + more, bad[0].folder, 'Complete or remove it, or leave such folders out with data.incomplete=skip.')
-    if skipped is not None: skipped += bad
+        more = (
+            f'; {len(bad) - 1} more folders are incomplete: '
+            + ', '.join(f.patient for f in bad[1:6])
+            + (', …' if len(bad) > 6 else '')
+            if len(bad) > 1
+            else ''
+        )
+        raise BadInput(
+            '; '.join(bad[0].problems) + more,
+            bad[0].folder,
+            'Complete or remove it, or leave such folders out with data.incomplete=skip.',
+        )
+    if skipped is not None:
+        skipped += bad
     return good
 
 # %% ../../nbs/05_data/01_patients.ipynb #793be3f4
 SPLITS = ('train', 'validation', 'test')
 
 def fold_of(
-    patient:str,  # Stable patient id, never the scan id
-    n:int=5,      # Number of folds
-)->int:           # Fold in [0,n)
+    patient: str,  # Stable patient id, never the scan id
+    n: int = 5,  # Number of folds
+) -> int:  # Fold in [0,n)
     "Which fold a patient falls in, by the id alone."
     return int(hashlib.sha256(patient.encode()).hexdigest(), 16) % n
 
 def read_split(
-    path,        # JSON file
+    path,  # JSON file
     known=None,  # Ids that exist, to check against
-)->dict:         # {'train': [ids], 'validation': [ids], 'test': [ids]}, those that are there
+) -> dict:  # {'train': [ids], 'validation': [ids], 'test': [ids]}, those that are there
     "Read a split file; every id must be a plain name, exist, and stand once in its list."
     obj = read_json(path)
-    if not isinstance(obj, dict) or not obj: raise BadInput('a split is an object such as {"train": [ids], "validation": [ids]}', path)
-    for name,ids in obj.items():
-        if name not in SPLITS: raise BadInput(f'unknown split {name!r}', path, did_you_mean(name, SPLITS))
-        if not isinstance(ids, list) or not all(isinstance(i, str) for i in ids): raise BadInput(f'split {name!r} is not a list of patient ids', path)
+    if not isinstance(obj, dict) or not obj:
+        raise BadInput('a split is an object such as {"train": [ids], "validation": [ids]}', path)
+    for name, ids in obj.items():
+        if name not in SPLITS:
+            raise BadInput(f'unknown split {name!r}', path, did_you_mean(name, SPLITS))
+        if not isinstance(ids, list) or not all(isinstance(i, str) for i in ids):
+            raise BadInput(f'split {name!r} is not a list of patient ids', path)
         for i in ids:
             child_of(path, i)
-            if known is not None and i not in known: raise BadInput(f'patient {i!r} of split {name!r} has no folder', path, did_you_mean(i, known))
-        if len(set(ids)) < len(ids): raise BadInput(f'patient {next(i for i in ids if ids.count(i) > 1)!r} stands twice in split {name!r}', path, 'Remove one.')
+            if known is not None and i not in known:
+                raise BadInput(
+                    f'patient {i!r} of split {name!r} has no folder', path, did_you_mean(i, known)
+                )
+        if len(set(ids)) < len(ids):
+            raise BadInput(
+                f'patient {next(i for i in ids if ids.count(i) > 1)!r} stands twice in split {name!r}',
+                path,
+                'Remove one.',
+            )
     return {k: list(obj[k]) for k in SPLITS if k in obj}
 
 # %% ../../nbs/05_data/01_patients.ipynb #237e6bf9
 def split_patients(
-    root,          # Cohort folder
-    how:str,       # 'file', 'file:PATH', 'hash', 'documented' or 'test'
+    root,  # Cohort folder
+    how: str,  # 'file', 'file:PATH', 'hash', 'documented' or 'test'
     patients=None,  # Ids, if they are already known; by default those of the folder
-)->dict:           # {'train': [ids], 'validation': [ids], 'test': [ids]}, those that the rule has
+) -> dict:  # {'train': [ids], 'validation': [ids], 'test': [ids]}, those that the rule has
     "Who trains, who validates, who tests."
     root = Path(root)
     ids = sorted(patients) if patients is not None else [p.patient for p in scan_patients(root)]
     if how == 'file' or how.startswith('file:'):
-        path = Path(how[5:]) if how.startswith('file:') else root/'split.json'
-        if not path.is_file(): raise BadInput('no split file, so nobody knows who trains and who validates', path, 'Split by patient id with data.split=hash, or name a list with data.split=file:PATH.')
+        path = Path(how[5:]) if how.startswith('file:') else root / 'split.json'
+        if not path.is_file():
+            raise BadInput(
+                'no split file, so nobody knows who trains and who validates',
+                path,
+                'Split by patient id with data.split=hash, or name a list with data.split=file:PATH.',
+            )
         return read_split(path, set(ids))
-    if how == 'hash': return dict(train=[i for i in ids if fold_of(i)], validation=[i for i in ids if not fold_of(i)])
+    if how == 'hash':
+        return dict(
+            train=[i for i in ids if fold_of(i)], validation=[i for i in ids if not fold_of(i)]
+        )
     if how == 'documented':
-        k = int(.8*len(ids))
+        k = int(0.8 * len(ids))
         return dict(train=ids[:k], validation=ids[k:])
-    if how == 'test': return dict(test=ids)
-    raise BadInput(f'data.split={how} is not a rule', fix=did_you_mean(how, ('file', 'file:PATH', 'hash', 'documented', 'test')))
+    if how == 'test':
+        return dict(test=ids)
+    raise BadInput(
+        f'data.split={how} is not a rule',
+        fix=did_you_mean(how, ('file', 'file:PATH', 'hash', 'documented', 'test')),
+    )

@@ -18,291 +18,438 @@ import numpy as np
 import torch
 from fastcore.script import Param, call_parse
 from PIL import Image
-from ..core import BadInput, atomic_path, child_of, exit_on_bad_input, human_time, progress, read_json, sha256_of, write_json
+from xray2ct.core import (
+    BadInput,
+    atomic_path,
+    child_of,
+    exit_on_bad_input,
+    human_time,
+    progress,
+    read_json,
+    sha256_of,
+    write_json,
+)
 from ..physics.geometry import Geometry, Grid, geometry_from_dict, geometry_to_dict
 from ..physics.projection import render_xrays
 from ..io.ct import CT_SUFFIXES, ct_suffix, dicom_headers, read_ct
 from ..io.volume import HU_RANGE, cube_of, write_nifti
 
 # %% ../../nbs/05_data/02_prepare.ipynb #847a281f
-PREPARE_VERSION = 1   # Raise when the same input would give other voxels: folders of older versions are then made again
+PREPARE_VERSION = 1  # Raise when the same input would give other voxels: folders of older versions are then made again
 
 def to_png8(
-    x:np.ndarray,  # (h,w) line integrals
-)->np.ndarray:     # (h,w) uint8
+    x: np.ndarray,  # (h,w) line integrals
+) -> np.ndarray:  # (h,w) uint8
     "Stretch a film over its own range: what most DRR tools write, and why such pictures cannot be compared."
     lo, hi = float(x.min()), float(x.max())
-    return np.rint((x-lo)*(255/max(hi-lo, 1e-6))).astype(np.uint8)
+    return np.rint((x - lo) * (255 / max(hi - lo, 1e-6))).astype(np.uint8)
 
 def _write_bytes(path, save):
     "What `save` writes to a file object, atomically; its size."
-    buf = io.BytesIO(); save(buf)
-    with atomic_path(path) as tmp: tmp.write_bytes(buf.getvalue())
+    buf = io.BytesIO()
+    save(buf)
+    with atomic_path(path) as tmp:
+        tmp.write_bytes(buf.getvalue())
     return buf.tell()
 
 def write_patient(
-    folder,              # The patient's folder; its name is the id
-    hu,                  # (n,n,n) = [z,y,x], HU of the cube
-    grid:Grid,           # Its place
-    geometry:Geometry,   # Views and pixels
-    made:dict=None,      # What to remember in geometry.json: settings, source, notes
-    facts:dict=None,     # Ground truth of a virtual patient, for facts.json
-    level:int=1,         # gzip level of the NIfTI
-)->torch.Tensor:         # (V,h,w) line integrals
+    folder,  # The patient's folder; its name is the id
+    hu,  # (n,n,n) = [z,y,x], HU of the cube
+    grid: Grid,  # Its place
+    geometry: Geometry,  # Views and pixels
+    made: dict = None,  # What to remember in geometry.json: settings, source, notes
+    facts: dict = None,  # Ground truth of a virtual patient, for facts.json
+    level: int = 1,  # gzip level of the NIfTI
+) -> torch.Tensor:  # (V,h,w) line integrals
     "Render the X-rays of a cube and write the whole folder, geometry.json last."
-    folder = Path(folder); p = folder.name
+    folder = Path(folder)
+    p = folder.name
     child_of(folder.parent, p)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder/'geometry.json').unlink(missing_ok=True)
-    for old in folder.glob('.part-*'): old.unlink(missing_ok=True)
-    hu = torch.as_tensor(np.asarray(hu)).clip(*HU_RANGE).round().float()        # what the NIfTI will hold is what is X-rayed
+    (folder / 'geometry.json').unlink(missing_ok=True)
+    for old in folder.glob('.part-*'):
+        old.unlink(missing_ok=True)
+    hu = (
+        torch.as_tensor(np.asarray(hu)).clip(*HU_RANGE).round().float()
+    )  # what the NIfTI will hold is what is X-rayed
     x = render_xrays(hu.cuda() if torch.cuda.is_available() else hu, geometry, grid.fov_mm).cpu()
-    write_nifti(hu, grid, folder/f'{p}.nii.gz', level)
-    sizes = {f'{p}.nii.gz': (folder/f'{p}.nii.gz').stat().st_size}
-    for name,film in zip(geometry.names, x.numpy().astype(np.float32)):
-        sizes[f'{p}_{name}.npy'] = _write_bytes(folder/f'{p}_{name}.npy', lambda f: np.save(f, film))
-        sizes[f'{p}_{name}_drr.png'] = _write_bytes(folder/f'{p}_{name}_drr.png', lambda f: Image.fromarray(to_png8(film)).save(f, 'png', compress_level=1))
+    write_nifti(hu, grid, folder / f'{p}.nii.gz', level)
+    sizes = {f'{p}.nii.gz': (folder / f'{p}.nii.gz').stat().st_size}
+    for name, film in zip(geometry.names, x.numpy().astype(np.float32)):
+        sizes[f'{p}_{name}.npy'] = _write_bytes(
+            folder / f'{p}_{name}.npy', lambda f: np.save(f, film)
+        )
+        sizes[f'{p}_{name}_drr.png'] = _write_bytes(
+            folder / f'{p}_{name}_drr.png',
+            lambda f: Image.fromarray(to_png8(film)).save(f, 'png', compress_level=1),
+        )
     if facts is not None:
-        write_json(facts, folder/'facts.json')
-        sizes['facts.json'] = (folder/'facts.json').stat().st_size
-    write_json(geometry_to_dict(geometry, grid.fov_mm) | dict(patient=p, files=sizes) | (made or {}), folder/'geometry.json')
+        write_json(facts, folder / 'facts.json')
+        sizes['facts.json'] = (folder / 'facts.json').stat().st_size
+    write_json(
+        geometry_to_dict(geometry, grid.fov_mm) | dict(patient=p, files=sizes) | (made or {}),
+        folder / 'geometry.json',
+    )
     return x
 
 def why_redo(
-    folder,     # A patient's folder
-    want:dict,  # What geometry.json must say: geometry, settings, source
-)->str:         # '' if it is complete and made in the same way
+    folder,  # A patient's folder
+    want: dict,  # What geometry.json must say: geometry, settings, source
+) -> str:  # '' if it is complete and made in the same way
     "The reason why a patient folder has to be made (again), or nothing."
     folder = Path(folder)
-    if not (folder/'geometry.json').exists(): return 'half-written' if folder.exists() and any(folder.iterdir()) else 'new'
-    try: got = read_json(folder/'geometry.json')
-    except BadInput: return 'geometry.json is damaged'
-    if not isinstance(got, dict) or not isinstance(got.get('files'), dict): return 'geometry.json is not ours'
-    for name,size in got['files'].items():
-        f = folder/name
-        if not f.is_file() or f.stat().st_size != size: return f'{name} is missing or cut off'
+    if not (folder / 'geometry.json').exists():
+        return 'half-written' if folder.exists() and any(folder.iterdir()) else 'new'
+    try:
+        got = read_json(folder / 'geometry.json')
+    except BadInput:
+        return 'geometry.json is damaged'
+    if not isinstance(got, dict) or not isinstance(got.get('files'), dict):
+        return 'geometry.json is not ours'
+    for name, size in got['files'].items():
+        f = folder / name
+        if not f.is_file() or f.stat().st_size != size:
+            return f'{name} is missing or cut off'
     same = loads(dumps(want))
-    return next((f'{k} changed' for k,v in same.items() if got.get(k) != v), '')
+    return next((f'{k} changed' for k, v in same.items() if got.get(k) != v), '')
 
 # %% ../../nbs/05_data/02_prepare.ipynb #d2fdf85f
 def safe_id(
-    name:str,  # File or folder name without its ending
-)->str:        # Letters, digits, '.', '_', '-'
+    name: str,  # File or folder name without its ending
+) -> str:  # Letters, digits, '.', '_', '-'
     "A patient id that is a plain folder name everywhere."
     s = re.sub(r'[^A-Za-z0-9._-]+', '_', name).strip('._-')[:100]
-    if not s: raise BadInput(f'{name!r} leaves no patient id', fix='Rename the file: letters and digits.')
+    if not s:
+        raise BadInput(f'{name!r} leaves no patient id', fix='Rename the file: letters and digits.')
     return s
 
 def _stem(path):
     "Name without the ending of a CT file."
-    return path.name[:len(path.name)-len(ct_suffix(path))]
+    return path.name[: len(path.name) - len(ct_suffix(path))]
 
 def _one_study(folder):
     "Do all DICOM files below belong to one study (one file of each sub-folder is asked)?"
     seen = set()
     for f in [folder, *(d for d in folder.rglob('*') if d.is_dir())]:
-        first = next((h for q in sorted(f.iterdir()) if q.is_file() for h in dicom_headers(q)), None)
-        if first: seen.add(str(first[1].get('StudyInstanceUID')))
+        first = next(
+            (h for q in sorted(f.iterdir()) if q.is_file() for h in dicom_headers(q)), None
+        )
+        if first:
+            seen.add(str(first[1].get('StudyInstanceUID')))
     return len(seen) == 1
 
 def _inside(folder, root, dest):
     "(id, path) of every CT in a folder."
-    if folder == dest: return []
+    if folder == dest:
+        return []
     items = sorted(q for q in folder.iterdir() if not q.name.startswith('.'))
     files, dirs = [q for q in items if q.is_file()], [q for q in items if q.is_dir()]
     cts = [q for q in files if ct_suffix(q)]
     rel = '_'.join(folder.relative_to(root).parts)
-    if not cts and (any(dicom_headers(q) for q in files) or dirs and dest not in dirs and _one_study(folder)):
+    if not cts and (
+        any(dicom_headers(q) for q in files) or dirs and dest not in dirs and _one_study(folder)
+    ):
         return [(rel or folder.name, folder)]
-    named = [(rel if rel and len(cts) == 1 else '_'.join(filter(None, [rel, _stem(q)])), q) for q in cts]
+    named = [
+        (rel if rel and len(cts) == 1 else '_'.join(filter(None, [rel, _stem(q)])), q) for q in cts
+    ]
     return named + [s for q in dirs for s in _inside(q, root, dest)]
 
 def find_sources(
-    paths,      # Files and folders
+    paths,  # Files and folders
     dest=None,  # Never looked into
-)->list:        # (patient id, path), in the given order
+) -> list:  # (patient id, path), in the given order
     "Every CT among `paths`, with the id of the folder it will become."
     out, dest = [], Path(dest).resolve() if dest else None
     for p in map(Path, paths):
-        if not p.exists(): raise BadInput('no such file or folder', p)
-        if p.resolve() == dest: raise BadInput('source and destination are the same folder', p, 'Give another DEST.')
+        if not p.exists():
+            raise BadInput('no such file or folder', p)
+        if p.resolve() == dest:
+            raise BadInput('source and destination are the same folder', p, 'Give another DEST.')
         got = _inside(p.resolve(), p.resolve(), dest) if p.is_dir() else [(_stem(p) or p.name, p)]
-        if not got: raise BadInput('no CT in it', p, f'Known: {", ".join(CT_SUFFIXES)} and folders of DICOM slices.')
-        out += [(safe_id(i), q) for i,q in got]
+        if not got:
+            raise BadInput(
+                'no CT in it', p, f'Known: {", ".join(CT_SUFFIXES)} and folders of DICOM slices.'
+            )
+        out += [(safe_id(i), q) for i, q in got]
     first = {}
-    for i,q in out:
-        if (k := i.lower()) in first: raise BadInput(f'two sources would both become patient {i!r}: {first[k]} and {q}', fix='Rename one of them.')
+    for i, q in out:
+        if (k := i.lower()) in first:
+            raise BadInput(
+                f'two sources would both become patient {i!r}: {first[k]} and {q}',
+                fix='Rename one of them.',
+            )
         first[k] = q
     return out
 
 # %% ../../nbs/05_data/02_prepare.ipynb #c489e750
 def _pool(fn, jobs, workers):
     "Yield (job, result or exception) as they come from a pool."
-    with ProcessPoolExecutor(workers, mp_context=get_context('spawn'), initializer=torch.set_num_threads, initargs=(1,)) as ex:
+    with ProcessPoolExecutor(
+        workers, mp_context=get_context('spawn'), initializer=torch.set_num_threads, initargs=(1,)
+    ) as ex:
         futures = {ex.submit(fn, *j): j for j in jobs}
         try:
             for f in as_completed(futures):
                 e = f.exception()
                 yield futures[f], e if e is not None else f.result()
-        except GeneratorExit: ex.shutdown(wait=False, cancel_futures=True); raise
-        except KeyboardInterrupt: ex.shutdown(wait=False, cancel_futures=True); raise
-
+        except GeneratorExit:
+            ex.shutdown(wait=False, cancel_futures=True)
+            raise
+        except KeyboardInterrupt:
+            ex.shutdown(wait=False, cancel_futures=True)
+            raise
 
 def run_jobs(
-    fn,           # Of a module (spawned processes import it); called as fn(*job)
-    jobs:list,    # Tuples of arguments
-    workers:int,  # Processes; 1 works in this one
-):                # Iterator of (job, result or exception), in the order of completion
+    fn,  # Of a module (spawned processes import it); called as fn(*job)
+    jobs: list,  # Tuples of arguments
+    workers: int,  # Processes; 1 works in this one
+):  # Iterator of (job, result or exception), in the order of completion
     "Do every job; one that fails does not stop the others."
     if workers <= 1 or len(jobs) <= 1:
         for j in jobs:
-            try: yield j, fn(*j)
-            except Exception as e: yield j, e
+            try:
+                yield j, fn(*j)
+            except Exception as e:
+                yield j, e
         return
     left = []
-    for j,r in _pool(fn, jobs, min(workers, len(jobs))):
-        if isinstance(r, BrokenProcessPool): left.append(j)
-        else: yield j, r
+    for j, r in _pool(fn, jobs, min(workers, len(jobs))):
+        if isinstance(r, BrokenProcessPool):
+            left.append(j)
+        else:
+            yield j, r
     for j in left:
-        for _,r in _pool(fn, [j], 1): yield j, MemoryError('its process was killed, most likely for want of memory; use fewer --workers or a smaller --size') if isinstance(r, BrokenProcessPool) else r
+        for _, r in _pool(fn, [j], 1):
+            yield (
+                j,
+                MemoryError(
+                    'its process was killed, most likely for want of memory; use fewer --workers or a smaller --size'
+                )
+                if isinstance(r, BrokenProcessPool)
+                else r,
+            )
 
 # %% ../../nbs/05_data/02_prepare.ipynb #4f5254df
 @dataclass(frozen=True, kw_only=True)
 class PrepareCfg:
     "How a CT becomes a patient folder."
-    size: int = 256             # Voxels along each edge of the cube
-    fov_mm: float = 360.        # Edge of the cube
-    pixels: int = 512           # Rows and columns of an X-ray
-    centre: object = 'body'     # 'body', 'volume', 'world' or (x,y,z) RAS mm
-    keep_table: bool = False    # Leave the table in?
-    rescale: tuple = None       # (a,b): HU = a*value + b, for files that are not in HU
+
+    size: int = 256  # Voxels along each edge of the cube
+    fov_mm: float = 360.0  # Edge of the cube
+    pixels: int = 512  # Rows and columns of an X-ray
+    centre: object = 'body'  # 'body', 'volume', 'world' or (x,y,z) RAS mm
+    keep_table: bool = False  # Leave the table in?
+    rescale: tuple = None  # (a,b): HU = a*value + b, for files that are not in HU
 
 def source_hash(
-    path,   # A CT file or a DICOM folder
-)->str:     # 64 hexadecimal digits
+    path,  # A CT file or a DICOM folder
+) -> str:  # 64 hexadecimal digits
     "Content of a source; the detached pixels of .mhd and .nhdr headers count as well."
     path = Path(path)
-    if path.is_dir(): files = sorted(q for q in path.rglob('*') if q.is_file() and not q.name.startswith('.'))
-    elif path.suffix.lower() in ('.mhd', '.nhdr'): files = sorted(path.parent.glob(path.stem + '.*'))
-    else: return sha256_of(path)
-    return sha256_of('\n'.join(f'{q.relative_to(path if path.is_dir() else path.parent)} {sha256_of(q)}' for q in files).encode())
+    if path.is_dir():
+        files = sorted(q for q in path.rglob('*') if q.is_file() and not q.name.startswith('.'))
+    elif path.suffix.lower() in ('.mhd', '.nhdr'):
+        files = sorted(path.parent.glob(path.stem + '.*'))
+    else:
+        return sha256_of(path)
+    return sha256_of(
+        '\n'.join(
+            f'{q.relative_to(path if path.is_dir() else path.parent)} {sha256_of(q)}' for q in files
+        ).encode()
+    )
 
 def prepare_ct(
-    source,              # CT file or DICOM folder
-    folder,              # Patient folder to make
-    cfg:PrepareCfg,      # How
-    geometry:Geometry,   # Views; its pixels are the films'
-)->dict:                 # patient, source, state ('done' or 'skipped'), why, notes, seconds
+    source,  # CT file or DICOM folder
+    folder,  # Patient folder to make
+    cfg: PrepareCfg,  # How
+    geometry: Geometry,  # Views; its pixels are the films'
+) -> dict:  # patient, source, state ('done' or 'skipped'), why, notes, seconds
     "Make one patient folder from one CT, unless it is there already."
     t, source, folder = time.time(), Path(source), Path(folder)
     grid = Grid(cfg.size, cfg.fov_mm)
-    made = dict(settings=asdict(cfg) | dict(version=PREPARE_VERSION), source=dict(name=source.name, sha256=source_hash(source)))
+    made = dict(
+        settings=asdict(cfg) | dict(version=PREPARE_VERSION),
+        source=dict(name=source.name, sha256=source_hash(source)),
+    )
     why = why_redo(folder, geometry_to_dict(geometry, cfg.fov_mm) | made)
     row = dict(patient=folder.name, source=str(source), state='done', why=why)
     if why:
         scan = read_ct(source, cfg.rescale)
         hu, c, notes = cube_of(scan, grid, cfg.centre, cfg.keep_table)
-        write_patient(folder, hu, grid, geometry, made | dict(notes=notes, centre_mm=np.round(c, 3).tolist()))
+        write_patient(
+            folder, hu, grid, geometry, made | dict(notes=notes, centre_mm=np.round(c, 3).tolist())
+        )
         row |= dict(notes=notes)
-    else: row |= dict(state='skipped', notes=[])
-    return row | dict(seconds=round(time.time()-t, 2))
+    else:
+        row |= dict(state='skipped', notes=[])
+    return row | dict(seconds=round(time.time() - t, 2))
 
 # %% ../../nbs/05_data/02_prepare.ipynb #7e554ad2
 class _Dashes(argparse.Action):
     "Let `--fov-mm` stand for a parameter that Python has to call `fov_mm`."
-    def __init__(self, option_strings, dest, **kw): super().__init__([o.replace('_','-') for o in option_strings] + option_strings, dest, **kw)
-    def __call__(self, parser, namespace, values, option_string=None): setattr(namespace, self.dest, values)
+
+    def __init__(self, option_strings, dest, **kw):
+        super().__init__([o.replace('_', '-') for o in option_strings] + option_strings, dest, **kw)
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        setattr(namespace, self.dest, values)
 
 def _numbers(text, n, flag):
     "`n` numbers separated by commas."
-    try: v = tuple(float(t) for t in text.split(','))
-    except ValueError: v = ()
-    if len(v) != n: raise BadInput(f'{flag} wants {n} numbers separated by commas, not {text!r}', fix=f'For example {flag}={",".join(["1","-1024","0"][:n])}')
+    try:
+        v = tuple(float(t) for t in text.split(','))
+    except ValueError:
+        v = ()
+    if len(v) != n:
+        raise BadInput(
+            f'{flag} wants {n} numbers separated by commas, not {text!r}',
+            fix=f'For example {flag}={",".join(["1", "-1024", "0"][:n])}',
+        )
     return v
 
 def _check_sizes(size, pixels, fov_mm, workers):
     "Refuse numbers that cannot be meant."
-    for v,name,lo,hi in ((size,'--size',8,1024), (pixels,'--pixels',8,4096), (fov_mm,'--fov-mm',50,2000), (workers,'--workers',1,512)):
-        if not lo <= v <= hi: raise BadInput(f'{name}={v:g} is out of range', fix=f'Choose {lo} to {hi}.')
+    for v, name, lo, hi in (
+        (size, '--size', 8, 1024),
+        (pixels, '--pixels', 8, 4096),
+        (fov_mm, '--fov-mm', 50, 2000),
+        (workers, '--workers', 1, 512),
+    ):
+        if not lo <= v <= hi:
+            raise BadInput(f'{name}={v:g} is out of range', fix=f'Choose {lo} to {hi}.')
 
 # %% ../../nbs/05_data/02_prepare.ipynb #d983cddc
 def make_root(
-    dest,   # Folder for the patients
+    dest,  # Folder for the patients
 ):
     "Make the destination, or say why it cannot be made."
-    try: Path(dest).mkdir(parents=True, exist_ok=True)
-    except FileExistsError: raise BadInput('the destination is a file', dest, 'The last argument is the folder for the patients.') from None
-    except OSError as e: raise BadInput(f'this folder cannot be made ({e.strerror})', dest, 'Give another destination.') from None
+    try:
+        Path(dest).mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise BadInput(
+            'the destination is a file', dest, 'The last argument is the folder for the patients.'
+        ) from None
+    except OSError as e:
+        raise BadInput(
+            f'this folder cannot be made ({e.strerror})', dest, 'Give another destination.'
+        ) from None
 
 def leave_nothing(
-    dest,       # Destination where nothing could be made
-    new:bool,   # Did it not exist before?
+    dest,  # Destination where nothing could be made
+    new: bool,  # Did it not exist before?
 ):
     "Take back the label of a cohort without patients, and the folder if it is ours and empty."
-    (Path(dest)/'cohort.json').unlink(missing_ok=True)
-    if new and not any(Path(dest).iterdir()): Path(dest).rmdir()
+    (Path(dest) / 'cohort.json').unlink(missing_ok=True)
+    if new and not any(Path(dest).iterdir()):
+        Path(dest).rmdir()
 
 def report_rows(
-    rows:list,       # From `prepare_ct`, or with an `error`
-    t0:float,        # time.time() at the start
-    dest,            # Where they went
-    as_json:bool,    # JSON on stdout?
+    rows: list,  # From `prepare_ct`, or with an `error`
+    t0: float,  # time.time() at the start
+    dest,  # Where they went
+    as_json: bool,  # JSON on stdout?
 ):
     "Say what was done, skipped and refused; exit code 2 if anything was refused."
     rows = sorted(rows, key=lambda r: r['patient'])
     by = {s: [r for r in rows if r['state'] == s] for s in ('done', 'skipped', 'failed')}
-    if as_json: print(dumps(by | dict(dest=str(dest), seconds=round(time.time()-t0, 1)), indent=1, default=str))
+    if as_json:
+        print(
+            dumps(
+                by | dict(dest=str(dest), seconds=round(time.time() - t0, 1)), indent=1, default=str
+            )
+        )
     else:
         for r in by['done']:
             for n in r.get('notes', []):
-                if len(rows) <= 10 or n.startswith(('warning', 'stored left-handed', 'oblique')): print(f"{r['patient']}: {n}")
-        print(f"{len(by['done'])} made, {len(by['skipped'])} already complete, {len(by['failed'])} refused in {human_time(time.time()-t0)}: {dest}")
-    for r in by['failed']: print(f"error: {r['error']}", file=sys.stderr)
-    if by['failed']: raise SystemExit(2)
+                if len(rows) <= 10 or n.startswith(('warning', 'stored left-handed', 'oblique')):
+                    print(f"{r['patient']}: {n}")
+        print(
+            f"{len(by['done'])} made, {len(by['skipped'])} already complete, {len(by['failed'])} refused in {human_time(time.time() - t0)}: {dest}"
+        )
+    for r in by['failed']:
+        print(f"error: {r['error']}", file=sys.stderr)
+    if by['failed']:
+        raise SystemExit(2)
 
 def collect(
-    fn,           # As in `run_jobs`
-    jobs:list,    # Tuples whose second item is the patient's folder
-    workers:int,  # Processes
-    desc:str,     # For the bar
-)->list:          # Rows; a job that failed has state 'failed' and an `error`
+    fn,  # As in `run_jobs`
+    jobs: list,  # Tuples whose second item is the patient's folder
+    workers: int,  # Processes
+    desc: str,  # For the bar
+) -> list:  # Rows; a job that failed has state 'failed' and an `error`
     "Run the jobs under a progress bar; a full disk stops everything, any other failure only its own patient."
     rows = []
-    for j,r in progress(run_jobs(fn, jobs, workers), desc, len(jobs)):
-        if isinstance(r, OSError) and r.errno == errno.ENOSPC: raise BadInput('the disk is full', Path(j[1]).parent, 'Make room and run the same command again; it goes on where it stopped.')
+    for j, r in progress(run_jobs(fn, jobs, workers), desc, len(jobs)):
+        if isinstance(r, OSError) and r.errno == errno.ENOSPC:
+            raise BadInput(
+                'the disk is full',
+                Path(j[1]).parent,
+                'Make room and run the same command again; it goes on where it stopped.',
+            )
         if isinstance(r, Exception):
-            if not isinstance(r, (BadInput, OSError, MemoryError)): traceback.print_exception(r, file=sys.stderr)   # a bug of ours
-            r = dict(patient=Path(j[1]).name, source=str(j[0]), state='failed', error=str(r) if isinstance(r, BadInput) else f'{j[0]}: {r or type(r).__name__}')
+            if not isinstance(r, (BadInput, OSError, MemoryError)):
+                traceback.print_exception(r, file=sys.stderr)  # a bug of ours
+            r = dict(
+                patient=Path(j[1]).name,
+                source=str(j[0]),
+                state='failed',
+                error=str(r) if isinstance(r, BadInput) else f'{j[0]}: {r or type(r).__name__}',
+            )
         rows.append(r)
     return rows
 
 # %% ../../nbs/05_data/02_prepare.ipynb #cea0d92c
 @call_parse
 def main(
-    paths:Param('CT files, DICOM folders or folders of them; the last one is the destination', str, nargs='*', opt=False)=(),
-    fov_mm:Param('Edge of the cube in mm', float, action=_Dashes)=360.,
-    size:int=256,        # Voxels along each edge of the cube
-    pixels:int=512,      # Rows and columns of an X-ray
-    workers:int=1,       # Processes
-    centre:str='body',   # body, volume, world, or x,y,z in mm (--centre=-3,10,120)
-    table:bool=False,    # Leave the table in?
-    rescale:str='',      # a,b for files that are not in HU: HU = a*value + b (--rescale=1,-1024)
-    geometry:str='',     # geometry.json whose views to render (default: PA and left lateral)
-    json:bool=False,     # Print JSON?
+    paths: Param(
+        'CT files, DICOM folders or folders of them; the last one is the destination',
+        str,
+        nargs='*',
+        opt=False,
+    ) = (),
+    fov_mm: Param('Edge of the cube in mm', float, action=_Dashes) = 360.0,
+    size: int = 256,  # Voxels along each edge of the cube
+    pixels: int = 512,  # Rows and columns of an X-ray
+    workers: int = 1,  # Processes
+    centre: str = 'body',  # body, volume, world, or x,y,z in mm (--centre=-3,10,120)
+    table: bool = False,  # Leave the table in?
+    rescale: str = '',  # a,b for files that are not in HU: HU = a*value + b (--rescale=1,-1024)
+    geometry: str = '',  # geometry.json whose views to render (default: PA and left lateral)
+    json: bool = False,  # Print JSON?
 ):
     "CT scans to patient folders: cube in HU, X-rays as line integrals and PNG, geometry.json. Resumable. Example: xray2ct-prepare scans/ data/mine --workers 2"
     with exit_on_bad_input():
         t0 = time.time()
-        if len(paths) < 2: raise BadInput('a source and a destination are needed', fix='xray2ct-prepare SRC... DEST')
-        *src, dest = paths; dest = Path(dest)
+        if len(paths) < 2:
+            raise BadInput(
+                'a source and a destination are needed', fix='xray2ct-prepare SRC... DEST'
+            )
+        *src, dest = paths
+        dest = Path(dest)
         _check_sizes(size, pixels, fov_mm, workers)
         where = centre if centre in ('body', 'volume', 'world') else _numbers(centre, 3, '--centre')
-        cfg = PrepareCfg(size=size, fov_mm=fov_mm, pixels=pixels, centre=where, keep_table=table, rescale=_numbers(rescale, 2, '--rescale') if rescale else None)
-        g = replace(geometry_from_dict(read_json(geometry), geometry)[0], pixels=pixels) if geometry else Geometry(pixels=pixels)
-        jobs = [(q, child_of(dest, i), cfg, g) for i,q in find_sources(src, dest)]
-        new, ours = not dest.exists(), not (dest/'cohort.json').exists()
+        cfg = PrepareCfg(
+            size=size,
+            fov_mm=fov_mm,
+            pixels=pixels,
+            centre=where,
+            keep_table=table,
+            rescale=_numbers(rescale, 2, '--rescale') if rescale else None,
+        )
+        g = (
+            replace(geometry_from_dict(read_json(geometry), geometry)[0], pixels=pixels)
+            if geometry
+            else Geometry(pixels=pixels)
+        )
+        jobs = [(q, child_of(dest, i), cfg, g) for i, q in find_sources(src, dest)]
+        new, ours = not dest.exists(), not (dest / 'cohort.json').exists()
         make_root(dest)
-        if ours: write_json(dict(made_by='xray2ct-prepare'), dest/'cohort.json')   # folders without geometry.json are now known to be half-written
+        if ours:
+            write_json(
+                dict(made_by='xray2ct-prepare'), dest / 'cohort.json'
+            )  # folders without geometry.json are now known to be half-written
         rows = collect(prepare_ct, jobs, workers, 'CTs')
-        if ours and all(r['state'] == 'failed' for r in rows): leave_nothing(dest, new)
+        if ours and all(r['state'] == 'failed' for r in rows):
+            leave_nothing(dest, new)
         report_rows(rows, t0, dest, json)

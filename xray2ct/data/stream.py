@@ -24,136 +24,215 @@ from ..io.volume import HU_RANGE, downsample
 @dataclass(frozen=True, kw_only=True)
 class StreamCfg:
     "What a stream of virtual patients varies; `patients=0` is no stream."
-    patients: int = 0           # Different patients, before the first comes again in another shape; 0 = no stream
-    first: int = 10_000         # Seed of the first
-    widen: float = 0.           # How far a patient's sizes and densities lie beyond the generator's ranges, see `widened`; 0 = within
-    warp: float = 1.5           # Strength of the warp, in units of `random_warp`'s defaults; 0 = none
-    cut: float = .3             # Probability that the scan ends inside of the chest: top, bottom or sides
-    table: float = .3           # Probability of a table under the patient
-    dense: float = .03          # Relative error of all densities of a patient above air
-    angle_deg: float = 5.       # Each view's angles differ by up to this
-    dist_frac: float = .05      # Its distances by up to this fraction
-    shift_mm: float = 8.        # Its film by up to this
-    centre_mm: float = 5.       # The isocentre by up to this
-    detector_frac: float = 0.   # The film's size by up to this fraction
+
+    patients: int = (
+        0  # Different patients, before the first comes again in another shape; 0 = no stream
+    )
+    first: int = 10_000  # Seed of the first
+    widen: float = 0.0  # How far a patient's sizes and densities lie beyond the generator's ranges, see `widened`; 0 = within
+    warp: float = 1.5  # Strength of the warp, in units of `random_warp`'s defaults; 0 = none
+    cut: float = 0.3  # Probability that the scan ends inside of the chest: top, bottom or sides
+    table: float = 0.3  # Probability of a table under the patient
+    dense: float = 0.03  # Relative error of all densities of a patient above air
+    angle_deg: float = 5.0  # Each view's angles differ by up to this
+    dist_frac: float = 0.05  # Its distances by up to this fraction
+    shift_mm: float = 8.0  # Its film by up to this
+    centre_mm: float = 5.0  # The isocentre by up to this
+    detector_frac: float = 0.0  # The film's size by up to this fraction
 
     def __post_init__(self):
-        if self.patients < 0 or self.first < 0: raise BadInput(f'stream.patients={self.patients}, first={self.first}: there are no negative patients')
-        for k in ('widen', 'warp', 'angle_deg', 'dist_frac', 'shift_mm', 'centre_mm', 'detector_frac', 'dense'):
-            if getattr(self, k) < 0: raise BadInput(f'stream.{k}={getattr(self, k)} is negative')
+        if self.patients < 0 or self.first < 0:
+            raise BadInput(
+                f'stream.patients={self.patients}, first={self.first}: there are no negative patients'
+            )
+        for k in (
+            'widen',
+            'warp',
+            'angle_deg',
+            'dist_frac',
+            'shift_mm',
+            'centre_mm',
+            'detector_frac',
+            'dense',
+        ):
+            if getattr(self, k) < 0:
+                raise BadInput(f'stream.{k}={getattr(self, k)} is negative')
         for k in ('cut', 'table'):
-            if not 0 <= getattr(self, k) <= 1: raise BadInput(f'stream.{k}={getattr(self, k)} is no probability')
-        if 0 < self.patients and self.first < 1000: raise BadInput(f'stream.first={self.first} would train on patients of the cohorts', fix='Use 10000 or more.')
+            if not 0 <= getattr(self, k) <= 1:
+                raise BadInput(f'stream.{k}={getattr(self, k)} is no probability')
+        if 0 < self.patients and self.first < 1000:
+            raise BadInput(
+                f'stream.first={self.first} would train on patients of the cohorts',
+                fix='Use 10000 or more.',
+            )
 
     def no_effect(self):
         "Settings that do nothing without a stream."
-        return {} if self.patients else {f.name: 'stream.patients is 0' for f in fields(self) if f.name != 'patients'}
+        return (
+            {}
+            if self.patients
+            else {f.name: 'stream.patients is 0' for f in fields(self) if f.name != 'patients'}
+        )
 
 # %% ../../nbs/05_data/07_stream.ipynb #cbf2f97b
 SIZES = 'scale fat_mm visceral muscle breast_mm kyphosis heart aorta_mm trachea_mm rib_mm rib_drop mediastinum organs lung_slope bend_mm'.split()  # Of a `Patient`, never negative
-PLACES = 'shift_mm degrees dome_mm heart_turn hu'.split()   # May be of either sign
+PLACES = 'shift_mm degrees dome_mm heart_turn hu'.split()  # May be of either sign
 
 def _past(x, y, by, size):
     "x, carried on by a part of its difference from y; dictionaries and tuples in each of their values."
-    if isinstance(x, dict): return {k: _past(v, y[k], by, size) for k,v in x.items()}
-    if isinstance(x, tuple): return tuple(_past(a, b, by, size) for a,b in zip(x, y))
-    far = x + by*(x - y)
-    return min(max(far, .7*x), 1.4*x) if size else far
+    if isinstance(x, dict):
+        return {k: _past(v, y[k], by, size) for k, v in x.items()}
+    if isinstance(x, tuple):
+        return tuple(_past(a, b, by, size) for a, b in zip(x, y))
+    far = x + by * (x - y)
+    return min(max(far, 0.7 * x), 1.4 * x) if size else far
 
 def widened(
-    p:Patient,  # Who
-    by:float,   # Part of the difference from another patient; 0 = unchanged
-)->Patient:     # With the same findings, arms, contrast phase and scan
+    p: Patient,  # Who
+    by: float,  # Part of the difference from another patient; 0 = unchanged
+) -> Patient:  # With the same findings, arms, contrast phase and scan
     "The patient, further from the average: away from the next one of the same sex and contrast phase."
-    if not by: return p
-    q = next(q for q in map(sample_patient, count(p.seed + 1)) if (q.sex, q.contrast) == (p.sex, p.contrast))
-    return replace(p, **{k: _past(getattr(p, k), getattr(q, k), by, k in SIZES) for k in [*SIZES, *PLACES]})
-
+    if not by:
+        return p
+    q = next(
+        q
+        for q in map(sample_patient, count(p.seed + 1))
+        if (q.sex, q.contrast) == (p.sex, p.contrast)
+    )
+    return replace(
+        p, **{k: _past(getattr(p, k), getattr(q, k), by, k in SIZES) for k in [*SIZES, *PLACES]}
+    )
 
 # %% ../../nbs/05_data/07_stream.ipynb #8829da0d
 def cut_scan(
-    hu:torch.Tensor,  # (n,n,n) HU [z,y,x]; changed in place
-    rng,              # `np.random.Generator`
-    most:float=.18,   # Largest part of the cube that is lost on a side
-)->torch.Tensor:      # (n,n,n) HU
+    hu: torch.Tensor,  # (n,n,n) HU [z,y,x]; changed in place
+    rng,  # `np.random.Generator`
+    most: float = 0.18,  # Largest part of the cube that is lost on a side
+) -> torch.Tensor:  # (n,n,n) HU
     "End the scan early at the top or the bottom, or at both sides."
     n = len(hu)
-    which, k = rng.integers(3), int(n*rng.uniform(.02, most))
-    if which==0: hu[n-k:] = -1000.
-    if which==1: hu[:k] = -1000.
-    if which==2: hu[:,:,:k//2] = -1000.; hu[:,:,n-k//2:] = -1000.
+    which, k = rng.integers(3), int(n * rng.uniform(0.02, most))
+    if which == 0:
+        hu[n - k :] = -1000.0
+    if which == 1:
+        hu[:k] = -1000.0
+    if which == 2:
+        hu[:, :, : k // 2] = -1000.0
+        hu[:, :, n - k // 2 :] = -1000.0
     return hu
 
 def add_table(
-    hu:torch.Tensor,  # (n,n,n) HU [z,y,x]; changed in place
-    rng,              # `np.random.Generator`
-    fov_mm:float=360.,  # Side of the cube, mm
-)->torch.Tensor:      # (n,n,n) HU
+    hu: torch.Tensor,  # (n,n,n) HU [z,y,x]; changed in place
+    rng,  # `np.random.Generator`
+    fov_mm: float = 360.0,  # Side of the cube, mm
+) -> torch.Tensor:  # (n,n,n) HU
     "A table top under the patient: carbon fibre around foam."
-    n, mm = len(hu), fov_mm/len(hu)
-    body = (hu > -300).any(0).any(1).nonzero()                       # rows (y) with a patient in them
-    if not len(body): return hu
-    y = torch.arange(n).view(1,n,1)*mm
-    top, thick, shell = body[0].item()*mm - rng.uniform(0, 8), rng.uniform(15, 45), 2 + .5*mm
-    depth = top - y                                                    # below the top of the table, mm
+    n, mm = len(hu), fov_mm / len(hu)
+    body = (hu > -300).any(0).any(1).nonzero()  # rows (y) with a patient in them
+    if not len(body):
+        return hu
+    y = torch.arange(n).view(1, n, 1) * mm
+    top, thick, shell = body[0].item() * mm - rng.uniform(0, 8), rng.uniform(15, 45), 2 + 0.5 * mm
+    depth = top - y  # below the top of the table, mm
     inside = ((depth > 0) & (depth < thick)).expand(n, n, n)
     wall = ((depth < shell) | (depth > thick - shell)).expand(n, n, n)
-    return torch.where(inside & (hu < -900), torch.where(wall, float(rng.uniform(-500, 0)), -970.), hu)
+    return torch.where(
+        inside & (hu < -900), torch.where(wall, float(rng.uniform(-500, 0)), -970.0), hu
+    )
 
 # %% ../../nbs/05_data/07_stream.ipynb #b1d7eb03
 class VirtualStream:
     "A data set of virtual patients that ends nowhere: item i is a function of i and the settings."
-    def __init__(self,
-        cfg:StreamCfg,        # What varies
-        n:int=64,             # Voxels along a side
-        pixels:int=128,       # Pixels along a film's side
-        views=('pa','lat'),   # Names of the views
-        fov_mm:float=360.,    # Side of the cube, mm
-        exposure:ExposureCfg=ExposureCfg(),  # What happens to the films
-        length:int=10**6,     # Items before it repeats itself exactly
+
+    def __init__(
+        self,
+        cfg: StreamCfg,  # What varies
+        n: int = 64,  # Voxels along a side
+        pixels: int = 128,  # Pixels along a film's side
+        views=('pa', 'lat'),  # Names of the views
+        fov_mm: float = 360.0,  # Side of the cube, mm
+        exposure: ExposureCfg = ExposureCfg(),  # What happens to the films
+        length: int = 10**6,  # Items before it repeats itself exactly
     ):
-        if not cfg.patients: raise BadInput('a stream of no patients', fix='Set stream.patients, such as 2000.')
-        self.cfg, self.n, self.pixels, self.fov_mm, self.exposure, self.length = cfg, n, pixels, fov_mm, exposure, length
+        if not cfg.patients:
+            raise BadInput('a stream of no patients', fix='Set stream.patients, such as 2000.')
+        self.cfg, self.n, self.pixels, self.fov_mm, self.exposure, self.length = (
+            cfg,
+            n,
+            pixels,
+            fov_mm,
+            exposure,
+            length,
+        )
         self.base = replace(Geometry().select(*views), pixels=pixels)
-        self.known = {}                                                  # seed -> the patient before it is warped
-    def __len__(self): return self.length
-    def __getstate__(self): return self.__dict__ | dict(known={})
+        self.known = {}  # seed -> the patient before it is warped
+
+    def __len__(self):
+        return self.length
+
+    def __getstate__(self):
+        return self.__dict__ | dict(known={})
+
     def __getitem__(self, i):
         rng = rng_of('stream', i)
         hu, seed = self.chest(i, rng)
-        geo = random_geometry(rng, self.base, **{k: getattr(self.cfg, k) for k in ('angle_deg', 'dist_frac', 'shift_mm', 'centre_mm', 'detector_frac')})
+        geo = random_geometry(
+            rng,
+            self.base,
+            **{
+                k: getattr(self.cfg, k)
+                for k in ('angle_deg', 'dist_frac', 'shift_mm', 'centre_mm', 'detector_frac')
+            },
+        )
         m = geo.matrices()
-        films = project(hu_to_mu(hu)[None,None], m[None], self.fov_mm, self.pixels)[0,:,0]
+        films = project(hu_to_mu(hu)[None, None], m[None], self.fov_mm, self.pixels)[0, :, 0]
         volume = downsample(hu, self.n)
-        return dict(xrays=expose(films, rng, self.exposure)[:,None], volume=volume[None], patient=f's{seed}-{i}', geometry=dict(matrices=m, fov_mm=torch.tensor(self.fov_mm)))
+        return dict(
+            xrays=expose(films, rng, self.exposure)[:, None],
+            volume=volume[None],
+            patient=f's{seed}-{i}',
+            geometry=dict(matrices=m, fov_mm=torch.tensor(self.fov_mm)),
+        )
 
 # %% ../../nbs/05_data/07_stream.ipynb #7120525a
 @patch
-def original(self:VirtualStream,
-    seed:int,  # Of the patient
-)->torch.Tensor: # (m,m,m) HU, m = 3n/2 at least 32: a warp needs more voxels than its result
+def original(
+    self: VirtualStream,
+    seed: int,  # Of the patient
+) -> torch.Tensor:  # (m,m,m) HU, m = 3n/2 at least 32: a warp needs more voxels than its result
     "The patient before it is warped, made once."
-    if seed not in self.known: self.known[seed] = torch.from_numpy(render_patient(widened(sample_patient(seed), self.cfg.widen), max(32, 3*self.n//2), self.fov_mm)[0]).half()
+    if seed not in self.known:
+        self.known[seed] = torch.from_numpy(
+            render_patient(
+                widened(sample_patient(seed), self.cfg.widen), max(32, 3 * self.n // 2), self.fov_mm
+            )[0]
+        ).half()
     return self.known[seed].float()
 
 @patch
-def chest(self:VirtualStream,
-    i:int,  # Number of the sample
-    rng,    # Its generator
-):          # (m,m,m) HU, seed of the patient
+def chest(
+    self: VirtualStream,
+    i: int,  # Number of the sample
+    rng,  # Its generator
+):  # (m,m,m) HU, seed of the patient
     "The volume of a sample, finer than it will be learnt."
     c, (lo, hi) = self.cfg, HU_RANGE
-    seed = c.first + i%c.patients
+    seed = c.first + i % c.patients
     hu = self.original(seed)
-    if c.warp: hu = warp_volume(hu, random_warp(rng, fov_mm=self.fov_mm, strength=c.warp))
-    if c.dense: hu = (hu + 1000)*(1 + float(rng.uniform(-c.dense, c.dense))) - 1000
-    if rng.uniform() < c.table: hu = add_table(hu, rng, self.fov_mm)
-    if rng.uniform() < c.cut: hu = cut_scan(hu, rng)
+    if c.warp:
+        hu = warp_volume(hu, random_warp(rng, fov_mm=self.fov_mm, strength=c.warp))
+    if c.dense:
+        hu = (hu + 1000) * (1 + float(rng.uniform(-c.dense, c.dense))) - 1000
+    if rng.uniform() < c.table:
+        hu = add_table(hu, rng, self.fov_mm)
+    if rng.uniform() < c.cut:
+        hu = cut_scan(hu, rng)
     return hu.clamp(lo, hi), seed
 
 @patch
-def batch(self:VirtualStream,
+def batch(
+    self: VirtualStream,
     indices,  # Which samples
-)->dict:      # As `collate` makes it
+) -> dict:  # As `collate` makes it
     "The batch of these samples."
     return collate([self[int(i)] for i in indices])

@@ -21,26 +21,30 @@ from ..io.volume import downsample
 
 # %% ../../nbs/08_evaluation/02_baselines.ipynb #38f06136
 NAMES = ('zero', 'constant', 'mean_volume', 'median_volume', 'nearest', 'ridge', 'sirt')
-FILM = 32   # Pixels along each edge of the small X-rays that are compared
+FILM = 32  # Pixels along each edge of the small X-rays that are compared
 
 class Floors:
     "Predictors without a network, for training patients and a window of HU."
-    def __init__(self,
-        volumes:torch.Tensor,     # (N,n,n,n) float16 HU, not clamped
-        films:torch.Tensor,       # (N,V,k,k) small X-rays
-        mean_xrays:torch.Tensor,  # (V,h,w) mean X-ray of each view
-        ids:list,                 # N patients
-        lo:float=-200.,           # Window, HU
-        hi:float=200.,
-        calibrated:bool=True,     # Line integrals, and volumes in world orientation? Else no SIRT
+
+    def __init__(
+        self,
+        volumes: torch.Tensor,  # (N,n,n,n) float16 HU, not clamped
+        films: torch.Tensor,  # (N,V,k,k) small X-rays
+        mean_xrays: torch.Tensor,  # (V,h,w) mean X-ray of each view
+        ids: list,  # N patients
+        lo: float = -200.0,  # Window, HU
+        hi: float = 200.0,
+        calibrated: bool = True,  # Line integrals, and volumes in world orientation? Else no SIRT
     ):
-        if not lo < hi: raise BadInput(f'the window {lo}..{hi} is empty')
+        if not lo < hi:
+            raise BadInput(f'the window {lo}..{hi} is empty')
         self.volumes, self.films, self.mean_xrays, self.ids = volumes, films, mean_xrays, list(ids)
         self.lo, self.hi, self.calibrated = float(lo), float(hi), calibrated
 
     def _clamped(self, size=2**18):
         "Pieces (N,size) of the training volumes, inside the window, as 32-bit floats."
-        for p in self.volumes.flatten(1).split(size, 1): yield p.float().clamp(self.lo, self.hi)
+        for p in self.volumes.flatten(1).split(size, 1):
+            yield p.float().clamp(self.lo, self.hi)
 
     def _volume(self, pieces):
         "(n,n,n) from its pieces."
@@ -64,152 +68,215 @@ class Floors:
     @property
     def names(self):
         "What these data allow: no SIRT without line integrals, no regression on fewer than 10 patients."
-        return tuple(k for k in NAMES if not (k == 'sirt' and not self.calibrated or k == 'ridge' and len(self.ids) < 10))
+        return tuple(
+            k
+            for k in NAMES
+            if not (k == 'sirt' and not self.calibrated or k == 'ridge' and len(self.ids) < 10)
+        )
 
-    def for_window(self,
-        lo:float,  # Lower end of another window, HU
-        hi:float,  # Upper end
-    ):             # `Floors`
+    def for_window(
+        self,
+        lo: float,  # Lower end of another window, HU
+        hi: float,  # Upper end
+    ):  # `Floors`
         "The same patients under another window."
         return Floors(self.volumes, self.films, self.mean_xrays, self.ids, lo, hi, self.calibrated)
 
 # %% ../../nbs/08_evaluation/02_baselines.ipynb #633fe19b
 def small_films(
-    xrays:torch.Tensor,  # (B,V,1,h,w) or (B,V,h,w)
-)->torch.Tensor:         # (B,V,k,k), k at most 32: means over areas
+    xrays: torch.Tensor,  # (B,V,1,h,w) or (B,V,h,w)
+) -> torch.Tensor:  # (B,V,k,k), k at most 32: means over areas
     "X-rays at the size at which patients are compared."
-    x = xrays.flatten(2,3) if xrays.ndim == 5 else xrays
+    x = xrays.flatten(2, 3) if xrays.ndim == 5 else xrays
     return F.interpolate(x.float(), size=tuple(min(FILM, k) for k in x.shape[-2:]), mode='area')
 
 def fit_floors(
-    dataset:CTDataset,     # Training patients, and only they
-    lo:float=-200.,        # Window, HU: that of the protocol that will score
-    hi:float=200.,         # Its upper end
-    max_patients:int=512,  # More are thinned out evenly, because the floors keep their volumes
-)->Floors:
+    dataset: CTDataset,  # Training patients, and only they
+    lo: float = -200.0,  # Window, HU: that of the protocol that will score
+    hi: float = 200.0,  # Its upper end
+    max_patients: int = 512,  # More are thinned out evenly, because the floors keep their volumes
+) -> Floors:
     "Floors of these patients; nothing of them has seen another."
     n, cfg = len(dataset), dataset.cfg
-    if not n: raise BadInput('floors need training patients')
-    ix = np.unique(np.linspace(0, n-1, min(n, max_patients)).round().astype(int))
+    if not n:
+        raise BadInput('floors need training patients')
+    ix = np.unique(np.linspace(0, n - 1, min(n, max_patients)).round().astype(int))
     volumes = torch.empty(len(ix), *np.shape(dataset.volumes[0]), dtype=torch.float16)
-    for v,i in zip(volumes, ix): v[:] = torch.from_numpy(np.array(dataset.volumes[i], dtype=np.float16))      # one at a time: eighty of 256³ are 2.7 GB
+    for v, i in zip(volumes, ix):
+        v[:] = torch.from_numpy(
+            np.array(dataset.volumes[i], dtype=np.float16)
+        )  # one at a time: eighty of 256³ are 2.7 GB
     xrays = [torch.from_numpy(np.array(dataset.xrays[i], dtype=np.float32)) for i in ix]
-    return Floors(volumes, torch.cat([small_films(x[None]) for x in xrays]), (sum(x.double() for x in xrays)/len(ix)).float(),
-                  [dataset.ids[i] for i in ix], lo, hi, cfg.xray_mode == 'line_integral' and not cfg.resize.startswith('documented'))
+    return Floors(
+        volumes,
+        torch.cat([small_films(x[None]) for x in xrays]),
+        (sum(x.double() for x in xrays) / len(ix)).float(),
+        [dataset.ids[i] for i in ix],
+        lo,
+        hi,
+        cfg.xray_mode == 'line_integral' and not cfg.resize.startswith('documented'),
+    )
 
 # %% ../../nbs/08_evaluation/02_baselines.ipynb #d560d1a1
-RIDGE_GRID = [(10**e, m) for e in np.linspace(-4, 1, 12).round(3).tolist() for m in (4, 8, 16, 32, 512)]   # lambda over the mean eigenvalue of K; m
+RIDGE_GRID = [
+    (10**e, m) for e in np.linspace(-4, 1, 12).round(3).tolist() for m in (4, 8, 16, 32, 512)
+]  # lambda over the mean eigenvalue of K; m
 
 def _centre(k, K):
     "Inner products (N,B) of the training set with others, after subtracting the training mean from both; `K` are those within the training set."
     return k - k.mean(0) - K.mean(1, keepdims=True) + K.mean()
 
 def ridge_weights(
-    K:np.ndarray,  # (N,N) inner products of the training X-rays
-    k:np.ndarray,  # (N,B) inner products of training X-rays with new ones
-    G:np.ndarray,  # (N,N) inner products of the training volumes
-    pairs:list,    # (lambda, m) to try
-)->list:           # For each pair (N,B) weights of the training volumes; columns add up to 1
+    K: np.ndarray,  # (N,N) inner products of the training X-rays
+    k: np.ndarray,  # (N,B) inner products of training X-rays with new ones
+    G: np.ndarray,  # (N,N) inner products of the training volumes
+    pairs: list,  # (lambda, m) to try
+) -> list:  # For each pair (N,B) weights of the training volumes; columns add up to 1
     "Ridge regression as weights of training volumes."
     kc, n = _centre(k, K), len(K)
     d, q = np.linalg.eigh(_centre(K, K))
     u = np.linalg.eigh(_centre(G, G))[1]
-    d, qk = d.clip(0), q.T@kc
+    d, qk = d.clip(0), q.T @ kc
     out = []
-    for lam,m in pairs:
-        a = q@(qk/(d + lam*d.mean() + 1e-12)[:,None])
-        if m < n-1: a = u[:,-m:]@(u[:,-m:].T@a)
-        out.append(1/n + a - a.mean(0))
+    for lam, m in pairs:
+        a = q @ (qk / (d + lam * d.mean() + 1e-12)[:, None])
+        if m < n - 1:
+            a = u[:, -m:] @ (u[:, -m:].T @ a)
+        out.append(1 / n + a - a.mean(0))
     return out
 
 def choose_ridge(
-    K:np.ndarray,  # (N,N) inner products of the training X-rays
-    G:np.ndarray,  # (N,N) inner products of the training volumes
-    folds:int=5,   # Parts of the training set that are held out in turn
-):                 # (lambda, m) with the smallest mean log error
+    K: np.ndarray,  # (N,N) inner products of the training X-rays
+    G: np.ndarray,  # (N,N) inner products of the training volumes
+    folds: int = 5,  # Parts of the training set that are held out in turn
+):  # (lambda, m) with the smallest mean log error
     "Cross-validation inside the training set, from inner products alone."
     fold = rng_of('ridge-folds').permutation(len(K)) % folds
     err = [[] for _ in RIDGE_GRID]
     for f in range(folds):
         T, S = np.flatnonzero(fold != f), np.flatnonzero(fold == f)
-        Gt, g = G[np.ix_(T,T)], G[np.ix_(T,S)]
-        for e,b in zip(err, ridge_weights(K[np.ix_(T,T)], K[np.ix_(T,S)], Gt, RIDGE_GRID)):
-            e += list(np.log(np.maximum(np.diag(G)[S] - 2*(b*g).sum(0) + (b*(Gt@b)).sum(0), 1e-9)))
+        Gt, g = G[np.ix_(T, T)], G[np.ix_(T, S)]
+        for e, b in zip(err, ridge_weights(K[np.ix_(T, T)], K[np.ix_(T, S)], Gt, RIDGE_GRID)):
+            e += list(
+                np.log(np.maximum(np.diag(G)[S] - 2 * (b * g).sum(0) + (b * (Gt @ b)).sum(0), 1e-9))
+            )
     return RIDGE_GRID[int(np.argmin([np.mean(e) for e in err]))]
 
 # %% ../../nbs/08_evaluation/02_baselines.ipynb #9afe15e9
 @patch
-def _ridge(self:Floors, films):
+def _ridge(self: Floors, films):
     "Weights (N,B) of the training volumes for films (B,V,k,k)."
     if not hasattr(self, '_ridge_fit'):
         mean, G = self.mean_volume.flatten(), 0
-        for p,mu in zip(self._clamped(), mean.split(2**18)): p -= mu; G = G + (p@p.T).double().numpy()
+        for p, mu in zip(self._clamped(), mean.split(2**18)):
+            p -= mu
+            G = G + (p @ p.T).double().numpy()
         X = self.films.flatten(1).double().numpy()
-        self._ridge_fit = X, X@X.T, G, choose_ridge(X@X.T, G)
+        self._ridge_fit = X, X @ X.T, G, choose_ridge(X @ X.T, G)
     X, K, G, pair = self._ridge_fit
-    return torch.from_numpy(ridge_weights(K, X@films.flatten(1).double().numpy().T, G, [pair])[0]).float()
+    return torch.from_numpy(
+        ridge_weights(K, X @ films.flatten(1).double().numpy().T, G, [pair])[0]
+    ).float()
 
 @patch
-def _nearest(self:Floors, films):
+def _nearest(self: Floors, films):
     "Index (B,) of the training patient whose X-rays correlate best."
     mean = self.films.mean(0)
     a, b = ((f - mean).flatten(1) for f in (films, self.films))
     a, b = (f - f.mean(1, keepdim=True) for f in (a, b))
-    return (F.normalize(a)@F.normalize(b).T).argmax(1)
+    return (F.normalize(a) @ F.normalize(b).T).argmax(1)
 
 @patch
-def _sirt(self:Floors, batch, n, n_iter=30):
+def _sirt(self: Floors, batch, n, n_iter=30):
     "Two-view reconstruction (B,1,n,n,n) in HU, without any other patient."
-    geo = {k: v.cpu() for k,v in batch['geometry'].items()}
-    mu = sirt(small_films(batch['xrays'].cpu())[:,:,None], geo['matrices'], geo['fov_mm'], min(n, FILM), n_iter)
+    geo = {k: v.cpu() for k, v in batch['geometry'].items()}
+    mu = sirt(
+        small_films(batch['xrays'].cpu())[:, :, None],
+        geo['matrices'],
+        geo['fov_mm'],
+        min(n, FILM),
+        n_iter,
+    )
     return downsample(mu_to_hu(mu), n)
 
 # %% ../../nbs/08_evaluation/02_baselines.ipynb #c5920c74
 @patch
 @torch.no_grad()
-def predict(self:Floors,
-    name:str,    # One of `names`
-    batch:dict,  # `xrays` (B,V,1,h,w), and `geometry` for SIRT
-)->torch.Tensor: # (B,1,n,n,n) HU inside the window, on the batch's device
+def predict(
+    self: Floors,
+    name: str,  # One of `names`
+    batch: dict,  # `xrays` (B,V,1,h,w), and `geometry` for SIRT
+) -> torch.Tensor:  # (B,1,n,n,n) HU inside the window, on the batch's device
     "What a floor says about these patients."
-    if name not in self.names: raise BadInput(f'there is no floor {name!r} here', fix=did_you_mean(name, self.names))
+    if name not in self.names:
+        raise BadInput(f'there is no floor {name!r} here', fix=did_you_mean(name, self.names))
     n, B = self.volumes.shape[-1], len(batch['xrays'])
     films = small_films(batch['xrays']).cpu()
     if name in ('ridge', 'nearest') and films.shape[1:] != self.films.shape[1:]:
-        raise BadInput(f'X-rays {tuple(films.shape[1:])} where the floors know {tuple(self.films.shape[1:])}', fix='Give the views that the run was trained on.')
-    if name == 'zero': out = torch.full((B,1,n,n,n), (self.lo+self.hi)/2)
-    elif name == 'constant': out = torch.full((B,1,n,n,n), self.constant)
-    elif name == 'sirt': out = self._sirt(batch, n)
-    elif name == 'nearest': out = self.volumes[self._nearest(films)][:,None].float()
+        raise BadInput(
+            f'X-rays {tuple(films.shape[1:])} where the floors know {tuple(self.films.shape[1:])}',
+            fix='Give the views that the run was trained on.',
+        )
+    if name == 'zero':
+        out = torch.full((B, 1, n, n, n), (self.lo + self.hi) / 2)
+    elif name == 'constant':
+        out = torch.full((B, 1, n, n, n), self.constant)
+    elif name == 'sirt':
+        out = self._sirt(batch, n)
+    elif name == 'nearest':
+        out = self.volumes[self._nearest(films)][:, None].float()
     elif name == 'ridge':
         b = self._ridge(films)
-        out = torch.cat([b.T@p for p in self._clamped()], 1).view(B,1,n,n,n)
-    else: out = getattr(self, name).expand(B,1,n,n,n)
+        out = torch.cat([b.T @ p for p in self._clamped()], 1).view(B, 1, n, n, n)
+    else:
+        out = getattr(self, name).expand(B, 1, n, n, n)
     return out.clamp(self.lo, self.hi).to(batch['xrays'].device)
 
 # %% ../../nbs/08_evaluation/02_baselines.ipynb #c8dae2a9
 FLOORS_FORMAT = 'xray2ct-floors-1'
 
 @patch
-def save(self:Floors,
+def save(
+    self: Floors,
     path,  # A .safetensors file
 ):
     "Write everything that the floors need."
     facts = dict(ids=self.ids, lo=self.lo, hi=self.hi, calibrated=self.calibrated)
     with atomic_path(path) as tmp:
-        save_file(dict(volumes=self.volumes.contiguous(), films=self.films.contiguous(), mean_xrays=self.mean_xrays.contiguous()), tmp,
-                  metadata=dict(format=FLOORS_FORMAT, facts=json.dumps(facts)))
+        save_file(
+            dict(
+                volumes=self.volumes.contiguous(),
+                films=self.films.contiguous(),
+                mean_xrays=self.mean_xrays.contiguous(),
+            ),
+            tmp,
+            metadata=dict(format=FLOORS_FORMAT, facts=json.dumps(facts)),
+        )
 
 @patch(cls_method=True)
-def load(cls:Floors,
+def load(
+    cls: Floors,
     path,  # Written by `save`
-)->Floors:
+) -> Floors:
     "Read floors; whatever is not a whole file of floors is refused."
     try:
         with safe_open(path, 'pt') as f:
             meta = f.metadata() or {}
-            if meta.get('format') != FLOORS_FORMAT: raise BadInput('this is a safetensors file, but not one of floors', path, "Give the floors.safetensors of a run.")
-            return cls(*(f.get_tensor(k) for k in ('volumes', 'films', 'mean_xrays')), **json.loads(meta['facts']))
-    except FileNotFoundError: raise BadInput('no such file', path) from None
+            if meta.get('format') != FLOORS_FORMAT:
+                raise BadInput(
+                    'this is a safetensors file, but not one of floors',
+                    path,
+                    "Give the floors.safetensors of a run.",
+                )
+            return cls(
+                *(f.get_tensor(k) for k in ('volumes', 'films', 'mean_xrays')),
+                **json.loads(meta['facts']),
+            )
+    except FileNotFoundError:
+        raise BadInput('no such file', path) from None
     except (SafetensorError, OSError, KeyError, TypeError) as e:
-        raise BadInput(f'not a readable file of floors ({(str(e).splitlines() or [type(e).__name__])[0][:80]})', path, 'Copy it again, or train again.') from None
+        raise BadInput(
+            f'not a readable file of floors ({(str(e).splitlines() or [type(e).__name__])[0][:80]})',
+            path,
+            'Copy it again, or train again.',
+        ) from None

@@ -20,145 +20,250 @@ from ..physics.projection import render_xrays
 
 # %% ../../nbs/08_evaluation/06_robustness.ipynb #b88018f6
 def wrong_geometry(
-    geometry:Geometry,   # As it was
-    rng,                 # `np.random.Generator`: to which side
-    degrees:float=0.,    # Error of each view's azimuth
-    sid:float=0.,        # Relative error of the distance from the source to the isocentre
-    sdd:float=0.,        # Of that from the source to the detector
-    both:float=0.,       # Of both at once
-)->Geometry:             # As it is told
+    geometry: Geometry,  # As it was
+    rng,  # `np.random.Generator`: to which side
+    degrees: float = 0.0,  # Error of each view's azimuth
+    sid: float = 0.0,  # Relative error of the distance from the source to the isocentre
+    sdd: float = 0.0,  # Of that from the source to the detector
+    both: float = 0.0,  # Of both at once
+) -> Geometry:  # As it is told
     "An acquisition that is written down wrongly."
+
     def told(v):
         turn, near, film, all_ = rng.choice((-1, 1), 4)
-        return replace(v, azimuth_deg=v.azimuth_deg + turn*degrees, sid_mm=v.sid_mm*(1 + near*sid)*(1 + all_*both), sdd_mm=v.sdd_mm*(1 + film*sdd)*(1 + all_*both))
+        return replace(
+            v,
+            azimuth_deg=v.azimuth_deg + turn * degrees,
+            sid_mm=v.sid_mm * (1 + near * sid) * (1 + all_ * both),
+            sdd_mm=v.sdd_mm * (1 + film * sdd) * (1 + all_ * both),
+        )
+
     return Geometry(tuple(told(v) for v in geometry.views), geometry.pixels)
 
-ERRORS = {'none': {}, '1°': dict(degrees=1.), '2°': dict(degrees=2.), '5°': dict(degrees=5.), '2 % of the distance to the patient': dict(sid=.02), '5 % of the distance to the patient': dict(sid=.05),
-          '2 % of the distance to the film': dict(sdd=.02), '5 % of the distance to the film': dict(sdd=.05), '5 % of both alike': dict(both=.05)}   # What is said of an error -> arguments of `wrong_geometry`
+ERRORS = {
+    'none': {},
+    '1°': dict(degrees=1.0),
+    '2°': dict(degrees=2.0),
+    '5°': dict(degrees=5.0),
+    '2 % of the distance to the patient': dict(sid=0.02),
+    '5 % of the distance to the patient': dict(sid=0.05),
+    '2 % of the distance to the film': dict(sdd=0.02),
+    '5 % of the distance to the film': dict(sdd=0.05),
+    '5 % of both alike': dict(both=0.05),
+}  # What is said of an error -> arguments of `wrong_geometry`
 
 @torch.inference_mode()
 def geometry_curve(
-    predict_hu,          # batch -> (B,1,n,n,n) HU
-    dataset,             # Patients that were all taken as `geometry` says
-    geometry:Geometry,   # How
-    errors:dict=ERRORS,  # As `ERRORS`; the first is no error
+    predict_hu,  # batch -> (B,1,n,n,n) HU
+    dataset,  # Patients that were all taken as `geometry` says
+    geometry: Geometry,  # How
+    errors: dict = ERRORS,  # As `ERRORS`; the first is no error
     protocol='documented',  # Name or `Protocol`
-)->list:                 # Of dicts: error, what it was made of, psnr, loss against the first, ci95 of the loss
+) -> list:  # Of dicts: error, what it was made of, psnr, loss against the first, ci95 of the loss
     "What an error of the geometry costs."
-    if not torch.allclose(dataset.matrices, geometry.matrices().expand_as(dataset.matrices), atol=1e-3): raise BadInput('these patients were not taken with this geometry', fix='Give the geometry of their files.')
+    if not torch.allclose(
+        dataset.matrices, geometry.matrices().expand_as(dataset.matrices), atol=1e-3
+    ):
+        raise BadInput(
+            'these patients were not taken with this geometry',
+            fix='Give the geometry of their files.',
+        )
     scores = np.zeros((len(errors), len(dataset)))
     for i in progress(range(len(dataset)), 'turning films', disable=None):
         batch = dataset.batch([i])
-        for k,error in enumerate(errors.values()):
-            told = wrong_geometry(geometry, rng_of('wrong geometry', dataset.ids[i]), **error).matrices()[None]
-            scores[k,i] = psnr(predict_hu(dict(batch, geometry=dict(batch['geometry'], matrices=told))), batch['volume'].float(), protocol).item()
-    return [dict(error=what, **error, psnr=float(s.mean()), loss=float((scores[0] - s).mean()), ci95=bootstrap_ci(scores[0] - s)) for (what,error),s in zip(errors.items(), scores)]
+        for k, error in enumerate(errors.values()):
+            told = wrong_geometry(
+                geometry, rng_of('wrong geometry', dataset.ids[i]), **error
+            ).matrices()[None]
+            scores[k, i] = psnr(
+                predict_hu(dict(batch, geometry=dict(batch['geometry'], matrices=told))),
+                batch['volume'].float(),
+                protocol,
+            ).item()
+    return [
+        dict(
+            error=what,
+            **error,
+            psnr=float(s.mean()),
+            loss=float((scores[0] - s).mean()),
+            ci95=bootstrap_ci(scores[0] - s),
+        )
+        for (what, error), s in zip(errors.items(), scores)
+    ]
 
 # %% ../../nbs/08_evaluation/06_robustness.ipynb #a869a17c
 def films_of(
-    hu,                  # (m,m,m) HU [z,y,x], finer than what is predicted
-    geometry:Geometry,   # Where they are taken
-    fov_mm:float=360.,   # Side of the cube, mm
-    patient='',          # Name
-)->dict:                 # A batch of one, without its volume
+    hu,  # (m,m,m) HU [z,y,x], finer than what is predicted
+    geometry: Geometry,  # Where they are taken
+    fov_mm: float = 360.0,  # Side of the cube, mm
+    patient='',  # Name
+) -> dict:  # A batch of one, without its volume
     "Films of a volume, with the truth about where they were taken."
-    return dict(xrays=render_xrays(hu, geometry, fov_mm)[None,:,None], volume=None, patient=[patient], geometry=dict(matrices=geometry.matrices()[None], fov_mm=torch.tensor([fov_mm])))
+    return dict(
+        xrays=render_xrays(hu, geometry, fov_mm)[None, :, None],
+        volume=None,
+        patient=[patient],
+        geometry=dict(matrices=geometry.matrices()[None], fov_mm=torch.tensor([fov_mm])),
+    )
 
 def fixed_rooms(
-    geometry:Geometry,   # Of the room that was learnt
-)->dict:                 # What is said of a room -> (name of the patient -> `Geometry`)
+    geometry: Geometry,  # Of the room that was learnt
+) -> dict:  # What is said of a room -> (name of the patient -> `Geometry`)
     "The learnt room, others near it and far from it."
-    put = lambda **kw: Geometry(tuple(replace(v, **{k: f(v) for k,f in kw.items()}) for v in geometry.views), geometry.pixels)
-    near, side, small = put(sid_mm=lambda v: v.sid_mm - 100), put(azimuth_deg=lambda v: v.azimuth_deg + 15), put(detector_mm=lambda v: tuple(.9*o for o in v.detector_mm))
-    return {'the room that was learnt': lambda p: geometry, 'any room within 5° and 5 %': lambda p: random_geometry(rng_of('another room', p), geometry, detector_frac=.05),
-            'the patient 100 mm nearer to the tube': lambda p: near, 'films of nine tenths the size': lambda p: small, 'both views from 15° further round': lambda p: side}
+    put = lambda **kw: Geometry(
+        tuple(replace(v, **{k: f(v) for k, f in kw.items()}) for v in geometry.views),
+        geometry.pixels,
+    )
+    near, side, small = (
+        put(sid_mm=lambda v: v.sid_mm - 100),
+        put(azimuth_deg=lambda v: v.azimuth_deg + 15),
+        put(detector_mm=lambda v: tuple(0.9 * o for o in v.detector_mm)),
+    )
+    return {
+        'the room that was learnt': lambda p: geometry,
+        'any room within 5° and 5 %': lambda p: random_geometry(
+            rng_of('another room', p), geometry, detector_frac=0.05
+        ),
+        'the patient 100 mm nearer to the tube': lambda p: near,
+        'films of nine tenths the size': lambda p: small,
+        'both views from 15° further round': lambda p: side,
+    }
 
 @torch.inference_mode()
 def room_scores(
-    predict_hu,          # batch -> (B,1,n,n,n) HU
-    dataset,             # Patients on the grid of the prediction
-    fine,                # The same patients on a finer grid: what is rendered
-    rooms:dict,          # As from `fixed_rooms`
+    predict_hu,  # batch -> (B,1,n,n,n) HU
+    dataset,  # Patients on the grid of the prediction
+    fine,  # The same patients on a finer grid: what is rendered
+    rooms: dict,  # As from `fixed_rooms`
     protocol='documented',  # Name or `Protocol`
-)->dict:                 # Room -> PSNR of each patient
+) -> dict:  # Room -> PSNR of each patient
     "What a model is worth in rooms that it is told the truth about."
     out = {k: [] for k in rooms}
     for i in progress(range(len(dataset)), 'other rooms', disable=None):
-        hu, truth, p = fine[i]['volume'][0].float().numpy(), dataset[i]['volume'][None].float(), dataset.ids[i]
-        for k,room in rooms.items(): out[k].append(psnr(predict_hu(films_of(hu, room(p), dataset.cfg.fov_mm, p)), truth, protocol).item())
+        hu, truth, p = (
+            fine[i]['volume'][0].float().numpy(),
+            dataset[i]['volume'][None].float(),
+            dataset.ids[i],
+        )
+        for k, room in rooms.items():
+            out[k].append(
+                psnr(
+                    predict_hu(films_of(hu, room(p), dataset.cfg.fov_mm, p)), truth, protocol
+                ).item()
+            )
     return out
 
 # %% ../../nbs/08_evaluation/06_robustness.ipynb #810c88f6
 def lung_place(
-    hu,               # (n,n,n) HU [z,y,x], numpy
-    diameter_mm:float,  # Of what shall fit
-    rng,              # `np.random.Generator`
-    fov_mm:float=360.,  # Side of the cube, mm
-):                    # (x,y,z) mm, or None where nothing fits
+    hu,  # (n,n,n) HU [z,y,x], numpy
+    diameter_mm: float,  # Of what shall fit
+    rng,  # `np.random.Generator`
+    fov_mm: float = 360.0,  # Side of the cube, mm
+):  # (x,y,z) mm, or None where nothing fits
     "A place deep in one lung whose mirror image lies in the other."
-    step = fov_mm/len(hu)
-    lung = (hu < -600) & (hu > -950)                          # air is emptier than that
-    deep = ndi.distance_transform_edt(lung, sampling=step) > diameter_mm/2
-    at = np.argwhere(deep & deep[:,:,::-1])
-    return None if not len(at) else tuple(((rng.choice(at)[::-1] + .5)*step - fov_mm/2).tolist())
+    step = fov_mm / len(hu)
+    lung = (hu < -600) & (hu > -950)  # air is emptier than that
+    deep = ndi.distance_transform_edt(lung, sampling=step) > diameter_mm / 2
+    at = np.argwhere(deep & deep[:, :, ::-1])
+    return (
+        None if not len(at) else tuple(((rng.choice(at)[::-1] + 0.5) * step - fov_mm / 2).tolist())
+    )
 
 def ball(
-    n:int,            # Voxels along a side
-    centre_mm,        # (x,y,z)
-    diameter_mm:float,  # Of the ball
-    fov_mm:float=360.,  # Side of the cube, mm
-)->torch.Tensor:      # (n,n,n) = [z,y,x] bool
+    n: int,  # Voxels along a side
+    centre_mm,  # (x,y,z)
+    diameter_mm: float,  # Of the ball
+    fov_mm: float = 360.0,  # Side of the cube, mm
+) -> torch.Tensor:  # (n,n,n) = [z,y,x] bool
     "The voxels of a ball; the nearest one at least."
     d = (Grid(n, fov_mm).centers() - torch.tensor(centre_mm)).norm(dim=-1)
-    return d <= max(diameter_mm/2, d.min().item())
+    return d <= max(diameter_mm / 2, d.min().item())
 
 def difference(
-    hu:torch.Tensor,  # (n,n,n) HU
-    centre_mm,        # (x,y,z)
-    diameter_mm:float,  # Of the ball
-    fov_mm:float=360.,  # Side of the cube, mm
-)->float:             # HU
+    hu: torch.Tensor,  # (n,n,n) HU
+    centre_mm,  # (x,y,z)
+    diameter_mm: float,  # Of the ball
+    fov_mm: float = 360.0,  # Side of the cube, mm
+) -> float:  # HU
     "The place against its mirror image."
     x, y, z = centre_mm
-    return float(hu[ball(len(hu), centre_mm, diameter_mm, fov_mm)].mean() - hu[ball(len(hu), (-x, y, z), diameter_mm, fov_mm)].mean())
+    return float(
+        hu[ball(len(hu), centre_mm, diameter_mm, fov_mm)].mean()
+        - hu[ball(len(hu), (-x, y, z), diameter_mm, fov_mm)].mean()
+    )
 
 # %% ../../nbs/08_evaluation/06_robustness.ipynb #7c8b7efb
 @torch.inference_mode()
 def nodule_cases(
-    predict_hu,         # batch -> (B,1,n,n,n) HU
-    dataset,            # Patients on a fine grid: what is rendered
-    geometry:Geometry,  # Films to take
-    diameters=(10., 15., 20., 30.),  # mm
-    hu:float=40.,       # Of the nodule
-)->list:                # Of dicts: patient, diameter, centre_mm, with_it, without, true, cnr_with, cnr_without
+    predict_hu,  # batch -> (B,1,n,n,n) HU
+    dataset,  # Patients on a fine grid: what is rendered
+    geometry: Geometry,  # Films to take
+    diameters=(10.0, 15.0, 20.0, 30.0),  # mm
+    hu: float = 40.0,  # Of the nodule
+) -> list:  # Of dicts: patient, diameter, centre_mm, with_it, without, true, cnr_with, cnr_without
     "Predictions at a planted place, from films with and without what was planted."
     out, fov = [], dataset.cfg.fov_mm
     for i in progress(range(len(dataset)), 'planting', disable=None):
         item = dataset[i]
         clean = item['volume'][0].float().numpy()
-        see = lambda v: predict_hu(films_of(v, geometry, fov, item['patient']))[0,0].float()
+        see = lambda v: predict_hu(films_of(v, geometry, fov, item['patient']))[0, 0].float()
         before = see(clean)
         for mm in diameters:
             c = lung_place(clean, mm, rng_of('nodule', item['patient'], mm), fov)
-            if c is None: continue
+            if c is None:
+                continue
             planted = clean.copy()
-            paint_nodules(planted, fov, [dict(kind='nodule', diameter_mm=mm, centre_mm=list(c), hu=hu)], fov/len(clean))
+            paint_nodules(
+                planted,
+                fov,
+                [dict(kind='nodule', diameter_mm=mm, centre_mm=list(c), hu=hu)],
+                fov / len(clean),
+            )
             after, n = see(planted), len(before)
-            lung = (before < -500) & ~ball(n, c, 1.5*mm, fov) & ~ball(n, (-c[0], *c[1:]), 1.5*mm, fov)
+            lung = (
+                (before < -500)
+                & ~ball(n, c, 1.5 * mm, fov)
+                & ~ball(n, (-c[0], *c[1:]), 1.5 * mm, fov)
+            )
             noise = float(before[lung].std()) if lung.sum() > 9 else float('nan')
             d = [difference(torch.as_tensor(v), c, mm, fov) for v in (after, before, planted)]
-            out.append(dict(patient=item['patient'], diameter=mm, centre_mm=c, with_it=d[0], without=d[1], true=d[2], cnr_with=d[0]/noise, cnr_without=d[1]/noise))
+            out.append(
+                dict(
+                    patient=item['patient'],
+                    diameter=mm,
+                    centre_mm=c,
+                    with_it=d[0],
+                    without=d[1],
+                    true=d[2],
+                    cnr_with=d[0] / noise,
+                    cnr_without=d[1] / noise,
+                )
+            )
     return out
 
 def detectability(
-    cases:list,  # From `nodule_cases`
-)->list:         # Of dicts, one a diameter: n, d_prime, auc, contrast (with minus without, as a fraction of the true one) with ci95, cnr_with, cnr_without
+    cases: list,  # From `nodule_cases`
+) -> list:  # Of dicts, one a diameter: n, d_prime, auc, contrast (with minus without, as a fraction of the true one) with ci95, cnr_with, cnr_without
     "How well a nodule of each size is told from none."
     out = []
     for mm in sorted({c['diameter'] for c in cases}):
-        a, b, t, cw, co = (np.array([c[k] for c in cases if c['diameter'] == mm]) for k in ('with_it', 'without', 'true', 'cnr_with', 'cnr_without'))
-        sd = np.sqrt((a.var(ddof=1) + b.var(ddof=1))/2) if len(a) > 1 else np.nan
-        pairs = (a[:,None] > b).mean() + .5*(a[:,None] == b).mean()
-        kept = (a - b)/t
-        out.append(dict(diameter=mm, n=len(a), d_prime=None if not sd > 0 else float((a.mean() - b.mean())/sd), auc=float(pairs), contrast=float(kept.mean()), ci95=bootstrap_ci(kept), cnr_with=float(cw.mean()), cnr_without=float(co.mean())))
+        a, b, t, cw, co = (
+            np.array([c[k] for c in cases if c['diameter'] == mm])
+            for k in ('with_it', 'without', 'true', 'cnr_with', 'cnr_without')
+        )
+        sd = np.sqrt((a.var(ddof=1) + b.var(ddof=1)) / 2) if len(a) > 1 else np.nan
+        pairs = (a[:, None] > b).mean() + 0.5 * (a[:, None] == b).mean()
+        kept = (a - b) / t
+        out.append(
+            dict(
+                diameter=mm,
+                n=len(a),
+                d_prime=None if not sd > 0 else float((a.mean() - b.mean()) / sd),
+                auc=float(pairs),
+                contrast=float(kept.mean()),
+                ci95=bootstrap_ci(kept),
+                cnr_with=float(cw.mean()),
+                cnr_without=float(co.mean()),
+            )
+        )
     return out

@@ -15,71 +15,104 @@ from ..core import BadInput, rng_of, sha256_of
 from ..core import progress as progress_bar
 from ..data.dataset import collate, to_device
 from ..core.distributed import gather_lists, is_main, rank_world, shard
-from ..metrics import BANDS, SSIM_RADIUS, SSIM_SIGMA, get_protocol, hu_errors, psnr, ssim, tissue_dice
+from xray2ct.metrics import (
+    BANDS,
+    SSIM_RADIUS,
+    SSIM_SIGMA,
+    get_protocol,
+    hu_errors,
+    psnr,
+    ssim,
+    tissue_dice,
+)
 from ..io.volume import body_mask
 
 # %% ../../nbs/08_evaluation/04_scoring.ipynb #6943bc11
 RESAMPLES = 10_000
 
 def bootstrap_ci(
-    vals,              # (n,) one number a patient
-    seed:int=0,        # Of the resampling
-    level:float=.95,   # Coverage
-    n:int=RESAMPLES,   # Resamples
-)->list:               # [low, high]; [None, None] for a single patient
+    vals,  # (n,) one number a patient
+    seed: int = 0,  # Of the resampling
+    level: float = 0.95,  # Coverage
+    n: int = RESAMPLES,  # Resamples
+) -> list:  # [low, high]; [None, None] for a single patient
     "Percentile bootstrap interval of the mean over patients."
     x = np.asarray(vals, dtype=np.float64)
-    if x.ndim != 1 or len(x) == 0: raise BadInput(f'an interval needs one number a patient, got shape {x.shape}')
-    if len(x) == 1: return [None, None]
-    rng, k = rng_of('bootstrap', seed), max(1, 2_000_000//len(x))                       # 16 MB of indices at a time
-    means = np.concatenate([x[rng.integers(0, len(x), (min(k, n-i), len(x)))].mean(1) for i in range(0, n, k)])
-    return np.quantile(means, [(1-level)/2, (1+level)/2]).tolist()
+    if x.ndim != 1 or len(x) == 0:
+        raise BadInput(f'an interval needs one number a patient, got shape {x.shape}')
+    if len(x) == 1:
+        return [None, None]
+    rng, k = rng_of('bootstrap', seed), max(1, 2_000_000 // len(x))  # 16 MB of indices at a time
+    means = np.concatenate(
+        [x[rng.integers(0, len(x), (min(k, n - i), len(x)))].mean(1) for i in range(0, n, k)]
+    )
+    return np.quantile(means, [(1 - level) / 2, (1 + level) / 2]).tolist()
 
 def mean_ci(
-    vals,   # (n,) one number a patient, or {patient: number}
-)->dict:    # diff, the mean; ci95, its `bootstrap_ci`
+    vals,  # (n,) one number a patient, or {patient: number}
+) -> dict:  # diff, the mean; ci95, its `bootstrap_ci`
     "A mean over patients with its interval, as the analyses keep it."
     v = list(vals.values()) if isinstance(vals, dict) else vals
     return dict(diff=float(np.mean(v)), ci95=bootstrap_ci(v))
 
 # %% ../../nbs/08_evaluation/04_scoring.ipynb #210714c5
-EXACT_DB = 100.                                       # What an exact match counts, which has no finite PSNR
-HEADLINE = ('psnr', 'ssim', 'mae_hu', 'rmse_hu')      # In every row
+EXACT_DB = 100.0  # What an exact match counts, which has no finite PSNR
+HEADLINE = ('psnr', 'ssim', 'mae_hu', 'rmse_hu')  # In every row
 
 def score_prediction(
-    pred_hu:torch.Tensor,       # (1,1,n,n,n) HU
-    targ_hu:torch.Tensor,       # (1,1,n,n,n) HU
-    protocol,                   # Name or `Protocol`
-    outline:torch.Tensor=None,  # (1,1,n,n,n) bool, the body in the truth: adds errors in the body, per tissue, and overlaps
-    patient:str='?',            # For the error message
-)->dict:                        # Plain numbers
+    pred_hu: torch.Tensor,  # (1,1,n,n,n) HU
+    targ_hu: torch.Tensor,  # (1,1,n,n,n) HU
+    protocol,  # Name or `Protocol`
+    outline: torch.Tensor = None,  # (1,1,n,n,n) bool, the body in the truth: adds errors in the body, per tissue, and overlaps
+    patient: str = '?',  # For the error message
+) -> dict:  # Plain numbers
     "Every metric of one prediction."
-    if pred_hu.shape != targ_hu.shape: raise BadInput(f'the prediction for patient {patient} has shape {tuple(pred_hu.shape)}, the truth {tuple(targ_hu.shape)}', fix='Score at the resolution of the model.')
-    if not torch.isfinite(pred_hu).all(): raise BadInput(f'the prediction for patient {patient} has NaN or infinite voxels', fix='The model has diverged; use an earlier checkpoint.')
+    if pred_hu.shape != targ_hu.shape:
+        raise BadInput(
+            f'the prediction for patient {patient} has shape {tuple(pred_hu.shape)}, the truth {tuple(targ_hu.shape)}',
+            fix='Score at the resolution of the model.',
+        )
+    if not torch.isfinite(pred_hu).all():
+        raise BadInput(
+            f'the prediction for patient {patient} has NaN or infinite voxels',
+            fix='The model has diverged; use an earlier checkpoint.',
+        )
     err = hu_errors(pred_hu, targ_hu, protocol, outline, {} if outline is None else BANDS)[0]
-    row = dict(psnr=min(psnr(pred_hu, targ_hu, protocol).item(), EXACT_DB), ssim=ssim(pred_hu, targ_hu, protocol).item(),
-               mae_hu=err['all']['mae'], rmse_hu=err['all']['rmse'])
-    if outline is None: return row
+    row = dict(
+        psnr=min(psnr(pred_hu, targ_hu, protocol).item(), EXACT_DB),
+        ssim=ssim(pred_hu, targ_hu, protocol).item(),
+        mae_hu=err['all']['mae'],
+        rmse_hu=err['all']['rmse'],
+    )
+    if outline is None:
+        return row
     body = err['body'] or dict(mae=None, bias=None)
-    return row | dict(bias_hu=err['all']['bias'], body_mae_hu=body['mae'], body_bias_hu=body['bias'],
-                      tissue={k: err[k] for k in BANDS}, dice=tissue_dice(pred_hu, targ_hu, outline)[0])
+    return row | dict(
+        bias_hu=err['all']['bias'],
+        body_mae_hu=body['mae'],
+        body_bias_hu=body['bias'],
+        tissue={k: err[k] for k in BANDS},
+        dice=tissue_dice(pred_hu, targ_hu, outline)[0],
+    )
 
 # %% ../../nbs/08_evaluation/04_scoring.ipynb #6aeb6541
 def shuffled_xrays(
-    batch:dict,  # As `collate` makes it
-)->dict:         # The same batch with `xrays` permuted in space
+    batch: dict,  # As `collate` makes it
+) -> dict:  # The same batch with `xrays` permuted in space
     "Move the pixels of each X-ray to seeded random places."
     x = batch['xrays']
     out = torch.empty_like(x)
-    for i,who in enumerate(batch['patient']):
-        order = torch.from_numpy(rng_of('shuffled xrays', who).permutation(x[i,0].numel())).to(x.device)
-        out[i] = x[i].flatten(2)[...,order].reshape_as(x[i])
+    for i, who in enumerate(batch['patient']):
+        order = torch.from_numpy(rng_of('shuffled xrays', who).permutation(x[i, 0].numel())).to(
+            x.device
+        )
+        out[i] = x[i].flatten(2)[..., order].reshape_as(x[i])
     return batch | dict(xrays=out)
 
 def wrong_xrays(
-    batch:dict,  # Of this patient
-    other:dict,  # Of another one
-)->dict:         # This patient's truth with the other's films
+    batch: dict,  # Of this patient
+    other: dict,  # Of another one
+) -> dict:  # This patient's truth with the other's films
     "Swap the films, and the geometry that belongs to them."
     return batch | dict(xrays=other['xrays'], geometry=other['geometry'])
 
@@ -89,50 +122,75 @@ def _predictions(predict_hu, dataset, i, floors, controls, device):
     batch = to_device(collate([dataset[i]]), device)
     yield 'batch', None, batch
     yield 'model', None, predict_hu(batch)
-    for name in (floors.names if floors is not None and not isinstance(floors, dict) else ()): yield 'floors', name, floors.predict(name, batch)
-    if not controls: return
+    for name in floors.names if floors is not None and not isinstance(floors, dict) else ():
+        yield 'floors', name, floors.predict(name, batch)
+    if not controls:
+        return
     if len(dataset) > 1:
-        other = to_device(collate([dataset[(i+1) % len(dataset)]]), device)
+        other = to_device(collate([dataset[(i + 1) % len(dataset)]]), device)
         yield 'controls', 'wrong_patient', predict_hu(wrong_xrays(batch, other))
     yield 'controls', 'shuffled_xrays', predict_hu(shuffled_xrays(batch))
 
 def score_case(
-    predict_hu,     # batch -> (1,1,n,n,n) HU
-    dataset,        # Map-style dataset of the patients
-    i:int,          # Which patient
-    protocol,       # Name or `Protocol`
-    floors=None,    # `Floors`, or anything with `names` and `predict(name, batch)`, or known scores: patient -> floor -> row
-    controls:bool=True,  # Also with wrong and with shuffled X-rays?
-    device='cpu',   # Where batches go
-)->dict:            # patient, truth (hash), model {...}, floors {name: {...}}, controls {name: {...}}
+    predict_hu,  # batch -> (1,1,n,n,n) HU
+    dataset,  # Map-style dataset of the patients
+    i: int,  # Which patient
+    protocol,  # Name or `Protocol`
+    floors=None,  # `Floors`, or anything with `names` and `predict(name, batch)`, or known scores: patient -> floor -> row
+    controls: bool = True,  # Also with wrong and with shuffled X-rays?
+    device='cpu',  # Where batches go
+) -> dict:  # patient, truth (hash), model {...}, floors {name: {...}}, controls {name: {...}}
     "Score the model, the floors and the controls on one patient."
     out = dict(floors={}, controls={})
-    for group,name,hu in _predictions(predict_hu, dataset, i, floors, controls, device):
+    for group, name, hu in _predictions(predict_hu, dataset, i, floors, controls, device):
         if group == 'batch':
             truth, who = hu['volume'].float(), hu['patient'][0]
-            cube, mm = truth[0,0].cpu().numpy(), float(hu['geometry']['fov_mm'][0])/truth.shape[-1]
-            outline = torch.from_numpy(np.asarray(body_mask(cube, mm)))[None,None].to(truth.device)
-            out |= dict(patient=who, truth=sha256_of(np.rint(cube).astype(np.int16))[:16], n=truth.shape[-1], fov_mm=float(hu['geometry']['fov_mm'][0]))
+            cube, mm = (
+                truth[0, 0].cpu().numpy(),
+                float(hu['geometry']['fov_mm'][0]) / truth.shape[-1],
+            )
+            outline = torch.from_numpy(np.asarray(body_mask(cube, mm)))[None, None].to(truth.device)
+            out |= dict(
+                patient=who,
+                truth=sha256_of(np.rint(cube).astype(np.int16))[:16],
+                n=truth.shape[-1],
+                fov_mm=float(hu['geometry']['fov_mm'][0]),
+            )
             continue
         hu = torch.as_tensor(hu).to(truth.device).float()
-        row = score_prediction(hu, truth, protocol, outline if group == 'model' else None, who if group == 'model' else f'{who} ({name})')
-        if group == 'model': out['model'] = row
-        else: out[group][name] = row
-    if isinstance(floors, dict): out['floors'] = floors[out['patient']]
+        row = score_prediction(
+            hu,
+            truth,
+            protocol,
+            outline if group == 'model' else None,
+            who if group == 'model' else f'{who} ({name})',
+        )
+        if group == 'model':
+            out['model'] = row
+        else:
+            out[group][name] = row
+    if isinstance(floors, dict):
+        out['floors'] = floors[out['patient']]
     return out
 
 # %% ../../nbs/08_evaluation/04_scoring.ipynb #fed11d3a
 def definition(
-    protocol,    # Name or `Protocol`
-)->str:
+    protocol,  # Name or `Protocol`
+) -> str:
     "What the numbers mean, in words."
     p = get_protocol(protocol)
     unit = '' if p.unit_hu == 1 else f' ({p.peak:g} where the window is called [-1, 1])'
-    avg = 'of each volume' if p.averaging == 'volume' else 'of each slice along three axes, empty slices 100 dB, averaged within each volume'
-    return (f'{"LEGACY, only for comparison with printed numbers. " if p.legacy else ""}'
-            f'HU of both volumes clamped to [{p.lo:g}, {p.hi:g}]; PSNR {avg} with peak {p.peak_hu:g} HU{unit}, then the mean over patients, an exact match counts {EXACT_DB:g} dB; '
-            f'SSIM three-dimensional, gaussian window {2*SSIM_RADIUS+1}^3 with sigma {SSIM_SIGMA:g} voxels, whole windows, K1 0.01, K2 0.03, HU counted from {p.lo:g}, data range {p.peak_hu:g} HU; '
-            f'HU errors after clamping; intervals: 95 % percentile bootstrap over patients, {RESAMPLES} resamples, seed 0')
+    avg = (
+        'of each volume'
+        if p.averaging == 'volume'
+        else 'of each slice along three axes, empty slices 100 dB, averaged within each volume'
+    )
+    return (
+        f'{"LEGACY, only for comparison with printed numbers. " if p.legacy else ""}'
+        f'HU of both volumes clamped to [{p.lo:g}, {p.hi:g}]; PSNR {avg} with peak {p.peak_hu:g} HU{unit}, then the mean over patients, an exact match counts {EXACT_DB:g} dB; '
+        f'SSIM three-dimensional, gaussian window {2 * SSIM_RADIUS + 1}^3 with sigma {SSIM_SIGMA:g} voxels, whole windows, K1 0.01, K2 0.03, HU counted from {p.lo:g}, data range {p.peak_hu:g} HU; '
+        f'HU errors after clamping; intervals: 95 % percentile bootstrap over patients, {RESAMPLES} resamples, seed 0'
+    )
 
 def _mean(rows, key):
     "Mean of a key over the rows that have it; None if none has."
@@ -140,147 +198,269 @@ def _mean(rows, key):
     return float(np.mean(vals)) if vals else None
 
 def summary(
-    rows:list,  # One dict a patient
-)->dict:        # psnr, ssim, mae_hu, rmse_hu (means), ci95, cases
+    rows: list,  # One dict a patient
+) -> dict:  # psnr, ssim, mae_hu, rmse_hu (means), ci95, cases
     "Means and intervals of one predictor's rows."
-    return {k: _mean(rows, k) for k in HEADLINE} | dict(ci95={k: bootstrap_ci([r[k] for r in rows]) for k in HEADLINE}, cases=rows)
+    return {k: _mean(rows, k) for k in HEADLINE} | dict(
+        ci95={k: bootstrap_ci([r[k] for r in rows]) for k in HEADLINE}, cases=rows
+    )
 
 def paired_gain(
-    rows:list,   # One dict a patient
-    other:list,  # The same patients in the same order
-)->dict:         # psnr, ssim, mae_hu: mean of row minus other; ci95 of psnr; ci95_all
+    rows: list,  # One dict a patient
+    other: list,  # The same patients in the same order
+) -> dict:  # psnr, ssim, mae_hu: mean of row minus other; ci95 of psnr; ci95_all
     "How much better, patient by patient."
-    if [r['patient'] for r in rows] != [r['patient'] for r in other]: raise BadInput('the two sets of rows do not hold the same patients', fix='Score both on the same data.')
-    diff = {k: [a[k]-b[k] for a,b in zip(rows, other)] for k in HEADLINE}
-    ci = {k: bootstrap_ci(v) for k,v in diff.items()}
-    return {k: float(np.mean(v)) for k,v in diff.items()} | dict(ci95=ci['psnr'], ci95_of=ci, better=sum(d > 0 for d in diff['psnr']))
+    if [r['patient'] for r in rows] != [r['patient'] for r in other]:
+        raise BadInput(
+            'the two sets of rows do not hold the same patients', fix='Score both on the same data.'
+        )
+    diff = {k: [a[k] - b[k] for a, b in zip(rows, other)] for k in HEADLINE}
+    ci = {k: bootstrap_ci(v) for k, v in diff.items()}
+    return {k: float(np.mean(v)) for k, v in diff.items()} | dict(
+        ci95=ci['psnr'], ci95_of=ci, better=sum(d > 0 for d in diff['psnr'])
+    )
 
 # %% ../../nbs/08_evaluation/04_scoring.ipynb #eef0a9f8
 @torch.inference_mode()
 def evaluate(
-    predict_hu,           # batch -> (B,1,n,n,n) HU, on the grid of the batch
-    dataset,              # Map-style: items with xrays, volume (HU), geometry, patient; `CTDataset`
-    protocol,             # Name or `Protocol`; required
-    floors=None,          # `Floors`, or anything with `names` and `predict(name, batch) -> HU`, or known scores: patient -> floor -> row
-    controls:bool=True,   # Also with the X-rays of another patient, and shuffled?
-    progress:bool=True,   # A bar on stderr?
-    device='cpu',         # Where batches go
-)->dict:                  # The JSON of `xray2ct-evaluate`, on every process
+    predict_hu,  # batch -> (B,1,n,n,n) HU, on the grid of the batch
+    dataset,  # Map-style: items with xrays, volume (HU), geometry, patient; `CTDataset`
+    protocol,  # Name or `Protocol`; required
+    floors=None,  # `Floors`, or anything with `names` and `predict(name, batch) -> HU`, or known scores: patient -> floor -> row
+    controls: bool = True,  # Also with the X-rays of another patient, and shuffled?
+    progress: bool = True,  # A bar on stderr?
+    device='cpu',  # Where batches go
+) -> dict:  # The JSON of `xray2ct-evaluate`, on every process
     "Score a predictor over patients beside its floors and controls; call it on every process of a group."
     p, n = get_protocol(protocol), len(dataset)
-    if n == 0: raise BadInput('there is no patient to score')
-    if hasattr(floors, 'for_window') and (floors.lo, floors.hi) != (p.lo, p.hi): floors = floors.for_window(p.lo, p.hi)
+    if n == 0:
+        raise BadInput('there is no patient to score')
+    if hasattr(floors, 'for_window') and (floors.lo, floors.hi) != (p.lo, p.hi):
+        floors = floors.for_window(p.lo, p.hi)
     rank, world = rank_world()
     mine = []
     for i in progress_bar(shard(n, rank, world), 'scoring', disable=not (progress and is_main())):
-        try: mine.append(score_case(predict_hu, dataset, i, p, floors, controls, device))
-        except BadInput as e: mine.append(dict(error=(e.what, e.path, e.fix)))
+        try:
+            mine.append(score_case(predict_hu, dataset, i, p, floors, controls, device))
+        except BadInput as e:
+            mine.append(dict(error=(e.what, e.path, e.fix)))
     rows = gather_lists(mine)
     for r in rows:
-        if 'error' in r: raise BadInput(*r['error'])
+        if 'error' in r:
+            raise BadInput(*r['error'])
     return assemble(rows, p)
 
 def assemble(
-    rows:list,   # From `score_case`, one a patient
-    protocol,    # Name or `Protocol`
-)->dict:         # The JSON of `xray2ct-evaluate`
+    rows: list,  # From `score_case`, one a patient
+    protocol,  # Name or `Protocol`
+) -> dict:  # The JSON of `xray2ct-evaluate`
     "Means, intervals and gains from the rows of all patients."
     p = get_protocol(protocol)
     who = [r['patient'] for r in rows]
-    if len(set(who)) < len(who): raise BadInput(f'patient {next(w for w in who if who.count(w) > 1)} is scored twice', fix='Each patient counts once; remove the copy.')
+    if len(set(who)) < len(who):
+        raise BadInput(
+            f'patient {next(w for w in who if who.count(w) > 1)} is scored twice',
+            fix='Each patient counts once; remove the copy.',
+        )
     tag = lambda r, d: dict(patient=r['patient'], **d)
     group = lambda g: {k: summary([tag(r, r[g][k]) for r in rows]) for k in rows[0][g]}
     cases = [dict(patient=r['patient'], truth=r['truth'], **r['model']) for r in rows]
     model, floors = summary(cases), group('floors')
-    for f in floors.values(): f['gain'] = paired_gain(cases, f['cases'])
+    for f in floors.values():
+        f['gain'] = paired_gain(cases, f['cases'])
     nested = {g: {k: _mean([c[g] for c in cases], k) for k in cases[0][g]} for g in ('dice',)}
-    tissue = {b: {k: _mean([c['tissue'][b] or {} for c in cases], k) for k in ('mae', 'bias')} for b in BANDS}
-    out = dict(protocol=p.name, definition=definition(p), n=len(rows), grid=dict(n=rows[0]['n'], fov_mm=rows[0]['fov_mm']), cases=cases,
-               mean={k: _mean(cases, k) for k in (*HEADLINE, 'bias_hu', 'body_mae_hu', 'body_bias_hu')} | nested | dict(tissue=tissue),
-               ci95=model['ci95'], floors=floors, gain_over_mean_volume=None, controls=group('controls'))
-    if 'mean_volume' in floors: out['gain_over_mean_volume'] = floors['mean_volume']['gain']
+    tissue = {
+        b: {k: _mean([c['tissue'][b] or {} for c in cases], k) for k in ('mae', 'bias')}
+        for b in BANDS
+    }
+    out = dict(
+        protocol=p.name,
+        definition=definition(p),
+        n=len(rows),
+        grid=dict(n=rows[0]['n'], fov_mm=rows[0]['fov_mm']),
+        cases=cases,
+        mean={k: _mean(cases, k) for k in (*HEADLINE, 'bias_hu', 'body_mae_hu', 'body_bias_hu')}
+        | nested
+        | dict(tissue=tissue),
+        ci95=model['ci95'],
+        floors=floors,
+        gain_over_mean_volume=None,
+        controls=group('controls'),
+    )
+    if 'mean_volume' in floors:
+        out['gain_over_mean_volume'] = floors['mean_volume']['gain']
     return out | dict(verdict=verdict(out))
 
 # %% ../../nbs/08_evaluation/04_scoring.ipynb #00f6a406
 def _span(ci, digits=2):
     "An interval in words."
-    return 'one patient, no interval' if ci[0] is None else f'95 % CI {ci[0]:.{digits}f} to {ci[1]:.{digits}f}'
+    return (
+        'one patient, no interval'
+        if ci[0] is None
+        else f'95 % CI {ci[0]:.{digits}f} to {ci[1]:.{digits}f}'
+    )
 
 def verdict(
-    result:dict,  # From `evaluate`
-)->str:
+    result: dict,  # From `evaluate`
+) -> str:
     "What the score is worth, in a sentence or three."
     gain, mean = result['gain_over_mean_volume'], result['mean']['psnr']
-    if gain is None: said = ['no mean volume to compare with: the score alone says little']
+    if gain is None:
+        said = ['no mean volume to compare with: the score alone says little']
     else:
         g, (lo, hi) = gain['psnr'], gain['ci95']
-        if abs(g) < .005: said = ['the same score as the mean volume']
-        elif (g if hi is None else hi) < 0: said = [f'below the floor: {-g:.2f} dB under the mean volume ({_span(gain["ci95"])})']
-        elif lo is None or lo > 0: said = [f'{g:.2f} dB above the mean volume ({_span(gain["ci95"])})']
-        else: said = [f'not told apart from the mean volume: {g:+.2f} dB ({_span(gain["ci95"])})']
-    better = {k: f['psnr'] for k,f in result['floors'].items() if k != 'mean_volume' and f['psnr'] >= mean}
-    if better: best = max(better, key=better.get); said.append(f'the floor {best} is {better[best]-mean:.2f} dB better')
-    elif len(result['floors']) > 1 and gain is not None and gain['psnr'] > 0: said.append('above every floor')
+        if abs(g) < 0.005:
+            said = ['the same score as the mean volume']
+        elif (g if hi is None else hi) < 0:
+            said = [f'below the floor: {-g:.2f} dB under the mean volume ({_span(gain["ci95"])})']
+        elif lo is None or lo > 0:
+            said = [f'{g:.2f} dB above the mean volume ({_span(gain["ci95"])})']
+        else:
+            said = [f'not told apart from the mean volume: {g:+.2f} dB ({_span(gain["ci95"])})']
+    better = {
+        k: f['psnr']
+        for k, f in result['floors'].items()
+        if k != 'mean_volume' and f['psnr'] >= mean
+    }
+    if better:
+        best = max(better, key=better.get)
+        said.append(f'the floor {best} is {better[best] - mean:.2f} dB better')
+    elif len(result['floors']) > 1 and gain is not None and gain['psnr'] > 0:
+        said.append('above every floor')
     wrong = result['controls'].get('wrong_patient')
     if wrong:
-        cost = mean-wrong['psnr']
-        said.append(f'the X-rays of another patient cost {cost:.2f} dB' if cost > .1 else 'the X-rays of another patient give the same score: the input is not used')
+        cost = mean - wrong['psnr']
+        said.append(
+            f'the X-rays of another patient cost {cost:.2f} dB'
+            if cost > 0.1
+            else 'the X-rays of another patient give the same score: the input is not used'
+        )
     return '; '.join(said)
 
 # %% ../../nbs/08_evaluation/04_scoring.ipynb #cfb136d4
 def compare_runs(
-    a:dict,              # From `evaluate`
-    b:dict,              # From `evaluate`, same protocol and patients
-    names=('a', 'b'),    # What to call them
-)->dict:                 # protocol, n, psnr/ssim/mae_hu/rmse_hu: {a, b, diff (b - a), ci95}, better (patients), verdict
+    a: dict,  # From `evaluate`
+    b: dict,  # From `evaluate`, same protocol and patients
+    names=('a', 'b'),  # What to call them
+) -> (
+    dict
+):  # protocol, n, psnr/ssim/mae_hu/rmse_hu: {a, b, diff (b - a), ci95}, better (patients), verdict
     "Compare two results patient by patient."
-    if a['protocol'] != b['protocol']: raise BadInput(f'one result is scored under {a["protocol"]!r}, the other under {b["protocol"]!r}', fix='Score both under one protocol.')
+    if a['protocol'] != b['protocol']:
+        raise BadInput(
+            f'one result is scored under {a["protocol"]!r}, the other under {b["protocol"]!r}',
+            fix='Score both under one protocol.',
+        )
     ra, rb = ({r['patient']: r for r in o['cases']} for o in (a, b))
-    if only := sorted(ra.keys() ^ rb.keys()): raise BadInput(f'the results hold different patients ({", ".join(only[:5])}{" ..." if len(only) > 5 else ""} in one only)', fix='Score both on the same patients.')
-    for p,r in ra.items():
-        if r.get('truth') and rb[p].get('truth') and r['truth'] != rb[p]['truth']: raise BadInput(f'the truth of patient {p} differs between the results', fix='Score both at one resolution, from one prepared cohort.')
+    if only := sorted(ra.keys() ^ rb.keys()):
+        raise BadInput(
+            f'the results hold different patients ({", ".join(only[:5])}{" ..." if len(only) > 5 else ""} in one only)',
+            fix='Score both on the same patients.',
+        )
+    for p, r in ra.items():
+        if r.get('truth') and rb[p].get('truth') and r['truth'] != rb[p]['truth']:
+            raise BadInput(
+                f'the truth of patient {p} differs between the results',
+                fix='Score both at one resolution, from one prepared cohort.',
+            )
     who = sorted(ra)
     g = paired_gain([rb[p] for p in who], [ra[p] for p in who])
-    out = {k: dict(a=_mean([ra[p] for p in who], k), b=_mean([rb[p] for p in who], k), diff=g[k], ci95=g['ci95_of'][k]) for k in HEADLINE}
-    (lo, hi), d, tail = g['ci95'], g['psnr'], f'({_span(g["ci95"])}; better on {g["better"]} of {len(who)} patients)'
-    if lo is not None and lo <= 0 <= hi: said = f'no difference is shown: {names[1]} minus {names[0]} is {d:+.2f} dB {tail}'
-    else: said = f'{names[1]} is {abs(d):.2f} dB {"better" if d > 0 else "worse"} than {names[0]} {tail}'
-    return dict(protocol=a['protocol'], n=len(who), names=list(names), **out, better=g['better'], verdict=said)
+    out = {
+        k: dict(
+            a=_mean([ra[p] for p in who], k),
+            b=_mean([rb[p] for p in who], k),
+            diff=g[k],
+            ci95=g['ci95_of'][k],
+        )
+        for k in HEADLINE
+    }
+    (lo, hi), d, tail = (
+        g['ci95'],
+        g['psnr'],
+        f'({_span(g["ci95"])}; better on {g["better"]} of {len(who)} patients)',
+    )
+    if lo is not None and lo <= 0 <= hi:
+        said = f'no difference is shown: {names[1]} minus {names[0]} is {d:+.2f} dB {tail}'
+    else:
+        said = (
+            f'{names[1]} is {abs(d):.2f} dB {"better" if d > 0 else "worse"} than {names[0]} {tail}'
+        )
+    return dict(
+        protocol=a['protocol'],
+        n=len(who),
+        names=list(names),
+        **out,
+        better=g['better'],
+        verdict=said,
+    )
 
 # %% ../../nbs/08_evaluation/04_scoring.ipynb #2c39db14
 def _line(name, s, gain=None):
     "One row of the table."
     ci = s['ci95']['psnr']
-    span = f'{ci[0]:6.2f} to {ci[1]:5.2f}' if ci[0] is not None else ' '*15
+    span = f'{ci[0]:6.2f} to {ci[1]:5.2f}' if ci[0] is not None else ' ' * 15
     g = ''
     if gain is not None:
-        g = f'{gain["psnr"]:+7.2f}' + (f'  {gain["ci95"][0]:+6.2f} to {gain["ci95"][1]:+6.2f}' if gain['ci95'][0] is not None else '')
+        g = f'{gain["psnr"]:+7.2f}' + (
+            f'  {gain["ci95"][0]:+6.2f} to {gain["ci95"][1]:+6.2f}'
+            if gain['ci95'][0] is not None
+            else ''
+        )
     g = g.replace('-0.00', '+0.00')
     return f'{name[:24]:24s}{s["psnr"]:7.2f} {span} {s["ssim"]:7.3f}{s["mae_hu"]:8.1f}{s["rmse_hu"]:8.1f}  {g}'.rstrip()
 
 def render_scores(
-    result:dict,       # From `evaluate`
-    name:str='model',  # What to call the model
-)->str:                # At most 100 columns
+    result: dict,  # From `evaluate`
+    name: str = 'model',  # What to call the model
+) -> str:  # At most 100 columns
     "A result as plain text."
     r, n = result, result['n']
-    legacy = ' (legacy: to compare with printed numbers)' if get_protocol(r['protocol']).legacy else ''
-    out = [f'protocol {r["protocol"]}{legacy}, {n} patient{"s" if n > 1 else ""} at {r["grid"]["n"]}^3 in {r["grid"]["fov_mm"]:g} mm',
-           f'{"":24s}{"PSNR":>7s} {"95 % CI":>15s} {"SSIM":>7s}{"MAE HU":>8s}{"RMSE HU":>8s}  model minus floor, 95 % CI']
+    legacy = (
+        ' (legacy: to compare with printed numbers)' if get_protocol(r['protocol']).legacy else ''
+    )
+    out = [
+        f'protocol {r["protocol"]}{legacy}, {n} patient{"s" if n > 1 else ""} at {r["grid"]["n"]}^3 in {r["grid"]["fov_mm"]:g} mm',
+        f'{"":24s}{"PSNR":>7s} {"95 % CI":>15s} {"SSIM":>7s}{"MAE HU":>8s}{"RMSE HU":>8s}  model minus floor, 95 % CI',
+    ]
     out.append(_line(name, r['mean'] | dict(ci95=r['ci95'])))
-    out += [_line(f'floor: {k}', f, f['gain']) for k,f in sorted(r['floors'].items(), key=lambda kv: -kv[1]['psnr'])]
-    out += [_line(f'control: {k}', f) for k,f in r['controls'].items()]
-    bias = ', '.join(f'{k} {v["bias"]:+.1f}' for k,v in r['mean']['tissue'].items() if v['bias'] is not None)
-    foot = [f'bias in the window, HU: {bias}', 'Dice of tissues: ' + ', '.join(f'{k} {v:.3f}' for k,v in r['mean']['dice'].items())]
-    foot += [('verdict: ', '         ')[i > 0] + v for i,v in enumerate(r['verdict'].split('; '))]
-    return '\n'.join(out + [w for line in foot for w in textwrap.wrap(line, 100, subsequent_indent=' '*9)])
+    out += [
+        _line(f'floor: {k}', f, f['gain'])
+        for k, f in sorted(r['floors'].items(), key=lambda kv: -kv[1]['psnr'])
+    ]
+    out += [_line(f'control: {k}', f) for k, f in r['controls'].items()]
+    bias = ', '.join(
+        f'{k} {v["bias"]:+.1f}' for k, v in r['mean']['tissue'].items() if v['bias'] is not None
+    )
+    foot = [
+        f'bias in the window, HU: {bias}',
+        'Dice of tissues: ' + ', '.join(f'{k} {v:.3f}' for k, v in r['mean']['dice'].items()),
+    ]
+    foot += [('verdict: ', '         ')[i > 0] + v for i, v in enumerate(r['verdict'].split('; '))]
+    return '\n'.join(
+        out + [w for line in foot for w in textwrap.wrap(line, 100, subsequent_indent=' ' * 9)]
+    )
 
 def render_comparison(
-    comparison:dict,  # From `compare_runs`
-)->str:
+    comparison: dict,  # From `compare_runs`
+) -> str:
     "A comparison as plain text."
-    c = comparison; a, b = c['names']
-    row = lambda k, v: f'{k:10s}{v["a"]:10.3f}{v["b"]:10.3f}{v["diff"]:+10.3f}' + ('' if v['ci95'][0] is None else f'   {v["ci95"][0]:+.3f} to {v["ci95"][1]:+.3f}')
+    c = comparison
+    a, b = c['names']
+    row = lambda k, v: (
+        f'{k:10s}{v["a"]:10.3f}{v["b"]:10.3f}{v["diff"]:+10.3f}'
+        + ('' if v['ci95'][0] is None else f'   {v["ci95"][0]:+.3f} to {v["ci95"][1]:+.3f}')
+    )
     head = f'protocol {c["protocol"]}, {c["n"]} patients in pairs; a = {a}, b = {b}'
-    body = [head, f'{"":10s}{"a":>10s}{"b":>10s}{"b - a":>10s}   95 % CI', *(row(k, c[k]) for k in HEADLINE), f'verdict: {c["verdict"]}']
-    return '\n'.join(w for line in body for w in (textwrap.wrap(line, 100, subsequent_indent=' '*9) if len(line) > 100 else [line]))
+    body = [
+        head,
+        f'{"":10s}{"a":>10s}{"b":>10s}{"b - a":>10s}   95 % CI',
+        *(row(k, c[k]) for k in HEADLINE),
+        f'verdict: {c["verdict"]}',
+    ]
+    return '\n'.join(
+        w
+        for line in body
+        for w in (
+            textwrap.wrap(line, 100, subsequent_indent=' ' * 9) if len(line) > 100 else [line]
+        )
+    )

@@ -16,19 +16,20 @@ from ..physics.geometry import Grid, project_points
 from ..io.volume import body_mask, unit_to_hu
 
 # %% ../../nbs/08_evaluation/05_uncertainty.ipynb #a3dfc711
-LEVELS = (.5, .9)   # Coverages that are reported
+LEVELS = (0.5, 0.9)  # Coverages that are reported
 
 def half_width(
-    level:float,  # Wanted coverage, 0 to 1
-)->float:         # In units of b
+    level: float,  # Wanted coverage, 0 to 1
+) -> float:  # In units of b
     "Half of the interval that holds this part of a Laplace distribution: P(|e| < w b) = 1 - exp(-w)."
-    if not 0 < level < 1: raise BadInput(f'a coverage of {level} is not between 0 and 1')
+    if not 0 < level < 1:
+        raise BadInput(f'a coverage of {level} is not between 0 and 1')
     return -math.log1p(-level)
 
 def coverage(
-    ratio:torch.Tensor,  # |error|/b of some voxels
-    level:float,         # Wanted coverage
-)->float:                # What it is
+    ratio: torch.Tensor,  # |error|/b of some voxels
+    level: float,  # Wanted coverage
+) -> float:  # What it is
     "The part of voxels whose error stays within what was said."
     return float((ratio <= half_width(level)).double().mean())
 
@@ -36,71 +37,100 @@ def coverage(
 @dataclass(frozen=True)
 class Calibration:
     "How truthful a model's spread is on some patients."
-    scale: float     # Mean of |error|/b before calibration: the factor that repairs it
-    n: int           # Patients
-    said: dict       # Wanted coverage -> what it was, spreads as given
-    repaired: dict   # The same after multiplying by the factor that was used
-    factor: float    # The factor that was used
-    rank_correlation: float  # Spearman's, between b and |error| over the voxels of a patient, mean over patients
-    mean_std_hu: float       # Mean standard deviation in the body after calibration, HU
 
-    def to_dict(self): return asdict(self)   # Plain values for JSON
+    scale: float  # Mean of |error|/b before calibration: the factor that repairs it
+    n: int  # Patients
+    said: dict  # Wanted coverage -> what it was, spreads as given
+    repaired: dict  # The same after multiplying by the factor that was used
+    factor: float  # The factor that was used
+    rank_correlation: (
+        float  # Spearman's, between b and |error| over the voxels of a patient, mean over patients
+    )
+    mean_std_hu: float  # Mean standard deviation in the body after calibration, HU
+
+    def to_dict(self):
+        return asdict(self)  # Plain values for JSON
 
 def _rank_correlation(a, b):
     "Spearman's rank correlation."
     ra, rb = (torch.argsort(torch.argsort(t)).double() for t in (a, b))
     ra, rb = ra - ra.mean(), rb - rb.mean()
-    return float(ra@rb/(ra.norm()*rb.norm()).clamp_min(1e-12))
+    return float(ra @ rb / (ra.norm() * rb.norm()).clamp_min(1e-12))
 
 def calibration(
-    cases,              # Iterable of (|error|, b), HU, the voxels of one patient each
-    factor:float=None,  # Of the calibration, found on other patients; None takes the one that fits these
-    most:int=50_000,    # Voxels of each patient that are used, evenly thinned
-)->Calibration:
+    cases,  # Iterable of (|error|, b), HU, the voxels of one patient each
+    factor: float = None,  # Of the calibration, found on other patients; None takes the one that fits these
+    most: int = 50_000,  # Voxels of each patient that are used, evenly thinned
+) -> Calibration:
     "Compare what was said about the errors with the errors."
-    thin = lambda t: t.flatten()[::max(1, math.ceil(t.numel()/most))].double()
-    cases = [(thin(e), thin(b)) for e,b in cases]
-    if not cases: raise BadInput('no patient to calibrate on')
-    if any((b <= 0).any() or not b.isfinite().all() for _,b in cases): raise BadInput('a spread that is not positive')
-    ratio = torch.cat([e/b for e,b in cases])
+    thin = lambda t: t.flatten()[:: max(1, math.ceil(t.numel() / most))].double()
+    cases = [(thin(e), thin(b)) for e, b in cases]
+    if not cases:
+        raise BadInput('no patient to calibrate on')
+    if any((b <= 0).any() or not b.isfinite().all() for _, b in cases):
+        raise BadInput('a spread that is not positive')
+    ratio = torch.cat([e / b for e, b in cases])
     scale = float(ratio.mean())
     f = scale if factor is None else factor
-    return Calibration(scale, len(cases), {str(q): coverage(ratio, q) for q in LEVELS}, {str(q): coverage(ratio/f, q) for q in LEVELS}, f,
-                       float(np.mean([_rank_correlation(e, b) for e,b in cases])), float(np.mean([(math.sqrt(2)*f*b).mean() for _,b in cases])))
+    return Calibration(
+        scale,
+        len(cases),
+        {str(q): coverage(ratio, q) for q in LEVELS},
+        {str(q): coverage(ratio / f, q) for q in LEVELS},
+        f,
+        float(np.mean([_rank_correlation(e, b) for e, b in cases])),
+        float(np.mean([(math.sqrt(2) * f * b).mean() for _, b in cases])),
+    )
 
 # %% ../../nbs/08_evaluation/05_uncertainty.ipynb #d58d552b
 @torch.inference_mode()
 def volume_and_std(
-    model,       # In eval mode, with `spread`
-    batch:dict,  # On its device
-    target,      # `TargetCfg` of its run
-    factor:float=1.,  # Of the calibration
-)->tuple[torch.Tensor,torch.Tensor]:  # (B,1,n,n,n) in the target scale; (B,1,n,n,n), standard deviation in HU
+    model,  # In eval mode, with `spread`
+    batch: dict,  # On its device
+    target,  # `TargetCfg` of its run
+    factor: float = 1.0,  # Of the calibration
+) -> tuple[
+    torch.Tensor, torch.Tensor
+]:  # (B,1,n,n,n) in the target scale; (B,1,n,n,n), standard deviation in HU
     "A model's volume and how far off it may be."
-    if not getattr(model.cfg, 'spread', False): raise BadInput('this model does not say how sure it is', fix='Train one with model.spread=true and loss.spread=0.05.')
+    if not getattr(model.cfg, 'spread', False):
+        raise BadInput(
+            'this model does not say how sure it is',
+            fix='Train one with model.spread=true and loss.spread=0.05.',
+        )
     y, more = model(batch, aux=True)
-    return y, more[-1].float().exp()*(factor*math.sqrt(2)*(target.hi - target.lo)/2)
+    return y, more[-1].float().exp() * (factor * math.sqrt(2) * (target.hi - target.lo) / 2)
 
 def spread_cases(
-    model,      # In eval mode, with `spread`
-    dataset,    # Patients to ask about
-    target,     # `TargetCfg` of its run
+    model,  # In eval mode, with `spread`
+    dataset,  # Patients to ask about
+    target,  # `TargetCfg` of its run
     device='cpu',  # Where the model is
-):              # Generator of (|error|, b) in HU, the voxels of each patient's body
+):  # Generator of (|error|, b) in HU, the voxels of each patient's body
     "What `calibration` takes."
     for i in range(len(dataset)):
         batch = to_device(dataset.batch([i]), device)
         y, std = volume_and_std(model, batch, target)
         truth = batch['volume']
-        inside = torch.as_tensor(body_mask(truth[0,0].float().cpu().numpy(), float(batch['geometry']['fov_mm'][0])/truth.shape[-1]), device=truth.device)
-        if inside.any(): yield (unit_to_hu(y, target) - truth)[0,0][inside].abs(), std[0,0][inside]/math.sqrt(2)
+        inside = torch.as_tensor(
+            body_mask(
+                truth[0, 0].float().cpu().numpy(),
+                float(batch['geometry']['fov_mm'][0]) / truth.shape[-1],
+            ),
+            device=truth.device,
+        )
+        if inside.any():
+            yield (
+                (unit_to_hu(y, target) - truth)[0, 0][inside].abs(),
+                std[0, 0][inside] / math.sqrt(2),
+            )
 
 # %% ../../nbs/08_evaluation/05_uncertainty.ipynb #3f9169df
 def seen_by(
-    matrices:torch.Tensor,  # (V,3,4), world mm to film in ±1
-    n:int,                  # Voxels along a side
-    fov_mm:float=360.,      # Side of the cube, mm
-)->torch.Tensor:            # (n,n,n) = [z,y,x] int8: films on which the voxel's shadow falls
+    matrices: torch.Tensor,  # (V,3,4), world mm to film in ±1
+    n: int,  # Voxels along a side
+    fov_mm: float = 360.0,  # Side of the cube, mm
+) -> torch.Tensor:  # (n,n,n) = [z,y,x] int8: films on which the voxel's shadow falls
     "How many films have seen each voxel."
     uv, depth = project_points(matrices, Grid(n, fov_mm).centers().view(-1, 3).to(matrices))
     return ((uv.abs().amax(-1) <= 1) & (depth > 0)).sum(0).to(torch.int8).view(n, n, n)

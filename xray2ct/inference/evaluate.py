@@ -15,7 +15,15 @@ import numpy as np
 import torch
 from fastcore.script import Param, call_parse
 from ..data.cohort import virtual_id
-from ..core import BadInput, DashFlag, did_you_mean, exit_on_bad_input, read_json, sha256_of, write_json
+from xray2ct.core import (
+    BadInput,
+    DashFlag,
+    did_you_mean,
+    exit_on_bad_input,
+    read_json,
+    sha256_of,
+    write_json,
+)
 from ..data.dataset import CTDataset
 from ..core.distributed import is_main, process_group
 from ..evaluation.scoring import compare_runs, evaluate, render_comparison, render_scores
@@ -28,110 +36,182 @@ from ..io.volume import HU_RANGE, downsample
 
 # %% ../../nbs/12_inference/03_evaluate.ipynb #64c66871
 def choose_patients(
-    data,           # Cohort folder, or one patient's folder
-    split:str='',   # 'train', 'validation', 'test' or 'all'; '' takes test, else validation, else all
+    data,  # Cohort folder, or one patient's folder
+    split: str = '',  # 'train', 'validation', 'test' or 'all'; '' takes test, else validation, else all
     views=('pa', 'lat'),  # Needed views
-):                  # Cohort folder; ids, None for all; what was chosen, in words
+):  # Cohort folder; ids, None for all; what was chosen, in words
     "Which patients of a folder are scored."
     data = Path(data)
-    if any((data/f'{data.resolve().name}{e}').is_file() for e in ('.nii.gz', '.nii', '.npy')):
-        if split: raise BadInput('one patient has no split', data, 'Leave --split out, or give the cohort.')
+    if any((data / f'{data.resolve().name}{e}').is_file() for e in ('.nii.gz', '.nii', '.npy')):
+        if split:
+            raise BadInput(
+                'one patient has no split', data, 'Leave --split out, or give the cohort.'
+            )
         data = data.resolve()
         return data.parent, [data.name], f'patient {data.name}'
-    found, path = [p.patient for p in find_patients(data, views)], data/'split.json'
-    if split == 'all' or not split and not path.exists(): return data, found, f'all {len(found)} patients' if len(found) > 1 else f'patient {found[0]}'
-    if not path.exists(): raise BadInput(f'there is no split.json, so nobody knows who is {split!r}', path, 'Leave --split out to score every patient.')
-    lists = {k: v for k,v in read_split(path, set(found)).items() if v}
+    found, path = [p.patient for p in find_patients(data, views)], data / 'split.json'
+    if split == 'all' or not split and not path.exists():
+        return (
+            data,
+            found,
+            f'all {len(found)} patients' if len(found) > 1 else f'patient {found[0]}',
+        )
+    if not path.exists():
+        raise BadInput(
+            f'there is no split.json, so nobody knows who is {split!r}',
+            path,
+            'Leave --split out to score every patient.',
+        )
+    lists = {k: v for k, v in read_split(path, set(found)).items() if v}
     name = split or next((k for k in ('test', 'validation', 'train') if k in lists), '')
-    if name not in lists: raise BadInput(f'the split has no patients called {name!r}', path, did_you_mean(name, [*lists, 'all']))
-    flatter = ', who chose the weights' if name == 'validation' else ', who may have been trained on' if name == 'train' else ''
+    if name not in lists:
+        raise BadInput(
+            f'the split has no patients called {name!r}', path, did_you_mean(name, [*lists, 'all'])
+        )
+    flatter = (
+        ', who chose the weights'
+        if name == 'validation'
+        else ', who may have been trained on'
+        if name == 'train'
+        else ''
+    )
     return data, lists[name], f'the {len(lists[name])} {name} patients of {len(found)}{flatter}'
 
 # %% ../../nbs/12_inference/03_evaluate.ipynb #60dfa3a3
 def known_patients(
-    predictor,          # From `load_predictor`
-    dataset:CTDataset,  # Patients to be scored
-)->dict:                # Patient -> why it counts as known
+    predictor,  # From `load_predictor`
+    dataset: CTDataset,  # Patients to be scored
+) -> dict:  # Patient -> why it counts as known
     "Scored patients that the model was trained on, by id or by voxels."
     stream = predictor.cfg.stream
-    trained = {*predictor.training_ids, *map(virtual_id, range(stream.first, stream.first + stream.patients))}      # whom a stream has shown, however warped, is known too
+    trained = {
+        *predictor.training_ids,
+        *map(virtual_id, range(stream.first, stream.first + stream.patients)),
+    }  # whom a stream has shown, however warped, is known too
     out = {p: 'its id was trained on' for p in dataset.ids if p in trained}
     kept = getattr(predictor.floors, 'volumes', None)
     if kept is not None and tuple(kept.shape[1:]) == tuple(np.shape(dataset.volumes[0])):
-        seen = {sha256_of(v.numpy()): i for v,i in zip(kept.half(), predictor.floors.ids)}
-        for p,v in zip(dataset.ids, dataset.volumes):
+        seen = {sha256_of(v.numpy()): i for v, i in zip(kept.half(), predictor.floors.ids)}
+        for p, v in zip(dataset.ids, dataset.volumes):
             h = sha256_of(np.asarray(v, dtype=np.float16))
-            if p not in out and h in seen: out[p] = f'its voxels were trained on as {seen[h]}'
+            if p not in out and h in seen:
+                out[p] = f'its voxels were trained on as {seen[h]}'
     return out
 
 # %% ../../nbs/12_inference/03_evaluate.ipynb #d1bb1eea
 class MeanVolume:
     "The one floor that weights without their run can bring."
+
     names = ('mean_volume',)
-    def __init__(self,
-        hu:torch.Tensor,  # (n,n,n) HU
-    ): self.hu = hu[None,None]
-    def predict(self,
-        name:str,         # 'mean_volume'
-        batch:dict,       # As `collate` makes it
-    )->torch.Tensor:      # (B,1,n,n,n) HU
+
+    def __init__(
+        self,
+        hu: torch.Tensor,  # (n,n,n) HU
+    ):
+        self.hu = hu[None, None]
+
+    def predict(
+        self,
+        name: str,  # 'mean_volume'
+        batch: dict,  # As `collate` makes it
+    ) -> torch.Tensor:  # (B,1,n,n,n) HU
         "The mean volume for every patient."
         return self.hu.expand(len(batch['patient']), -1, -1, -1, -1)
 
 def floors_of(
     predictor,  # From `load_predictor`
-    protocol,   # Name or `Protocol`
-):              # Floors or None; remarks
+    protocol,  # Name or `Protocol`
+):  # Floors or None; remarks
     "What stands beside the model, and what the reader should know about it."
     p, t, notes = get_protocol(protocol), predictor.cfg.target, []
-    if t.clip and (t.lo > p.lo or t.hi < p.hi): notes.append(f'the model was trained on {t.lo:g}..{t.hi:g} HU only; protocol {p.name} counts what lies beyond as error')
-    if predictor.floors is not None: return predictor.floors, notes
-    kept, same = (predictor.card.get('beside') or {}).get('mean_volume'), predictor.card.get('mean_window') == [p.lo, p.hi]
-    mean = predictor.mean_volume_hu() if kept is None or not same else downsample(kept, predictor.cfg.data.n)
-    if mean is None: return None, notes + ['no floors: neither floors.safetensors beside the weights nor a mean volume in them']
-    notes.append('only the mean volume stands beside the score: there is no floors.safetensors beside the weights')
-    if not (same or t.clip) and (p.lo, p.hi) != HU_RANGE: notes.append(f'that mean is one of unclipped HU: the mean of volumes clipped to {p.lo:g}..{p.hi:g}, which scores higher, needs the run\'s folder')
+    if t.clip and (t.lo > p.lo or t.hi < p.hi):
+        notes.append(
+            f'the model was trained on {t.lo:g}..{t.hi:g} HU only; protocol {p.name} counts what lies beyond as error'
+        )
+    if predictor.floors is not None:
+        return predictor.floors, notes
+    kept, same = (
+        (predictor.card.get('beside') or {}).get('mean_volume'),
+        predictor.card.get('mean_window') == [p.lo, p.hi],
+    )
+    mean = (
+        predictor.mean_volume_hu()
+        if kept is None or not same
+        else downsample(kept, predictor.cfg.data.n)
+    )
+    if mean is None:
+        return None, notes + [
+            'no floors: neither floors.safetensors beside the weights nor a mean volume in them'
+        ]
+    notes.append(
+        'only the mean volume stands beside the score: there is no floors.safetensors beside the weights'
+    )
+    if not (same or t.clip) and (p.lo, p.hi) != HU_RANGE:
+        notes.append(
+            f'that mean is one of unclipped HU: the mean of volumes clipped to {p.lo:g}..{p.hi:g}, which scores higher, needs the run\'s folder'
+        )
     return MeanVolume(mean), notes
 
 # %% ../../nbs/12_inference/03_evaluate.ipynb #427b681c
 def other_rooms(
-    predictor,          # From `load_predictor`
-    dataset:CTDataset,  # Patients to be scored
-)->int:                 # How many of them
+    predictor,  # From `load_predictor`
+    dataset: CTDataset,  # Patients to be scored
+) -> int:  # How many of them
     "Patients whose films hang elsewhere than in the one room that weights of the package have learnt in; 0 for weights that have learnt in many, or are not of the package."
-    if not predictor.shipped or predictor.cfg.stream.patients: return 0
-    points = 120*(2*torch.cartesian_prod(*[torch.arange(2.)]*3) - 1)[None]               # mm: corners of a cube around the isocentre
-    mats = torch.cat([Geometry().select(*predictor.cfg.data.views).matrices()[None], torch.as_tensor(dataset.matrices)])
+    if not predictor.shipped or predictor.cfg.stream.patients:
+        return 0
+    points = (
+        120 * (2 * torch.cartesian_prod(*[torch.arange(2.0)] * 3) - 1)[None]
+    )  # mm: corners of a cube around the isocentre
+    mats = torch.cat(
+        [
+            Geometry().select(*predictor.cfg.data.views).matrices()[None],
+            torch.as_tensor(dataset.matrices),
+        ]
+    )
     uv = project_points(mats, points.expand(len(mats), -1, -1))[0]
-    return int(((uv[1:] - uv[:1]).abs().flatten(1).amax(1) > .02).sum())                 # a fiftieth of half a film, 4 mm
+    return int(
+        ((uv[1:] - uv[:1]).abs().flatten(1).amax(1) > 0.02).sum()
+    )  # a fiftieth of half a film, 4 mm
 
 # %% ../../nbs/12_inference/03_evaluate.ipynb #cfb25a7e
 def blind_to(
-    predictor,    # From `load_predictor`
-    view:str='',  # The film that is taken away, such as 'lat'; '' = none
-):                # batch -> (B,1,n,n,n) HU
+    predictor,  # From `load_predictor`
+    view: str = '',  # The film that is taken away, such as 'lat'; '' = none
+):  # batch -> (B,1,n,n,n) HU
     "A predictor that misses one of its films."
-    if not view: return predictor.predict_hu
+    if not view:
+        return predictor.predict_hu
     views = predictor.cfg.data.views
-    if view not in views: raise BadInput(f'there is no view {view!r}', fix=did_you_mean(view, views))
-    if not predictor.takes_one: raise BadInput('these weights need all of their films', predictor.path, 'Train with model.drop_view=0.1.')
+    if view not in views:
+        raise BadInput(f'there is no view {view!r}', fix=did_you_mean(view, views))
+    if not predictor.takes_one:
+        raise BadInput(
+            'these weights need all of their films',
+            predictor.path,
+            'Train with model.drop_view=0.1.',
+        )
     there = torch.tensor([v != view for v in views]).view(1, -1, 1, 1, 1)
-    return lambda batch: predictor.predict_hu(dict(batch, xrays=batch['xrays']*there.to(batch['xrays'])))
+    return lambda batch: predictor.predict_hu(
+        dict(batch, xrays=batch['xrays'] * there.to(batch['xrays']))
+    )
 
 def score(
-    weights,                  # Run folder or .safetensors
-    data,                     # Cohort folder, or one patient's folder
-    protocol='documented',    # Name or `Protocol`
-    split:str='',             # As in `choose_patients`
-    controls:bool=True,       # Also with wrong and with shuffled X-rays?
-    allow_train:bool=False,   # Score patients that were trained on?
-    device:str='',            # 'cpu', 'cuda'; '' takes a GPU if there is one
-    progress:bool=True,       # Bars on stderr?
-    without:str='',           # A film that the model does not get: 'pa' or 'lat'
-)->dict:                      # As `evaluate`, with weights, recipe, patients and notes
+    weights,  # Run folder or .safetensors
+    data,  # Cohort folder, or one patient's folder
+    protocol='documented',  # Name or `Protocol`
+    split: str = '',  # As in `choose_patients`
+    controls: bool = True,  # Also with wrong and with shuffled X-rays?
+    allow_train: bool = False,  # Score patients that were trained on?
+    device: str = '',  # 'cpu', 'cuda'; '' takes a GPU if there is one
+    progress: bool = True,  # Bars on stderr?
+    without: str = '',  # A film that the model does not get: 'pa' or 'lat'
+) -> dict:  # As `evaluate`, with weights, recipe, patients and notes
     "Score weights on the patients of a folder; call it on every process of a group."
     p = get_protocol(protocol)
-    predictor = load_predictor(weights, device=device or ('cuda' if torch.cuda.is_available() else 'cpu'))
+    predictor = load_predictor(
+        weights, device=device or ('cuda' if torch.cuda.is_available() else 'cpu')
+    )
     cfg = predictor.cfg.data
     root, ids, chosen = choose_patients(data, split, cfg.views)
     with warnings.catch_warnings(record=True) as said:
@@ -139,56 +219,99 @@ def score(
         ds = CTDataset(root, ids, replace(cfg, cache=''), quiet=not (progress and is_main()))
     known = known_patients(predictor, ds)
     if known and not allow_train:
-        first = ', '.join(f'{k} ({v})' for k,v in list(known.items())[:5])
-        raise BadInput(f'{len(known)} of {len(ds)} patients are known to the model: {first}{" and others" if len(known) > 5 else ""}', data, 'Score others, such as --split validation, or insist with --allow-train.')
+        first = ', '.join(f'{k} ({v})' for k, v in list(known.items())[:5])
+        raise BadInput(
+            f'{len(known)} of {len(ds)} patients are known to the model: {first}{" and others" if len(known) > 5 else ""}',
+            data,
+            'Score others, such as --split validation, or insist with --allow-train.',
+        )
     floors, notes = floors_of(predictor, p)
-    notes = list(ds.notes) + [str(w.message) for w in said if not any(n in str(w.message) for n in ds.notes)] + notes
-    if known: notes.append(f'NOT A TEST: {len(known)} of {len(ds)} patients were trained on')
-    if far := other_rooms(predictor, ds): notes.append(f'the films of {far} of {len(ds)} patients are of another room than the one in which these weights have learnt; lift64_varied has learnt in many')
-    if without: notes.append(f'the model did not get the film {without!r}')
-    out = evaluate(blind_to(predictor, without), ds, p, floors, controls, progress, predictor.device)
-    return out | dict(weights=str(weights), recipe=predictor.cfg.recipe, patients=chosen, notes=notes, spread=None if without else truthfulness(predictor, ds))
+    notes = (
+        list(ds.notes)
+        + [str(w.message) for w in said if not any(n in str(w.message) for n in ds.notes)]
+        + notes
+    )
+    if known:
+        notes.append(f'NOT A TEST: {len(known)} of {len(ds)} patients were trained on')
+    if far := other_rooms(predictor, ds):
+        notes.append(
+            f'the films of {far} of {len(ds)} patients are of another room than the one in which these weights have learnt; lift64_varied has learnt in many'
+        )
+    if without:
+        notes.append(f'the model did not get the film {without!r}')
+    out = evaluate(
+        blind_to(predictor, without), ds, p, floors, controls, progress, predictor.device
+    )
+    return out | dict(
+        weights=str(weights),
+        recipe=predictor.cfg.recipe,
+        patients=chosen,
+        notes=notes,
+        spread=None if without else truthfulness(predictor, ds),
+    )
 
 def truthfulness(
-    predictor,          # From `load_predictor`
-    dataset:CTDataset,  # Patients that it has not learnt from
-):                      # As `Calibration.to_dict`; None for a model that does not say how sure it is
+    predictor,  # From `load_predictor`
+    dataset: CTDataset,  # Patients that it has not learnt from
+):  # As `Calibration.to_dict`; None for a model that does not say how sure it is
     "Was it right about how far off it may be?"
-    if not predictor.says_spread: return None
-    return calibration(spread_cases(predictor.model, dataset, predictor.cfg.target, predictor.device), predictor.spread_factor).to_dict()
+    if not predictor.says_spread:
+        return None
+    return calibration(
+        spread_cases(predictor.model, dataset, predictor.cfg.target, predictor.device),
+        predictor.spread_factor,
+    ).to_dict()
 
 def said_spread(
-    c:dict,  # From `truthfulness`
-)->str:      # A line for the table
+    c: dict,  # From `truthfulness`
+) -> str:  # A line for the table
     "The same in words."
-    return f'spread: standard deviation {c["mean_std_hu"]:.0f} HU in the body; ' + ', '.join(f'{float(q):.0%} intervals hold {v:.0%}' for q,v in c['repaired'].items()) + f'; rank correlation with the error {c["rank_correlation"]:.2f}'
+    return (
+        f'spread: standard deviation {c["mean_std_hu"]:.0f} HU in the body; '
+        + ', '.join(f'{float(q):.0%} intervals hold {v:.0%}' for q, v in c['repaired'].items())
+        + f'; rank correlation with the error {c["rank_correlation"]:.2f}'
+    )
 
 # %% ../../nbs/12_inference/03_evaluate.ipynb #4e050004
 @call_parse
 def main(
-    weights:str,             # Run folder, or a .safetensors file
-    data:str,                # Cohort folder, or one patient's folder
-    protocol:str='documented',  # documented, documented_peak1, wide, x2ct or x2ct_legacy
-    split:str='',            # train, validation, test or all (default: test, else validation, else all)
-    json:str='',             # Write the result as JSON to this file; - prints it instead of the table
-    compare:str='',          # JSON of another run on the same patients
-    controls:bool=True,      # Leave out the wrong patient's and the shuffled X-rays?
-    allow_train:Param('Score patients that the model was trained on?', action=DashFlag)=False,
-    without:str='',          # A film that the model does not get: pa or lat
-    device:str='',           # cpu or cuda (default: a GPU if there is one)
+    weights: str,  # Run folder, or a .safetensors file
+    data: str,  # Cohort folder, or one patient's folder
+    protocol: str = 'documented',  # documented, documented_peak1, wide, x2ct or x2ct_legacy
+    split: str = '',  # train, validation, test or all (default: test, else validation, else all)
+    json: str = '',  # Write the result as JSON to this file; - prints it instead of the table
+    compare: str = '',  # JSON of another run on the same patients
+    controls: bool = True,  # Leave out the wrong patient's and the shuffled X-rays?
+    allow_train: Param('Score patients that the model was trained on?', action=DashFlag) = False,
+    without: str = '',  # A film that the model does not get: pa or lat
+    device: str = '',  # cpu or cuda (default: a GPU if there is one)
 ):
     "Score weights on patients, beside floors and controls, with intervals. Example: xray2ct-evaluate runs/ID data/virtual_test --json scores.json"
     with exit_on_bad_input(), process_group():
         other = read_json(compare) if compare else None
-        if other is not None and not {'protocol', 'cases'} <= set(other): raise BadInput('this is not a result of xray2ct-evaluate', compare, 'Make one with --json FILE.')
-        result = score(weights, data, protocol, split, controls, allow_train, device, without=without)
-        if other is not None: result['comparison'] = compare_runs(other, result, (other.get('recipe', Path(compare).stem), result['recipe']))
-        if not is_main(): return
-        for note in result['notes']: print(f'note: {note}', file=sys.stderr)
-        if json and json != '-': write_json(result, json)
-        if json == '-': print(dumps(result, indent=1, allow_nan=False))
+        if other is not None and not {'protocol', 'cases'} <= set(other):
+            raise BadInput(
+                'this is not a result of xray2ct-evaluate', compare, 'Make one with --json FILE.'
+            )
+        result = score(
+            weights, data, protocol, split, controls, allow_train, device, without=without
+        )
+        if other is not None:
+            result['comparison'] = compare_runs(
+                other, result, (other.get('recipe', Path(compare).stem), result['recipe'])
+            )
+        if not is_main():
+            return
+        for note in result['notes']:
+            print(f'note: {note}', file=sys.stderr)
+        if json and json != '-':
+            write_json(result, json)
+        if json == '-':
+            print(dumps(result, indent=1, allow_nan=False))
         else:
             print(f'{result["recipe"]} on {result["patients"]}')
             print(render_scores(result, result['recipe']))
-            if result['spread']: print(said_spread(result['spread']))
-            if compare: print('\n' + render_comparison(result['comparison']))
+            if result['spread']:
+                print(said_spread(result['spread']))
+            if compare:
+                print('\n' + render_comparison(result['comparison']))

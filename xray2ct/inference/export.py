@@ -24,128 +24,259 @@ from ..evaluation.uncertainty import calibration, spread_cases
 from ..io.volume import downsample
 
 # %% ../../nbs/12_inference/05_export.ipynb #7d8c3b30
-STEPS = (1, 3, 10, 30)   # Numbers of SIRT steps that are tried
+STEPS = (1, 3, 10, 30)  # Numbers of SIRT steps that are tried
 
 def halfway(
-    geometry:Geometry,  # Of two films
-)->Geometry:            # One view between them
+    geometry: Geometry,  # Of two films
+) -> Geometry:  # One view between them
     "The direction between two films, which neither has seen."
     a, b = geometry.views[:2]
-    mid = lambda k: (getattr(a, k) + getattr(b, k))/2
-    return Geometry((View(name='oblique', **{k: mid(k) for k in ('azimuth_deg', 'elevation_deg', 'sid_mm', 'sdd_mm')}, detector_mm=a.detector_mm),), geometry.pixels)
+    mid = lambda k: (getattr(a, k) + getattr(b, k)) / 2
+    return Geometry(
+        (
+            View(
+                name='oblique',
+                **{k: mid(k) for k in ('azimuth_deg', 'elevation_deg', 'sid_mm', 'sdd_mm')},
+                detector_mm=a.detector_mm,
+            ),
+        ),
+        geometry.pixels,
+    )
 
 @torch.inference_mode()
 def refinement(
-    predictor,           # From `load_predictor`
-    dataset,             # Validation patients, with measured line integrals
+    predictor,  # From `load_predictor`
+    dataset,  # Validation patients, with measured line integrals
     protocol='documented',  # Name or `Protocol`
-    steps=STEPS,         # Numbers of SIRT steps
-    geometry=Geometry(), # Nominal acquisition: gives the direction in between
-)->dict:                 # steps -> psnr, gain, ci95 of the gain, in_view and held_out: relative errors of the shadows; and best
+    steps=STEPS,  # Numbers of SIRT steps
+    geometry=Geometry(),  # Nominal acquisition: gives the direction in between
+) -> dict:  # steps -> psnr, gain, ci95 of the gain, in_view and held_out: relative errors of the shadows; and best
     "What SIRT steps from the network's volume do to its score and to its shadows."
     p, fov = get_protocol(protocol), dataset.cfg.fov_mm
     oblique = halfway(geometry.select(*dataset.cfg.views)).matrices()
     rows = {k: [] for k in (0, *steps)}
     for i in progress(range(len(dataset)), 'refining', disable=None):
         batch = dataset.batch([i])
-        films, m, truth = batch['xrays'][0,:,0], batch['geometry']['matrices'][0], batch['volume'].float()
-        start = predictor.predict_hu(batch)[0,0]
-        shadow = lambda hu, mats: project(hu_to_mu(hu)[None,None], mats[None], fov, films.shape[-1])[0,:,0]
-        off = lambda a, b: float((a - b).norm()/b.norm())
-        unseen = shadow(truth[0,0], oblique)
+        films, m, truth = (
+            batch['xrays'][0, :, 0],
+            batch['geometry']['matrices'][0],
+            batch['volume'].float(),
+        )
+        start = predictor.predict_hu(batch)[0, 0]
+        shadow = lambda hu, mats: project(
+            hu_to_mu(hu)[None, None], mats[None], fov, films.shape[-1]
+        )[0, :, 0]
+        off = lambda a, b: float((a - b).norm() / b.norm())
+        unseen = shadow(truth[0, 0], oblique)
         for k in rows:
             hu = refine_volume(start, films, m, fov, k) if k else start
-            rows[k].append(dict(psnr=psnr(hu[None,None], truth, p).item(), in_view=off(shadow(hu, m), films), held_out=off(shadow(hu, oblique), unseen)))
+            rows[k].append(
+                dict(
+                    psnr=psnr(hu[None, None], truth, p).item(),
+                    in_view=off(shadow(hu, m), films),
+                    held_out=off(shadow(hu, oblique), unseen),
+                )
+            )
     mean = lambda k, f: float(np.mean([r[f] for r in rows[k]]))
-    gain = {k: [a['psnr'] - b['psnr'] for a,b in zip(rows[k], rows[0])] for k in rows}
-    out = {str(k): dict(psnr=mean(k, 'psnr'), gain=float(np.mean(gain[k])), ci95=bootstrap_ci(gain[k]), in_view=mean(k, 'in_view'), held_out=mean(k, 'held_out')) for k in rows}
+    gain = {k: [a['psnr'] - b['psnr'] for a, b in zip(rows[k], rows[0])] for k in rows}
+    out = {
+        str(k): dict(
+            psnr=mean(k, 'psnr'),
+            gain=float(np.mean(gain[k])),
+            ci95=bootstrap_ci(gain[k]),
+            in_view=mean(k, 'in_view'),
+            held_out=mean(k, 'held_out'),
+        )
+        for k in rows
+    }
     helps = [k for k in steps if (out[str(k)]['ci95'][0] or 0) > 0]
-    return dict(protocol=p.name, n=len(dataset), steps=out, best=max(helps, key=lambda k: out[str(k)]['psnr'], default=0))
+    return dict(
+        protocol=p.name,
+        n=len(dataset),
+        steps=out,
+        best=max(helps, key=lambda k: out[str(k)]['psnr'], default=0),
+    )
 
 # %% ../../nbs/12_inference/05_export.ipynb #eb5540c7
-LIMITS = [NOTICE,
+LIMITS = [
+    NOTICE,
     'Learnt from generated chests: how it does on real ones is the score called real, and nothing more.',
     'The films must be calibrated line integrals of a known geometry, or what it says of Hounsfield units is a guess.',
-    'Two films do not determine a volume. What is asymmetric along a ray, small, or hidden behind bone is filled in from what is usual; a lesion can be missing, and one that is not there can appear.']
+    'Two films do not determine a volume. What is asymmetric along a ray, small, or hidden behind bone is filled in from what is usual; a lesion can be missing, and one that is not there can appear.',
+]
 
 def _room(stream):
     "How far the X-ray rooms went that were learnt from."
-    if not stream.patients: return f'Learnt in one X-ray room (tube {PA.sid_mm:g} mm from the patient and {PA.sdd_mm:g} mm from the film, views from {PA.azimuth_deg:g}° and {LAT.azimuth_deg:g}°). In another one it loses decibels, even if it is told the truth about it; `lift64_varied` has learnt in many.'
+    if not stream.patients:
+        return f'Learnt in one X-ray room (tube {PA.sid_mm:g} mm from the patient and {PA.sdd_mm:g} mm from the film, views from {PA.azimuth_deg:g}° and {LAT.azimuth_deg:g}°). In another one it loses decibels, even if it is told the truth about it; `lift64_varied` has learnt in many.'
     return f'Learnt in X-ray rooms within {stream.angle_deg:g}° and {stream.dist_frac:.0%} of distance of one{f", with films of {stream.detector_frac:.0%} more or less" if stream.detector_frac else ""}; farther off it is as good as untried.'
 
 def slim(
-    predictor,         # From `load_predictor`
-    validation,        # Data set that decides about refinement and calibration
-    scores:dict=None,  # Name -> result of `xray2ct-evaluate`
+    predictor,  # From `load_predictor`
+    validation,  # Data set that decides about refinement and calibration
+    scores: dict = None,  # Name -> result of `xray2ct-evaluate`
     protocol='documented',  # Under which refinement is judged
-    refined:int=0,     # So many validation patients judge refinement; 0 = all
-)->tuple:              # (half-precision state, card)
+    refined: int = 0,  # So many validation patients judge refinement; 0 = all
+) -> tuple:  # (half-precision state, card)
     "What travels, and what is said of it."
-    card = dict(name=predictor.cfg.recipe, training_ids=predictor.training_ids, data_hash=predictor.card.get('data_hash'), code=code_version(), limits=[*LIMITS, _room(predictor.cfg.stream)],
-                scores={k: _short(v) for k,v in (scores or {}).items()}, refine=refinement(predictor, validation.subset(validation.ids[:refined]) if refined else validation, protocol))
+    card = dict(
+        name=predictor.cfg.recipe,
+        training_ids=predictor.training_ids,
+        data_hash=predictor.card.get('data_hash'),
+        code=code_version(),
+        limits=[*LIMITS, _room(predictor.cfg.stream)],
+        scores={k: _short(v) for k, v in (scores or {}).items()},
+        refine=refinement(
+            predictor,
+            validation.subset(validation.ids[:refined]) if refined else validation,
+            protocol,
+        ),
+    )
     beside, p, n = {}, get_protocol(protocol), predictor.cfg.data.n
     if predictor.floors is not None:
-        films, mean = predictor.floors.mean_xrays, predictor.floors.for_window(p.lo, p.hi).mean_volume
-        card['mean_films'] = F.interpolate(films.float().reshape(1, -1, *films.shape[-2:]), size=32, mode='area')[0].round(decimals=3).tolist()
-        card['mean_window'], beside[f'{BESIDE}mean_volume'] = [p.lo, p.hi], downsample(mean.reshape(n, n, n), min(64, n)).half()
-    if predictor.says_spread: card['calibration'] = calibration(spread_cases(predictor.model, validation, predictor.cfg.target)).to_dict()
-    return {k: v.half() if v.is_floating_point() else v for k,v in predictor.model.state_dict().items()} | beside, card
+        films, mean = (
+            predictor.floors.mean_xrays,
+            predictor.floors.for_window(p.lo, p.hi).mean_volume,
+        )
+        card['mean_films'] = (
+            F.interpolate(films.float().reshape(1, -1, *films.shape[-2:]), size=32, mode='area')[0]
+            .round(decimals=3)
+            .tolist()
+        )
+        card['mean_window'], beside[f'{BESIDE}mean_volume'] = (
+            [p.lo, p.hi],
+            downsample(mean.reshape(n, n, n), min(64, n)).half(),
+        )
+    if predictor.says_spread:
+        card['calibration'] = calibration(
+            spread_cases(predictor.model, validation, predictor.cfg.target)
+        ).to_dict()
+    return {
+        k: v.half() if v.is_floating_point() else v for k, v in predictor.model.state_dict().items()
+    } | beside, card
 
 # %% ../../nbs/12_inference/05_export.ipynb #1b12562f
 def _short(r):
     "What a card repeats of a result."
     g = r.get('gain_over_mean_volume') or {}
-    return dict(protocol=r['protocol'], patients=r['patients'], n=r['n'], grid=r['grid']['n'], psnr=r['mean']['psnr'], ci95=r['ci95']['psnr'], ssim=r['mean']['ssim'], mae_hu=r['mean']['mae_hu'],
-                gain=g.get('psnr'), gain_ci95=g.get('ci95'), spread=r.get('spread'))
+    return dict(
+        protocol=r['protocol'],
+        patients=r['patients'],
+        n=r['n'],
+        grid=r['grid']['n'],
+        psnr=r['mean']['psnr'],
+        ci95=r['ci95']['psnr'],
+        ssim=r['mean']['ssim'],
+        mae_hu=r['mean']['mae_hu'],
+        gain=g.get('psnr'),
+        gain_ci95=g.get('ci95'),
+        spread=r.get('spread'),
+    )
 
 def card_text(
-    card:dict,      # From `slim`
-    cfg,            # `RunCfg`
-    size:int,       # Of the file, bytes
-)->str:             # Markdown
+    card: dict,  # From `slim`
+    cfg,  # `RunCfg`
+    size: int,  # Of the file, bytes
+) -> str:  # Markdown
     "The card for people."
     fmt = lambda ci: '' if not ci or ci[0] is None else f' [{ci[0]:.2f}, {ci[1]:.2f}]'
-    rows = [f'| {k} | {s["patients"]} | {s["grid"]}³ | {s["psnr"]:.2f}{fmt(s["ci95"])} | {"" if s["gain"] is None else format(s["gain"], "+.2f") + fmt(s["gain_ci95"])} | {s["ssim"]:.3f} |' for k,s in card['scores'].items()]
+    rows = [
+        f'| {k} | {s["patients"]} | {s["grid"]}³ | {s["psnr"]:.2f}{fmt(s["ci95"])} | {"" if s["gain"] is None else format(s["gain"], "+.2f") + fmt(s["gain_ci95"])} | {s["ssim"]:.3f} |'
+        for k, s in card['scores'].items()
+    ]
     c, r, on = card.get('calibration'), card['refine'], card.get('stands_on')
     share = lambda d: ' and '.join(f'{d[k]:.0%}' for k in ('0.5', '0.9'))
-    within = '; '.join(f'{k} {share(d)}' for k,d in {'validation': c['repaired'], **{k: s['spread']['said'] for k,s in card['scores'].items() if s.get('spread')}}.items()) if c else ''
+    within = (
+        '; '.join(
+            f'{k} {share(d)}'
+            for k, d in {
+                'validation': c['repaired'],
+                **{k: s['spread']['said'] for k, s in card['scores'].items() if s.get('spread')},
+            }.items()
+        )
+        if c
+        else ''
+    )
     beyond = f' beside those of `{on["name"]}`, on which it stands' if on else ''
     began = f', after those of `{cfg.starts}`' if cfg.starts else ''
-    whom = f'a new sample each time from {cfg.stream.patients:,} virtual patients beyond the cohort `{cfg.cohort}`' if cfg.stream.patients else f'cohort `{cfg.cohort}`'
-    return '\n'.join([f'# {card["name"]}', '', f'{cfg.data.n}³ voxels of {cfg.data.fov_mm/cfg.data.n:.3g} mm from {len(cfg.data.views)} films of {cfg.data.pixels}² pixels; recipe `{cfg.recipe}` at scale {cfg.scale}, seed {cfg.seed}, '
-        f'{cfg.train.steps:,} updates of {cfg.train.batch} patients{began}, {whom} ({len(card["training_ids"])} patients), code {card["code"]["sha7"]}; {size/1e6:.1f} MB{beyond}.', '',
-        '| | patients | grid | PSNR, dB | gain over the mean volume, dB | SSIM |', '|---|---|---|---|---|---|', *rows, '', f'Protocol `{cfg.protocol}`; intervals are 95 % bootstrap intervals over patients.', '',
-        *([f'Spread: multiplied by {c["factor"]:.2f}, found on {c["n"]} validation patients. Of the true values lie within what it calls 50 % and 90 % likely: {within}.', ''] if c else []),
-        f'`--refine` by default: {r["best"]} steps, which {"raised" if r["best"] else "is none, because none raised"} the score of {r["n"]} validation patients.', '', 'Limits', '', *[f'- {l}' for l in card['limits']], ''])
+    whom = (
+        f'a new sample each time from {cfg.stream.patients:,} virtual patients beyond the cohort `{cfg.cohort}`'
+        if cfg.stream.patients
+        else f'cohort `{cfg.cohort}`'
+    )
+    return '\n'.join(
+        [
+            f'# {card["name"]}',
+            '',
+            f'{cfg.data.n}³ voxels of {cfg.data.fov_mm / cfg.data.n:.3g} mm from {len(cfg.data.views)} films of {cfg.data.pixels}² pixels; recipe `{cfg.recipe}` at scale {cfg.scale}, seed {cfg.seed}, '
+            f'{cfg.train.steps:,} updates of {cfg.train.batch} patients{began}, {whom} ({len(card["training_ids"])} patients), code {card["code"]["sha7"]}; {size / 1e6:.1f} MB{beyond}.',
+            '',
+            '| | patients | grid | PSNR, dB | gain over the mean volume, dB | SSIM |',
+            '|---|---|---|---|---|---|',
+            *rows,
+            '',
+            f'Protocol `{cfg.protocol}`; intervals are 95 % bootstrap intervals over patients.',
+            '',
+            *(
+                [
+                    f'Spread: multiplied by {c["factor"]:.2f}, found on {c["n"]} validation patients. Of the true values lie within what it calls 50 % and 90 % likely: {within}.',
+                    '',
+                ]
+                if c
+                else []
+            ),
+            f'`--refine` by default: {r["best"]} steps, which {"raised" if r["best"] else "is none, because none raised"} the score of {r["n"]} validation patients.',
+            '',
+            'Limits',
+            '',
+            *[f'- {l}' for l in card['limits']],
+            '',
+        ]
+    )
 
 # %% ../../nbs/12_inference/05_export.ipynb #125042c9
 def _read_scores(text):
     "NAME=FILE pairs, read."
     pairs = [w.partition('=') for w in text.split(',') if w]
-    if any(not eq for _,eq,_ in pairs): raise BadInput(f'--scores {text!r} is not NAME=FILE,NAME=FILE')
-    return {k: read_json(f) for k,_,f in pairs}
+    if any(not eq for _, eq, _ in pairs):
+        raise BadInput(f'--scores {text!r} is not NAME=FILE,NAME=FILE')
+    return {k: read_json(f) for k, _, f in pairs}
 
-MOST = 20_000_000   # Bytes, all weights of the package together
+MOST = 20_000_000  # Bytes, all weights of the package together
 
 @call_parse
 def main(
-    run:str,         # A finished run's folder, or its weights
-    name:str,        # Under which it ships
-    data:str='data/virtual100',  # Its cohort, for the validation patients
-    scores:str='',   # Results of xray2ct-evaluate that the card repeats, NAME=FILE.json, separated by commas
-    out:str='xray2ct/weights',   # Folder
-    refined:int=0,   # So many validation patients judge `--refine`, which is slow at 256³ (default: all)
-    replace:bool=False,  # Overwrite?
+    run: str,  # A finished run's folder, or its weights
+    name: str,  # Under which it ships
+    data: str = 'data/virtual100',  # Its cohort, for the validation patients
+    scores: str = '',  # Results of xray2ct-evaluate that the card repeats, NAME=FILE.json, separated by commas
+    out: str = 'xray2ct/weights',  # Folder
+    refined: int = 0,  # So many validation patients judge `--refine`, which is slow at 256³ (default: all)
+    replace: bool = False,  # Overwrite?
 ):
     "Turn a run into weights that ship. Example: python -m xray2ct.inference.export runs/ID lift64 --scores virtual_test=results/scores/lift64-virtual_test.json"
     with exit_on_bad_input():
         target = child_of(out, f'{name}.safetensors')
-        if target.exists() and not replace: raise BadInput('is there already', target, 'Choose another name, or say --replace.')
+        if target.exists() and not replace:
+            raise BadInput('is there already', target, 'Choose another name, or say --replace.')
         predictor = load_predictor(run)
-        state, card = slim(predictor, open_cohort(predictor.cfg, data)[1], _read_scores(scores), predictor.cfg.protocol, refined)
+        state, card = slim(
+            predictor,
+            open_cohort(predictor.cfg, data)[1],
+            _read_scores(scores),
+            predictor.cfg.protocol,
+            refined,
+        )
         state, card['stands_on'] = without_base(state, predictor.cfg.base)
         others = sum(f.stat().st_size for f in target.parent.glob('*.safetensors') if f != target)
-        if (size := others + sum(v.numel()*v.element_size() for v in state.values())) > MOST: raise BadInput(f'the weights of the package would take {size/1e6:.0f} MB, at most {MOST/1e6:.0f} are wanted', target)
+        if (size := others + sum(v.numel() * v.element_size() for v in state.values())) > MOST:
+            raise BadInput(
+                f'the weights of the package would take {size / 1e6:.0f} MB, at most {MOST / 1e6:.0f} are wanted',
+                target,
+            )
         save_weights(state, predictor.cfg, target, card)
-        with atomic_path(target.with_suffix('.md')) as t: t.write_text(card_text(card, predictor.cfg, target.stat().st_size), encoding='utf-8')
-        print(f'{target}: {target.stat().st_size/1e6:.1f} MB\n{target.with_suffix(".md").read_text(encoding="utf-8")}')
+        with atomic_path(target.with_suffix('.md')) as t:
+            t.write_text(card_text(card, predictor.cfg, target.stat().st_size), encoding='utf-8')
+        print(
+            f'{target}: {target.stat().st_size / 1e6:.1f} MB\n{target.with_suffix(".md").read_text(encoding="utf-8")}'
+        )

@@ -36,42 +36,43 @@ from ..io.volume import HU_RANGE, TargetCfg, unit_to_hu, write_nifti
 @dataclass
 class Predictor:
     "A trained model with what is needed to use it."
-    model: nn.Module             # Batch in, (B,1,n,n,n) in the target scale out; in eval mode on `device`
-    cfg: RunCfg                  # The run's configuration
-    path: Path                   # The weights
-    card: dict                   # What else the weights' file says of itself
-    floors: Floors | None = None # The floors of the same training patients
-    device: str = 'cpu'          # Where the model is
+
+    model: nn.Module  # Batch in, (B,1,n,n,n) in the target scale out; in eval mode on `device`
+    cfg: RunCfg  # The run's configuration
+    path: Path  # The weights
+    card: dict  # What else the weights' file says of itself
+    floors: Floors | None = None  # The floors of the same training patients
+    device: str = 'cpu'  # Where the model is
 
     @property
-    def grid(self)->Grid:
+    def grid(self) -> Grid:
         "The grid of its volumes."
         return Grid(self.cfg.data.n, self.cfg.data.fov_mm)
 
     @property
-    def training_ids(self)->list:
+    def training_ids(self) -> list:
         "Patients it has learnt from; empty if its weights do not say."
         return list(self.card.get('training_ids') or getattr(self.floors, 'ids', None) or [])
 
     @property
-    def shipped(self)->bool:
+    def shipped(self) -> bool:
         "Are these weights that come with the package?"
         return self.path in shipped_weights().values()
 
     @property
-    def takes_one(self)->bool:
+    def takes_one(self) -> bool:
         "Has it learnt to do without one of its films?"
         return getattr(self.cfg.model, 'drop_view', 0) > 0
 
     @property
-    def says_spread(self)->bool:
+    def says_spread(self) -> bool:
         "Does it say how far off each voxel may be?"
         return getattr(self.cfg.model, 'spread', False)
 
     @property
-    def spread_factor(self)->float:
+    def spread_factor(self) -> float:
         "What its spread is multiplied by, found on validation patients; 1 where its card has no calibration."
-        return (self.card.get('calibration') or {}).get('factor', 1.)
+        return (self.card.get('calibration') or {}).get('factor', 1.0)
 
 # %% ../../nbs/12_inference/02_predictor.ipynb #fa4453d4
 def _in_hu(x, t):
@@ -80,345 +81,592 @@ def _in_hu(x, t):
 
 @patch
 @torch.inference_mode()
-def predict_hu(self:Predictor,
-    batch:dict,       # 'xrays' (B,V,1,h,w) and 'geometry'
-)->torch.Tensor:      # (B,1,n,n,n), HU, inside the window that the model has learnt
+def predict_hu(
+    self: Predictor,
+    batch: dict,  # 'xrays' (B,V,1,h,w) and 'geometry'
+) -> torch.Tensor:  # (B,1,n,n,n), HU, inside the window that the model has learnt
     "The model's volumes in Hounsfield units."
-    return _in_hu(self.model(to_device({k: batch[k] for k in ('xrays', 'geometry')}, self.device)), self.cfg.target)
+    return _in_hu(
+        self.model(to_device({k: batch[k] for k in ('xrays', 'geometry')}, self.device)),
+        self.cfg.target,
+    )
 
 @patch
-def predict_both(self:Predictor,
-    batch:dict,       # As `predict_hu` takes it
-):                    # The volumes, HU, and how far off each voxel may be, standard deviation in HU: (B,1,n,n,n) each
+def predict_both(
+    self: Predictor,
+    batch: dict,  # As `predict_hu` takes it
+):  # The volumes, HU, and how far off each voxel may be, standard deviation in HU: (B,1,n,n,n) each
     "Volume and spread at once; the spread by the calibration in the weights' card."
-    y, std = volume_and_std(self.model, to_device({k: batch[k] for k in ('xrays', 'geometry')}, self.device), self.cfg.target, self.spread_factor)
+    y, std = volume_and_std(
+        self.model,
+        to_device({k: batch[k] for k in ('xrays', 'geometry')}, self.device),
+        self.cfg.target,
+        self.spread_factor,
+    )
     return _in_hu(y, self.cfg.target), std
 
 @patch
-def mean_volume_hu(self:Predictor):  # (n,n,n), HU; None if neither floors nor model know it
+def mean_volume_hu(self: Predictor):  # (n,n,n), HU; None if neither floors nor model know it
     "The mean training volume."
-    if self.floors is not None: return torch.as_tensor(self.floors.mean_volume).float().reshape((self.cfg.data.n,)*3)
+    if self.floors is not None:
+        return torch.as_tensor(self.floors.mean_volume).float().reshape((self.cfg.data.n,) * 3)
     m = getattr(self.model, 'mean_volume', None)
-    return None if m is None else unit_to_hu(m.detach().float(), self.cfg.target)[0,0].cpu()
+    return None if m is None else unit_to_hu(m.detach().float(), self.cfg.target)[0, 0].cpu()
 
 # %% ../../nbs/12_inference/02_predictor.ipynb #710261b9
 def in_world(
-    hu:torch.Tensor,  # (n,n,n) as the model gives it
-    cfg:RunCfg,       # Of the model
-)->torch.Tensor:      # (n,n,n) = [z,y,x]
+    hu: torch.Tensor,  # (n,n,n) as the model gives it
+    cfg: RunCfg,  # Of the model
+) -> torch.Tensor:  # (n,n,n) = [z,y,x]
     "Order the axes of a prediction as the house does."
     return hu.permute(2, 1, 0).contiguous() if cfg.data.resize.startswith('documented') else hu
 
 # %% ../../nbs/12_inference/02_predictor.ipynb #a036381f
 def load_predictor(
-    weights_or_run,       # A .safetensors file or the folder of a run
-    device:str='cpu',     # Where to put the model
-)->Predictor:
+    weights_or_run,  # A .safetensors file or the folder of a run
+    device: str = 'cpu',  # Where to put the model
+) -> Predictor:
     "Read weights, their configuration and, where they lie beside, the floors."
     path = find_weights(weights_or_run)
     model, cfg, card = load_weights(path)
-    floors = path.parent/'floors.safetensors'
-    return Predictor(model.to(device).eval(), cfg, path, card or {}, Floors.load(floors) if floors.exists() else None, device)
+    floors = path.parent / 'floors.safetensors'
+    return Predictor(
+        model.to(device).eval(),
+        cfg,
+        path,
+        card or {},
+        Floors.load(floors) if floors.exists() else None,
+        device,
+    )
 
 def newest_run(
-    runs='runs',   # Folder of runs
-)->Path:           # The folder of one
+    runs='runs',  # Folder of runs
+) -> Path:  # The folder of one
     "The run that finished last."
     done = [f for f in Path(runs).glob('*/model.safetensors')]
-    if not done: raise BadInput('no finished run is here', runs, 'Train one with `make train`, or give --weights FILE_OR_RUN.')
+    if not done:
+        raise BadInput(
+            'no finished run is here',
+            runs,
+            'Train one with `make train`, or give --weights FILE_OR_RUN.',
+        )
     return max(done, key=lambda f: f.stat().st_mtime_ns).parent
 
 # %% ../../nbs/12_inference/02_predictor.ipynb #e3588bfb
 def on_detector(
-    x:np.ndarray,           # (h,w), any size
-    pixels:int,             # Edge of the model's X-rays
-    detector=(440., 440.),  # The detector's (height, width), mm
-    resize='antialias',     # As in `DataCfg`
-):                          # (pixels,pixels) float32 tensor; a note, or None
+    x: np.ndarray,  # (h,w), any size
+    pixels: int,  # Edge of the model's X-rays
+    detector=(440.0, 440.0),  # The detector's (height, width), mm
+    resize='antialias',  # As in `DataCfg`
+):  # (pixels,pixels) float32 tensor; a note, or None
     "Put an image on the model's pixels without stretching it."
-    (h, w), want, note = x.shape, detector[1]/detector[0], None
-    if abs(w/h/want - 1) > .02:
-        H, W = (h, round(h*want)) if w/h < want else (round(w/want), w)
-        top, left = (H-h)//2, (W-w)//2
-        x = np.pad(x, ((top, H-h-top), (left, W-w-left)), constant_values=float(x.min()))
+    (h, w), want, note = x.shape, detector[1] / detector[0], None
+    if abs(w / h / want - 1) > 0.02:
+        H, W = (h, round(h * want)) if w / h < want else (round(w / want), w)
+        top, left = (H - h) // 2, (W - w) // 2
+        x = np.pad(x, ((top, H - h - top), (left, W - w - left)), constant_values=float(x.min()))
         note = f'{w}x{h} pixels do not have the shape of the detector ({detector[1]:g}x{detector[0]:g} mm); padded with air to {W}x{H}, centred'
     return torch.as_tensor(fit_film(x, pixels, resize)), note
 
 # %% ../../nbs/12_inference/02_predictor.ipynb #0f436bb5
-TYPICAL = dict(pa=4.5, lat=5.5)  # 90 % quantile of the line integrals of a 440 mm film: mean of 40 virtual patients; the real sample has 4.2 and 5.5
+TYPICAL = dict(
+    pa=4.5, lat=5.5
+)  # 90 % quantile of the line integrals of a 440 mm film: mean of 40 virtual patients; the real sample has 4.2 and 5.5
 
 def reference(
-    mean_film,               # (h,w) mean training X-ray, or None
-    view:str,                # 'pa' or 'lat'
-    detector=PA.detector_mm, # Size of the film to calibrate, (height, width) mm: only this part of the mean film counts
-)->np.ndarray:               # (65,) quantiles for `calibrate_like`
+    mean_film,  # (h,w) mean training X-ray, or None
+    view: str,  # 'pa' or 'lat'
+    detector=PA.detector_mm,  # Size of the film to calibrate, (height, width) mm: only this part of the mean film counts
+) -> np.ndarray:  # (65,) quantiles for `calibrate_like`
     "What a film of this view and size usually measures."
-    if mean_film is None: return np.interp(np.linspace(0, 1, 65), [0, .02, .9, 1], [0, 0, TYPICAL[view], 1.3*TYPICAL[view]]).astype(np.float32)
-    cut = [int(n*max(0, 1-mm/full)/2) for n,mm,full in zip(mean_film.shape, detector, PA.detector_mm)]
-    return quantiles_of(np.asarray(mean_film)[cut[0]:mean_film.shape[0]-cut[0], cut[1]:mean_film.shape[1]-cut[1]])
+    if mean_film is None:
+        return np.interp(
+            np.linspace(0, 1, 65), [0, 0.02, 0.9, 1], [0, 0, TYPICAL[view], 1.3 * TYPICAL[view]]
+        ).astype(np.float32)
+    cut = [
+        int(n * max(0, 1 - mm / full) / 2)
+        for n, mm, full in zip(mean_film.shape, detector, PA.detector_mm)
+    ]
+    return quantiles_of(
+        np.asarray(mean_film)[
+            cut[0] : mean_film.shape[0] - cut[0], cut[1] : mean_film.shape[1] - cut[1]
+        ]
+    )
 
 # %% ../../nbs/12_inference/02_predictor.ipynb #f2867586
 def _corr(a, b):
     "Pearson correlation of two films."
     a, b = a.flatten().double() - a.double().mean(), b.flatten().double() - b.double().mean()
-    return float(a@b/(a.norm()*b.norm()).clamp_min(1e-12))
+    return float(a @ b / (a.norm() * b.norm()).clamp_min(1e-12))
 
-WORDS = dict(pa='frontal', lat='lateral')   # View -> what a user calls it
+WORDS = dict(pa='frontal', lat='lateral')  # View -> what a user calls it
 
 def view_problems(
-    xrays:torch.Tensor,      # (2,h,w), as given: frontal, lateral; a film of zeros is a missing one
-    means:torch.Tensor,      # (2,h,w), mean training X-rays of the same views
-    margin:float=.06,        # Correlation by which another reading must be better; half of it for each film where they may be swapped
-)->list:                     # Sentences
+    xrays: torch.Tensor,  # (2,h,w), as given: frontal, lateral; a film of zeros is a missing one
+    means: torch.Tensor,  # (2,h,w), mean training X-rays of the same views
+    margin: float = 0.06,  # Correlation by which another reading must be better; half of it for each film where they may be swapped
+) -> list:  # Sentences
     "What the mean training X-rays say about a swapped, turned, mirrored or inverted film."
     x, m, names = torch.as_tensor(xrays), torch.as_tensor(means), tuple(WORDS.values())
     there = [i for i in range(2) if x[i].any()]
-    own, other = ({i: _corr(x[i], m[k(i)]) for i in there} for k in (lambda i: i, lambda i: 1-i))
-    if sum(other.values()) > sum(own.values()) + margin*len(there)/2 and max(other.values(), default=0) > 0:
-        if len(there) == 2: return ['frontal and lateral seem to be swapped: each looks more like the mean X-ray of the other view. Exchange --frontal and --lateral']
-        i = there[0]; return [f'the {names[i]} X-ray seems to be a {names[1-i]} one: it looks more like the mean X-ray of that view. Give it as --{names[1-i]}']
+    own, other = ({i: _corr(x[i], m[k(i)]) for i in there} for k in (lambda i: i, lambda i: 1 - i))
+    if (
+        sum(other.values()) > sum(own.values()) + margin * len(there) / 2
+        and max(other.values(), default=0) > 0
+    ):
+        if len(there) == 2:
+            return [
+                'frontal and lateral seem to be swapped: each looks more like the mean X-ray of the other view. Exchange --frontal and --lateral'
+            ]
+        i = there[0]
+        return [
+            f'the {names[i]} X-ray seems to be a {names[1 - i]} one: it looks more like the mean X-ray of that view. Give it as --{names[1 - i]}'
+        ]
     out = []
     for i in there:
-        name, ways = names[i], {'upside down': x[i].flip(0), 'turned by 180 degrees': x[i].flip(0, 1)}
-        if name == 'lateral': ways['mirrored (its front must be on the left)'] = x[i].flip(1)
+        name, ways = (
+            names[i],
+            {'upside down': x[i].flip(0), 'turned by 180 degrees': x[i].flip(0, 1)},
+        )
+        if name == 'lateral':
+            ways['mirrored (its front must be on the left)'] = x[i].flip(1)
         best = max(ways, key=lambda k: _corr(ways[k], m[i]))
-        if own[i] < -margin: out.append(f'the {name} X-ray seems to be inverted: more attenuation must be brighter')
-        elif _corr(ways[best], m[i]) > own[i] + margin: out.append(f'the {name} X-ray seems to be {best}')
-        elif own[i] < .5: out.append(f'the {name} X-ray looks like none of the training X-rays (correlation {own[i]:.2f}); expect little')
+        if own[i] < -margin:
+            out.append(f'the {name} X-ray seems to be inverted: more attenuation must be brighter')
+        elif _corr(ways[best], m[i]) > own[i] + margin:
+            out.append(f'the {name} X-ray seems to be {best}')
+        elif own[i] < 0.5:
+            out.append(
+                f'the {name} X-ray looks like none of the training X-rays (correlation {own[i]:.2f}); expect little'
+            )
     return out
 
 # %% ../../nbs/12_inference/02_predictor.ipynb #36286236
 def view_geometry(
-    image:Path,          # An X-ray
-    name:str,            # Its view, 'pa' or 'lat'
-    path:Path=None,      # A geometry.json to use instead of the one beside the image
-)->tuple:                # (`View`, where it comes from; None for the default)
+    image: Path,  # An X-ray
+    name: str,  # Its view, 'pa' or 'lat'
+    path: Path = None,  # A geometry.json to use instead of the one beside the image
+) -> tuple:  # (`View`, where it comes from; None for the default)
     "The acquisition of one film."
-    found = Path(path) if path else Path(image).parent/'geometry.json'
-    if not path and not found.exists(): return dict(pa=PA, lat=LAT)[name], None
+    found = Path(path) if path else Path(image).parent / 'geometry.json'
+    if not path and not found.exists():
+        return dict(pa=PA, lat=LAT)[name], None
     g, _ = geometry_from_dict(read_json(found), found)
-    if g.looks_like_metres(): raise BadInput('its distances look like metres, not millimetres', found, 'Multiply them by 1000.')
-    if name not in g.names: raise BadInput(f'it describes no view {name!r}', found, did_you_mean(name, g.names))
+    if g.looks_like_metres():
+        raise BadInput(
+            'its distances look like metres, not millimetres', found, 'Multiply them by 1000.'
+        )
+    if name not in g.names:
+        raise BadInput(f'it describes no view {name!r}', found, did_you_mean(name, g.names))
     return g.views[g.names.index(name)], found
 
 def unlike_learnt(
-    view:View,                    # Of a film: 'pa' or 'lat'
-    stream:StreamCfg=StreamCfg(), # Of the weights' training; without patients, they know the house's own room alone
-)->list:                          # What is different, such as 'turned by +5°'
+    view: View,  # Of a film: 'pa' or 'lat'
+    stream: StreamCfg = StreamCfg(),  # Of the weights' training; without patients, they know the house's own room alone
+) -> list:  # What is different, such as 'turned by +5°'
     "In what a film differs from all that weights of this package have learnt from."
     base = dict(pa=PA, lat=LAT)[view.name]
-    deg, part = (stream.angle_deg, stream.detector_frac + stream.dist_frac/3) if stream.patients else (1.5, .01)   # a third: what distances do to the size, at a magnification of 1.2
-    size = lambda v: v.sdd_mm/v.sid_mm/v.detector_mm[1]                                  # of the patient on the film
-    turned = {k: (getattr(view, f) - getattr(base, f) + 180)%360 - 180 for k,f in {'turned': 'azimuth_deg', 'raised': 'elevation_deg', 'rolled': 'roll_deg'}.items()}
-    larger = size(view)/size(base) - 1
-    return [f'{k} by {d:+.3g}°' for k,d in turned.items() if abs(d) > deg] + ([f'{abs(larger):.1%} {"larger" if larger > 0 else "smaller"} on the film'] if abs(larger) > part else [])
+    deg, part = (
+        (stream.angle_deg, stream.detector_frac + stream.dist_frac / 3)
+        if stream.patients
+        else (1.5, 0.01)
+    )  # a third: what distances do to the size, at a magnification of 1.2
+    size = lambda v: v.sdd_mm / v.sid_mm / v.detector_mm[1]  # of the patient on the film
+    turned = {
+        k: (getattr(view, f) - getattr(base, f) + 180) % 360 - 180
+        for k, f in {
+            'turned': 'azimuth_deg',
+            'raised': 'elevation_deg',
+            'rolled': 'roll_deg',
+        }.items()
+    }
+    larger = size(view) / size(base) - 1
+    return [f'{k} by {d:+.3g}°' for k, d in turned.items() if abs(d) > deg] + (
+        [f'{abs(larger):.1%} {"larger" if larger > 0 else "smaller"} on the film']
+        if abs(larger) > part
+        else []
+    )
 
 # %% ../../nbs/12_inference/02_predictor.ipynb #dbe1b2d3
 def mean_films(
-    predictor:Predictor,  # From `load_predictor`
-)->torch.Tensor:  # (V,h,w) in the model's input scale, or None
+    predictor: Predictor,  # From `load_predictor`
+) -> torch.Tensor:  # (V,h,w) in the model's input scale, or None
     "The mean training X-rays, if the run kept its floors or its weights a small copy."
     f, kept, d = predictor.floors, predictor.card.get('mean_films'), predictor.cfg.data
-    if f is not None: return torch.as_tensor(f.mean_xrays).float().squeeze()
-    return None if kept is None else F.interpolate(torch.tensor(kept)[None].float(), size=d.pixels, mode='bilinear')[0]
+    if f is not None:
+        return torch.as_tensor(f.mean_xrays).float().squeeze()
+    return (
+        None
+        if kept is None
+        else F.interpolate(torch.tensor(kept)[None].float(), size=d.pixels, mode='bilinear')[0]
+    )
 
 def as_picture(
-    v:np.ndarray,  # (h,w)
-    kind:str,      # What `read_xray` called it
-)->np.ndarray:     # (h,w), -1..1
+    v: np.ndarray,  # (h,w)
+    kind: str,  # What `read_xray` called it
+) -> np.ndarray:  # (h,w), -1..1
     "What a model sees that was trained on 8-bit pictures: a picture as it is, line integrals stretched to 256 levels."
-    if kind == 'line_integral': v = np.round(255*(v-v.min())/max(float(np.ptp(v)), 1e-12))
-    if kind == 'png16': v = v/257
-    return (v/127.5 - 1).astype(np.float32)
+    if kind == 'line_integral':
+        v = np.round(255 * (v - v.min()) / max(float(np.ptp(v)), 1e-12))
+    if kind == 'png16':
+        v = v / 257
+    return (v / 127.5 - 1).astype(np.float32)
 
 # %% ../../nbs/12_inference/02_predictor.ipynb #29286d3d
 @dataclass
 class Films:
     "X-rays on a model's pixels, and what had to be assumed to put them there."
-    xrays: torch.Tensor     # (V,1,h,w), in the model's input scale; zeros for a missing one
-    integrals: torch.Tensor # (V',h,w), line integrals of those that are there (approximate if not `measured`)
-    geometry: Geometry      # Of all V films; the default for a missing one
-    given: tuple            # Names of the V' views that are there
-    measured: bool          # Were they line integrals?
-    notes: list             # What was done, sentences
-    warnings: list          # What may be wrong, sentences
+
+    xrays: torch.Tensor  # (V,1,h,w), in the model's input scale; zeros for a missing one
+    integrals: (
+        torch.Tensor
+    )  # (V',h,w), line integrals of those that are there (approximate if not `measured`)
+    geometry: Geometry  # Of all V films; the default for a missing one
+    given: tuple  # Names of the V' views that are there
+    measured: bool  # Were they line integrals?
+    notes: list  # What was done, sentences
+    warnings: list  # What may be wrong, sentences
 
     @property
-    def taken(self)->Geometry: return self.geometry.select(*self.given)   # Of the films that are there
+    def taken(self) -> Geometry:
+        return self.geometry.select(*self.given)  # Of the films that are there
 
 def read_films(
-    predictor:Predictor,  # Whose pixels and input scale are wanted
-    frontal,              # Path, or '' where there is none and the model has learnt to do without
-    lateral,              # Path, or ''
-    geometry=None,        # Path of a geometry.json for both; otherwise the one beside each image
-)->Films:
+    predictor: Predictor,  # Whose pixels and input scale are wanted
+    frontal,  # Path, or '' where there is none and the model has learnt to do without
+    lateral,  # Path, or ''
+    geometry=None,  # Path of a geometry.json for both; otherwise the one beside each image
+) -> Films:
     "Read, resize and check the X-rays of one patient."
-    d, given, notes, warnings, films, seen, views = predictor.cfg.data, dict(pa=frontal, lat=lateral), [], [], [], [], []
-    if strange := [v for v in d.views if v not in WORDS]: raise BadInput(f'these weights want the views {", ".join(d.views)}, and a file of {strange[0]!r} cannot be given here', fix='Use xray2ct.inference.predictor.load_predictor in Python.')
-    for name,path in given.items():
-        if path and name not in d.views: raise BadInput(f'these weights do not look at a {WORDS[name]} film', path, f'Leave --{WORDS[name]} out.')
-        if path or name not in d.views or predictor.takes_one and any(given.values()): continue
-        raise BadInput(f'--{WORDS[name]} is missing: ' + ('there must be one film at least' if predictor.takes_one else f'these weights make a volume from {"two views" if len(d.views) > 1 else "this view"}'), fix=f'Give --{WORDS[name]} FILE' + ('.' if predictor.takes_one else ', or weights that were trained with model.drop_view.'))
+    d, given, notes, warnings, films, seen, views = (
+        predictor.cfg.data,
+        dict(pa=frontal, lat=lateral),
+        [],
+        [],
+        [],
+        [],
+        [],
+    )
+    if strange := [v for v in d.views if v not in WORDS]:
+        raise BadInput(
+            f'these weights want the views {", ".join(d.views)}, and a file of {strange[0]!r} cannot be given here',
+            fix='Use xray2ct.inference.predictor.load_predictor in Python.',
+        )
+    for name, path in given.items():
+        if path and name not in d.views:
+            raise BadInput(
+                f'these weights do not look at a {WORDS[name]} film',
+                path,
+                f'Leave --{WORDS[name]} out.',
+            )
+        if path or name not in d.views or predictor.takes_one and any(given.values()):
+            continue
+        raise BadInput(
+            f'--{WORDS[name]} is missing: '
+            + (
+                'there must be one film at least'
+                if predictor.takes_one
+                else f'these weights make a volume from {"two views" if len(d.views) > 1 else "this view"}'
+            ),
+            fix=f'Give --{WORDS[name]} FILE'
+            + (
+                '.'
+                if predictor.takes_one
+                else ', or weights that were trained with model.drop_view.'
+            ),
+        )
     paths = [given[v] for v in d.views]
     means, images = mean_films(predictor), [read_xray(p) if p else None for p in paths]
-    for i,(path,name,im) in enumerate(zip(paths, d.views, images)):
+    for i, (path, name, im) in enumerate(zip(paths, d.views, images)):
         if im is None:
-            warnings.append(f'there is no {WORDS[name]} film: where things lie along the rays of the other one is a guess')
-            views.append(dict(pa=PA, lat=LAT)[name]); seen.append(torch.zeros(d.pixels, d.pixels)); continue
+            warnings.append(
+                f'there is no {WORDS[name]} film: where things lie along the rays of the other one is a guess'
+            )
+            views.append(dict(pa=PA, lat=LAT)[name])
+            seen.append(torch.zeros(d.pixels, d.pixels))
+            continue
         view, source = view_geometry(path, name, geometry)
         if source is None:
-            if im.pixel_mm: view = replace(view, detector_mm=tuple(n*mm for n,mm in zip(im.values.shape, im.pixel_mm)))
-            warnings.append(f'{path}: no geometry.json beside it and no --geometry; the default is used ({view.sdd_mm:g} mm from source to detector, {view.sid_mm:g} mm to the isocentre, '
-                            f'film {view.detector_mm[1]:.4g}x{view.detector_mm[0]:.4g} mm{", from its pixel spacing" if im.pixel_mm else ""})')
-        if predictor.shipped and (odd := unlike_learnt(view, predictor.cfg.stream)): warnings.append(f'{path}: taken in another room than these weights have learnt in ({", ".join(odd)}), so expect less' + ('' if predictor.cfg.stream.patients else '; lift64_varied has learnt in many rooms (--weights lift64_varied)'))
-        p = im.values if im.calibrated else calibrate_like(im.values, reference(None if means is None or d.xray_mode != 'line_integral' else means[i], name, view.detector_mm))
+            if im.pixel_mm:
+                view = replace(
+                    view, detector_mm=tuple(n * mm for n, mm in zip(im.values.shape, im.pixel_mm))
+                )
+            warnings.append(
+                f'{path}: no geometry.json beside it and no --geometry; the default is used ({view.sdd_mm:g} mm from source to detector, {view.sid_mm:g} mm to the isocentre, '
+                f'film {view.detector_mm[1]:.4g}x{view.detector_mm[0]:.4g} mm{", from its pixel spacing" if im.pixel_mm else ""})'
+            )
+        if predictor.shipped and (odd := unlike_learnt(view, predictor.cfg.stream)):
+            warnings.append(
+                f'{path}: taken in another room than these weights have learnt in ({", ".join(odd)}), so expect less'
+                + (
+                    ''
+                    if predictor.cfg.stream.patients
+                    else '; lift64_varied has learnt in many rooms (--weights lift64_varied)'
+                )
+            )
+        p = (
+            im.values
+            if im.calibrated
+            else calibrate_like(
+                im.values,
+                reference(
+                    None if means is None or d.xray_mode != 'line_integral' else means[i],
+                    name,
+                    view.detector_mm,
+                ),
+            )
+        )
         if not im.calibrated and d.xray_mode == 'line_integral':
-            warnings.append(f'{path}: a picture without calibration; its grey values were mapped to approximate line integrals, so HU will be less exact')
+            warnings.append(
+                f'{path}: a picture without calibration; its grey values were mapped to approximate line integrals, so HU will be less exact'
+            )
         x, note = on_detector(p, d.pixels, view.detector_mm)
-        seen.append(x if d.xray_mode == 'line_integral' else on_detector(as_picture(im.values, im.kind), d.pixels, view.detector_mm, d.resize)[0])
-        for n in [*im.notes, *([note] if note else [])]: (warnings if n.startswith('warning: ') else notes).append(f'{path}: {n.removeprefix("warning: ")}')
-        films.append(x); views.append(view)
+        seen.append(
+            x
+            if d.xray_mode == 'line_integral'
+            else on_detector(as_picture(im.values, im.kind), d.pixels, view.detector_mm, d.resize)[
+                0
+            ]
+        )
+        for n in [*im.notes, *([note] if note else [])]:
+            (warnings if n.startswith('warning: ') else notes).append(
+                f'{path}: {n.removeprefix("warning: ")}'
+            )
+        films.append(x)
+        views.append(view)
     p, seen = torch.stack(films), torch.stack(seen)
-    if means is not None and d.views == tuple(WORDS): warnings += view_problems(seen, means)
-    return Films(seen[:,None], p, Geometry(tuple(views), d.pixels), tuple(v for v,path in zip(d.views, paths) if path), all(im.calibrated for im in images if im), notes, warnings)
+    if means is not None and d.views == tuple(WORDS):
+        warnings += view_problems(seen, means)
+    return Films(
+        seen[:, None],
+        p,
+        Geometry(tuple(views), d.pixels),
+        tuple(v for v, path in zip(d.views, paths) if path),
+        all(im.calibrated for im in images if im),
+        notes,
+        warnings,
+    )
 
 # %% ../../nbs/12_inference/02_predictor.ipynb #5816ae03
 def below_window(
-    hu:torch.Tensor,    # HU, as a model with this window gives it
-    target:TargetCfg,   # The window
-)->torch.Tensor:        # The same, but -900 where the window ends
+    hu: torch.Tensor,  # HU, as a model with this window gives it
+    target: TargetCfg,  # The window
+) -> torch.Tensor:  # The same, but -900 where the window ends
     "Give what lies at the lower end of a clipped window the density of lung and air."
-    if not target.clip or target.lo <= -900: return hu
-    return torch.where(hu <= target.lo + .02*(target.hi-target.lo), -900., hu)
+    if not target.clip or target.lo <= -900:
+        return hu
+    return torch.where(hu <= target.lo + 0.02 * (target.hi - target.lo), -900.0, hu)
 
 def residual(
-    hu:torch.Tensor,        # (n,n,n), HU
-    integrals:torch.Tensor, # (V,h,w), line integrals
-    geometry:Geometry,      # Of the films
-    fov_mm:float,           # Edge of the cube
-)->list:                    # V numbers, 0 = explained, 1 = as bad as an empty volume
+    hu: torch.Tensor,  # (n,n,n), HU
+    integrals: torch.Tensor,  # (V,h,w), line integrals
+    geometry: Geometry,  # Of the films
+    fov_mm: float,  # Edge of the cube
+) -> list:  # V numbers, 0 = explained, 1 = as bad as an empty volume
     "How much of each X-ray the volume leaves unexplained: |Ax-p|/|p|."
-    y = project(hu_to_mu(torch.as_tensor(hu).float())[None,None], geometry.matrices()[None], fov_mm, integrals.shape[-1])[0,:,0]
-    return [float((a-b).norm()/b.norm().clamp_min(1e-9)) for a,b in zip(y, integrals)]
+    y = project(
+        hu_to_mu(torch.as_tensor(hu).float())[None, None],
+        geometry.matrices()[None],
+        fov_mm,
+        integrals.shape[-1],
+    )[0, :, 0]
+    return [float((a - b).norm() / b.norm().clamp_min(1e-9)) for a, b in zip(y, integrals)]
 
 @torch.no_grad()
 def refine_volume(
-    hu:torch.Tensor,        # (n,n,n), HU, where to start
-    integrals:torch.Tensor, # (V,h,w), measured line integrals
-    matrices:torch.Tensor,  # (V,3,4), world mm to film
-    fov_mm:float,           # Edge of the cube
-    steps:int,              # SIRT steps
-)->torch.Tensor:            # (n,n,n), HU
+    hu: torch.Tensor,  # (n,n,n), HU, where to start
+    integrals: torch.Tensor,  # (V,h,w), measured line integrals
+    matrices: torch.Tensor,  # (V,3,4), world mm to film
+    fov_mm: float,  # Edge of the cube
+    steps: int,  # SIRT steps
+) -> torch.Tensor:  # (n,n,n), HU
     "Bring a volume nearer to its X-rays without touching what they do not see."
-    mu = sirt(integrals[None,:,None], matrices[None], fov_mm, hu.shape[-1], steps, start=hu_to_mu(hu.float())[None,None])
-    return mu_to_hu(mu)[0,0].clamp(*HU_RANGE)
+    mu = sirt(
+        integrals[None, :, None],
+        matrices[None],
+        fov_mm,
+        hu.shape[-1],
+        steps,
+        start=hu_to_mu(hu.float())[None, None],
+    )
+    return mu_to_hu(mu)[0, 0].clamp(*HU_RANGE)
 
 # %% ../../nbs/12_inference/02_predictor.ipynb #74ba7566
 def resize_volume(
-    hu:torch.Tensor,  # (n,n,n)
-    size:int,         # Voxels along each edge
-)->torch.Tensor:      # (size,size,size), the same cube in space
+    hu: torch.Tensor,  # (n,n,n)
+    size: int,  # Voxels along each edge
+) -> torch.Tensor:  # (size,size,size), the same cube in space
     "Trilinear interpolation; the outer faces of the cube stay where they are."
-    if hu.shape[-1] == size: return hu
-    return F.interpolate(hu[None,None].float(), size=(size,)*3, mode='trilinear', align_corners=False)[0,0]
+    if hu.shape[-1] == size:
+        return hu
+    return F.interpolate(
+        hu[None, None].float(), size=(size,) * 3, mode='trilinear', align_corners=False
+    )[0, 0]
 
 # %% ../../nbs/12_inference/02_predictor.ipynb #cf1ab554
 @dataclass
 class Prediction:
     "A volume with its grid and everything that should be said about it."
-    hu: torch.Tensor      # (n,n,n) = [z,y,x], HU
-    grid: Grid            # Where its voxels are
-    residual: dict        # View -> unexplained part of the X-ray, 'mean_volume' the same for the floor
-    measured: bool        # Were the X-rays line integrals?
-    notes: list           # What was done
-    warnings: list        # What may be wrong
-    std: torch.Tensor = None   # (n,n,n), how far off a voxel may be (standard deviation), HU; None where nobody asked
+
+    hu: torch.Tensor  # (n,n,n) = [z,y,x], HU
+    grid: Grid  # Where its voxels are
+    residual: dict  # View -> unexplained part of the X-ray, 'mean_volume' the same for the floor
+    measured: bool  # Were the X-rays line integrals?
+    notes: list  # What was done
+    warnings: list  # What may be wrong
+    std: torch.Tensor = None  # (n,n,n), how far off a voxel may be (standard deviation), HU; None where nobody asked
 
 def reconstruct(
-    predictor:Predictor,  # From `load_predictor`
-    frontal,              # Path of the frontal X-ray
-    lateral,              # Path of the lateral one
-    geometry=None,        # Path of a geometry.json
-    size:int=None,        # Voxels along each edge (default: as the model predicts)
-    refine:int=None,      # SIRT steps against the X-rays; None: as many as helped on the validation patients, by the weights' card
-    spread:bool=False,    # Say also how far off each voxel may be?
-)->Prediction:
+    predictor: Predictor,  # From `load_predictor`
+    frontal,  # Path of the frontal X-ray
+    lateral,  # Path of the lateral one
+    geometry=None,  # Path of a geometry.json
+    size: int = None,  # Voxels along each edge (default: as the model predicts)
+    refine: int = None,  # SIRT steps against the X-rays; None: as many as helped on the validation patients, by the weights' card
+    spread: bool = False,  # Say also how far off each voxel may be?
+) -> Prediction:
     "Two X-rays to a volume; or one, with a model that has learnt to do without the other."
-    if size is not None and not 8 <= size <= 512: raise BadInput(f'--size {size} is not between 8 and 512')
-    if refine is not None and not 0 <= refine <= 1000: raise BadInput(f'--refine {refine} is not between 0 and 1000')
+    if size is not None and not 8 <= size <= 512:
+        raise BadInput(f'--size {size} is not between 8 and 512')
+    if refine is not None and not 0 <= refine <= 1000:
+        raise BadInput(f'--refine {refine} is not between 0 and 1000')
     films = read_films(predictor, frontal, lateral, geometry)
-    if refine and not films.measured: raise BadInput('--refine needs measured line integrals, and these X-rays are pictures without calibration', frontal or lateral, 'Give .npy line integrals, or leave --refine out.')
-    if refine is None: refine = (predictor.card.get('refine') or {}).get('best', 0) if films.measured else 0
+    if refine and not films.measured:
+        raise BadInput(
+            '--refine needs measured line integrals, and these X-rays are pictures without calibration',
+            frontal or lateral,
+            'Give .npy line integrals, or leave --refine out.',
+        )
+    if refine is None:
+        refine = (predictor.card.get('refine') or {}).get('best', 0) if films.measured else 0
     fov, t = predictor.cfg.data.fov_mm, predictor.cfg.target
-    batch = dict(xrays=films.xrays[None], geometry=dict(matrices=films.geometry.matrices()[None], fov_mm=torch.tensor([fov])))
+    batch = dict(
+        xrays=films.xrays[None],
+        geometry=dict(matrices=films.geometry.matrices()[None], fov_mm=torch.tensor([fov])),
+    )
     hu, std = predictor.predict_both(batch) if spread else (predictor.predict_hu(batch), None)
-    hu, std = (None if v is None else in_world(v[0,0].cpu(), predictor.cfg) for v in (hu, std))
+    hu, std = (None if v is None else in_world(v[0, 0].cpu(), predictor.cfg) for v in (hu, std))
     notes, opened = list(films.notes), below_window(hu, t)
-    if t.clip: notes.append(f'the model knows HU from {t.lo:g} to {t.hi:g} only: lung and air come out as {t.lo:g}, dense bone as {t.hi:g}' + (', before the refinement' if refine else ''))
-    if refine: hu = opened = refine_volume(opened, films.integrals, films.taken.matrices(), fov, refine); notes.append(f'{refine} SIRT steps against the X-rays')
+    if t.clip:
+        notes.append(
+            f'the model knows HU from {t.lo:g} to {t.hi:g} only: lung and air come out as {t.lo:g}, dense bone as {t.hi:g}'
+            + (', before the refinement' if refine else '')
+        )
+    if refine:
+        hu = opened = refine_volume(opened, films.integrals, films.taken.matrices(), fov, refine)
+        notes.append(f'{refine} SIRT steps against the X-rays')
     explained = lambda v: residual(v, films.integrals, films.taken, fov)
     res = dict(zip(films.given, explained(opened)))
-    if predictor.floors is not None: res['mean_volume'] = float(np.mean(explained(in_world(predictor.floors.for_window(*HU_RANGE).mean_volume, predictor.cfg))))
+    if predictor.floors is not None:
+        res['mean_volume'] = float(
+            np.mean(
+                explained(
+                    in_world(predictor.floors.for_window(*HU_RANGE).mean_volume, predictor.cfg)
+                )
+            )
+        )
     size = size or hu.shape[-1]
-    if blind := float((seen_by(films.taken.matrices(), 32, fov) == 0).float().mean()): notes.append(f'{blind:.1%} of the cube lies on no film: what is there is prior knowledge')
-    return Prediction(resize_volume(hu, size), Grid(size, fov), res, films.measured, notes, films.warnings, None if std is None else resize_volume(std, size))
+    if blind := float((seen_by(films.taken.matrices(), 32, fov) == 0).float().mean()):
+        notes.append(f'{blind:.1%} of the cube lies on no film: what is there is prior knowledge')
+    return Prediction(
+        resize_volume(hu, size),
+        Grid(size, fov),
+        res,
+        films.measured,
+        notes,
+        films.warnings,
+        None if std is None else resize_volume(std, size),
+    )
 
 # %% ../../nbs/12_inference/02_predictor.ipynb #50d45bb8
 NOTICE = 'Research only, not for clinical use: most of this volume is a guess about what two X-rays leave open.'
 
 def summary(
-    p:Prediction,    # What was made
-    out:Path,        # Where it was written
-    weights:Path,    # By which weights
-    seconds:float,   # How long it took
-)->dict:             # Plain values for JSON
+    p: Prediction,  # What was made
+    out: Path,  # Where it was written
+    weights: Path,  # By which weights
+    seconds: float,  # How long it took
+) -> dict:  # Plain values for JSON
     "What `xray2ct-predict --json` prints."
-    q = torch.quantile(p.hu.flatten()[::max(1, p.hu.numel()//100000)], torch.tensor([0., .05, .5, .95, 1.]))
-    return dict(out=str(out), weights=str(weights), size=p.grid.n, fov_mm=p.grid.fov_mm, spacing_mm=p.grid.spacing_mm, hu_quantiles=dict(zip(('min', 'p5', 'p50', 'p95', 'max'), q.tolist())),
-                residual=p.residual, mean_std_hu=None if p.std is None else float(p.std.mean()), measured=p.measured, warnings=p.warnings, notes=p.notes, seconds=round(seconds, 3), notice=NOTICE)
+    q = torch.quantile(
+        p.hu.flatten()[:: max(1, p.hu.numel() // 100000)], torch.tensor([0.0, 0.05, 0.5, 0.95, 1.0])
+    )
+    return dict(
+        out=str(out),
+        weights=str(weights),
+        size=p.grid.n,
+        fov_mm=p.grid.fov_mm,
+        spacing_mm=p.grid.spacing_mm,
+        hu_quantiles=dict(zip(('min', 'p5', 'p50', 'p95', 'max'), q.tolist())),
+        residual=p.residual,
+        mean_std_hu=None if p.std is None else float(p.std.mean()),
+        measured=p.measured,
+        warnings=p.warnings,
+        notes=p.notes,
+        seconds=round(seconds, 3),
+        notice=NOTICE,
+    )
 
 def say(
-    s:dict,  # From `summary`
-):           # Lines of text
+    s: dict,  # From `summary`
+):  # Lines of text
     "The same for people."
-    r, by = dict(s['residual']), Path(s['weights']); m = r.pop('mean_volume', None)
+    r, by = dict(s['residual']), Path(s['weights'])
+    m = r.pop('mean_volume', None)
     yield from s['notes']
-    yield f'unexplained part of the X-rays{"" if s["measured"] else ", whose scale is a guess"}: {", ".join(f"{k} {v:.2f}" for k,v in r.items())}' + (f'; of the mean volume {m:.2f}' if m is not None else '') + ' (a weak check: many wrong volumes cast the same two shadows)'
+    yield (
+        f'unexplained part of the X-rays{"" if s["measured"] else ", whose scale is a guess"}: {", ".join(f"{k} {v:.2f}" for k, v in r.items())}'
+        + (f'; of the mean volume {m:.2f}' if m is not None else '')
+        + ' (a weak check: many wrong volumes cast the same two shadows)'
+    )
     yield f'{s["out"]}: {s["size"]}^3 voxels of {s["spacing_mm"]:.3g} mm, HU {s["hu_quantiles"]["min"]:.0f} to {s["hu_quantiles"]["max"]:.0f}, {human_time(s["seconds"])}; made by {by.parent.name if by.name in RUN_WEIGHTS else by.stem}'
-    if s['mean_std_hu'] is not None: yield f'standard deviation {s["mean_std_hu"]:.0f} HU on the average'
+    if s['mean_std_hu'] is not None:
+        yield f'standard deviation {s["mean_std_hu"]:.0f} HU on the average'
     yield s['notice']
 
-def usual_weights()->Path:   # Of the weights
+def usual_weights() -> Path:  # Of the weights
     "What is used where nobody says: `lift64_varied`, whose patients, rooms and films varied most (w06); without shipped weights the newest run."
     return shipped_weights().get('lift64_varied') or newest_run()
 
 class _Dash(Param):
     "An option of one letter."
+
     pre = '-'
 
 # %% ../../nbs/12_inference/02_predictor.ipynb #3e999aef
 @call_parse
 def main(
-    frontal:str='',        # Frontal (PA) X-ray: .npy line integrals, PNG/TIFF, or DICOM
-    lateral:str='',        # Lateral X-ray of the same patient; some weights can do without one of the two
-    o:_Dash('NIfTI file to write, .nii or .nii.gz', str)='',
-    geometry:str='',       # geometry.json for both (default: the one beside each image)
-    weights:str='',        # A .safetensors file, a run's folder, or the name of weights that come with the package (default: lift64_varied, which has learnt from the most variety)
-    size:int=0,            # Voxels along each edge, interpolated (default: as the model predicts)
-    refine:Param("SIRT steps against measured X-rays (default: as many as helped on the validation patients, by the weights' card)", int)=None,
-    spread:str='',         # NIfTI file for how far off each voxel may be: standard deviation, HU
-    json:bool=False,       # Print one JSON object instead of sentences?
+    frontal: str = '',  # Frontal (PA) X-ray: .npy line integrals, PNG/TIFF, or DICOM
+    lateral: str = '',  # Lateral X-ray of the same patient; some weights can do without one of the two
+    o: _Dash('NIfTI file to write, .nii or .nii.gz', str) = '',
+    geometry: str = '',  # geometry.json for both (default: the one beside each image)
+    weights: str = '',  # A .safetensors file, a run's folder, or the name of weights that come with the package (default: lift64_varied, which has learnt from the most variety)
+    size: int = 0,  # Voxels along each edge, interpolated (default: as the model predicts)
+    refine: Param(
+        "SIRT steps against measured X-rays (default: as many as helped on the validation patients, by the weights' card)",
+        int,
+    ) = None,
+    spread: str = '',  # NIfTI file for how far off each voxel may be: standard deviation, HU
+    json: bool = False,  # Print one JSON object instead of sentences?
 ):
     "A CT volume from two X-rays, in Hounsfield units. Example: xray2ct-predict --frontal p7_pa.npy --lateral p7_lat.npy -o p7.nii.gz --size 256"
     with exit_on_bad_input():
         t0 = time.time()
-        for f,k in ((o, '-o'), (spread or o, '--spread')):
-            if not f.endswith(('.nii', '.nii.gz')): raise BadInput('the output must end in .nii or .nii.gz', f or k, f'Give {k} OUT.nii.gz.')
-        if spread and Path(spread).resolve() == Path(o).resolve(): raise BadInput('the volume and its spread cannot share a file', spread)
+        for f, k in ((o, '-o'), (spread or o, '--spread')):
+            if not f.endswith(('.nii', '.nii.gz')):
+                raise BadInput(
+                    'the output must end in .nii or .nii.gz', f or k, f'Give {k} OUT.nii.gz.'
+                )
+        if spread and Path(spread).resolve() == Path(o).resolve():
+            raise BadInput('the volume and its spread cannot share a file', spread)
         predictor = load_predictor(weights or usual_weights())
-        made = reconstruct(predictor, frontal, lateral, geometry or None, size or None, refine, bool(spread))
-        for w in made.warnings: print(f'warning: {w}', file=sys.stderr)
+        made = reconstruct(
+            predictor, frontal, lateral, geometry or None, size or None, refine, bool(spread)
+        )
+        for w in made.warnings:
+            print(f'warning: {w}', file=sys.stderr)
         write_nifti(made.hu, made.grid, o)
-        if spread: write_nifti(made.std, made.grid, spread)
-        s = summary(made, o, predictor.path, time.time()-t0)
+        if spread:
+            write_nifti(made.std, made.grid, spread)
+        s = summary(made, o, predictor.path, time.time() - t0)
         print(dumps(s, indent=1) if json else '\n'.join(say(s)))

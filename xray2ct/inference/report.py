@@ -33,189 +33,456 @@ class Html(str):
     "Text that is safe to put on a page as it is."
 
 def tag(
-    element:str, # Such as 'td'
+    element: str,  # Such as 'td'
     /,
-    *children,   # `Html`, text (escaped), numbers, lists of these; None is left out
-    **attrs,     # Attributes; `class_` for class, `_` becomes `-`
-)->Html:
+    *children,  # `Html`, text (escaped), numbers, lists of these; None is left out
+    **attrs,  # Attributes; `class_` for class, `_` becomes `-`
+) -> Html:
     "One element with its children, everything escaped that has to be."
-    def flat(c): return ''.join(map(flat, c)) if isinstance(c, (list, tuple)) else '' if c is None else c if isinstance(c, Html) else html.escape(str(c))
-    a = ''.join(f' {k.rstrip("_").replace("_", "-")}="{html.escape(str(v), quote=True)}"' for k,v in attrs.items() if v is not None)
-    return Html(f'<{element}{a}>' if element in ('img', 'br', 'meta') else f'<{element}{a}>{flat(children)}</{element}>')
+
+    def flat(c):
+        return (
+            ''.join(map(flat, c))
+            if isinstance(c, (list, tuple))
+            else ''
+            if c is None
+            else c
+            if isinstance(c, Html)
+            else html.escape(str(c))
+        )
+
+    a = ''.join(
+        f' {k.rstrip("_").replace("_", "-")}="{html.escape(str(v), quote=True)}"'
+        for k, v in attrs.items()
+        if v is not None
+    )
+    return Html(
+        f'<{element}{a}>'
+        if element in ('img', 'br', 'meta')
+        else f'<{element}{a}>{flat(children)}</{element}>'
+    )
 
 # %% ../../nbs/12_inference/04_report.ipynb #eac40b7e
 def picture(
-    img:np.ndarray,    # (h,w)
-    limits,            # (black, white)
-    alt:str,           # What it shows, for those who cannot see it
-    cmap:str=None,     # Matplotlib colour map; grey by default
-    max_px:int=256,    # Larger pictures are reduced
-)->Html:
+    img: np.ndarray,  # (h,w)
+    limits,  # (black, white)
+    alt: str,  # What it shows, for those who cannot see it
+    cmap: str = None,  # Matplotlib colour map; grey by default
+    max_px: int = 256,  # Larger pictures are reduced
+) -> Html:
     "A picture as an `<img>` that carries its own PNG."
     lo, hi = limits
-    x = ((np.nan_to_num(np.asarray(img, np.float32), nan=lo)-lo)/max(hi-lo, 1e-9)).clip(0, 1)
-    im = Image.fromarray((255*x).round().astype(np.uint8) if cmap is None else (255*colormaps[cmap](x)[...,:3]).round().astype(np.uint8))
-    if max(im.size) > max_px: im.thumbnail((max_px, max_px))
+    x = ((np.nan_to_num(np.asarray(img, np.float32), nan=lo) - lo) / max(hi - lo, 1e-9)).clip(0, 1)
+    im = Image.fromarray(
+        (255 * x).round().astype(np.uint8)
+        if cmap is None
+        else (255 * colormaps[cmap](x)[..., :3]).round().astype(np.uint8)
+    )
+    if max(im.size) > max_px:
+        im.thumbnail((max_px, max_px))
     return tag('img', src=data_uri(png_bytes(im)), alt=alt, width=im.width, height=im.height)
 
 def unpack(
-    img:Html,  # What `picture` returned
-)->np.ndarray: # Its pixels
+    img: Html,  # What `picture` returned
+) -> np.ndarray:  # Its pixels
     "Read a picture back out of the page."
-    return np.asarray(Image.open(io.BytesIO(base64.b64decode(img.split('base64,')[1].split('"')[0]))))
+    return np.asarray(
+        Image.open(io.BytesIO(base64.b64decode(img.split('base64,')[1].split('"')[0])))
+    )
 
 # %% ../../nbs/12_inference/04_report.ipynb #ce7d5a9d
 def volume_rows(
-    pred:np.ndarray,   # (D,H,W) = [z,y,x], HU
-    truth:np.ndarray,  # (D,H,W), HU, or None
-    window,            # (black, white), HU
-    error:float=200.,  # The error's colours end at plus and minus this, HU
-)->Html:               # Rows prediction, truth, error; columns the three planes
+    pred: np.ndarray,  # (D,H,W) = [z,y,x], HU
+    truth: np.ndarray,  # (D,H,W), HU, or None
+    window,  # (black, white), HU
+    error: float = 200.0,  # The error's colours end at plus and minus this, HU
+) -> Html:  # Rows prediction, truth, error; columns the three planes
     "Prediction, truth and their difference inside the window, in the three planes through the middle."
     vols = [('prediction', pred, window, None)]
-    if truth is not None: vols += [('truth', truth, window, None), ('error', pred.clip(*window)-truth.clip(*window), (-error, error), 'RdBu_r')]
+    if truth is not None:
+        vols += [
+            ('truth', truth, window, None),
+            ('error', pred.clip(*window) - truth.clip(*window), (-error, error), 'RdBu_r'),
+        ]
     side = lambda p: f'{p} ({LETTERS[p][0]} left, {LETTERS[p][2]} up)'
-    rows = [tag('tr', tag('th', n, scope='row'), [tag('td', picture(plane(v, p), lim, f'{n}, {p} plane', cmap, max_px=160)) for p in LETTERS]) for n,v,lim,cmap in vols]
-    return tag('table', tag('tr', tag('td'), [tag('th', side(p), scope='col') for p in LETTERS]), rows, class_='planes')
+    rows = [
+        tag(
+            'tr',
+            tag('th', n, scope='row'),
+            [
+                tag('td', picture(plane(v, p), lim, f'{n}, {p} plane', cmap, max_px=160))
+                for p in LETTERS
+            ],
+        )
+        for n, v, lim, cmap in vols
+    ]
+    return tag(
+        'table',
+        tag('tr', tag('td'), [tag('th', side(p), scope='col') for p in LETTERS]),
+        rows,
+        class_='planes',
+    )
 
 # %% ../../nbs/12_inference/04_report.ipynb #c3eddfc2
-LIMIT = 5_000_000   # Largest report, bytes
+LIMIT = 5_000_000  # Largest report, bytes
 
 def case_view(
-    pred:np.ndarray,   # (D,H,W), HU
-    truth:np.ndarray,  # (D,H,W), HU
-    std:np.ndarray,    # (D,H,W), the model's own standard deviation, HU; None for a model that does not say
-    window,            # (black, white), HU
-    fov_mm:float,      # Edge of the cube
-    limit:int,         # Bytes that it may take
-)->Html:
+    pred: np.ndarray,  # (D,H,W), HU
+    truth: np.ndarray,  # (D,H,W), HU
+    std: np.ndarray,  # (D,H,W), the model's own standard deviation, HU; None for a model that does not say
+    window,  # (black, white), HU
+    fov_mm: float,  # Edge of the cube
+    limit: int,  # Bytes that it may take
+) -> Html:
     "Prediction and truth with sliders where a script runs, the middle slices where none does."
     still = volume_rows(pred, truth, window)
-    vols = {k: as_volume(v, fov_mm) for k,v in dict(prediction=pred, truth=truth, uncertainty=std).items() if v is not None}
+    vols = {
+        k: as_volume(v, fov_mm)
+        for k, v in dict(prediction=pred, truth=truth, uncertainty=std).items()
+        if v is not None
+    }
     for side in (96, 80, 64, 48, 32):
         out = page_view(vols, side, window, pictures=still, script=False)
-        if len(out) <= limit: return Html(out)
+        if len(out) <= limit:
+            return Html(out)
     return still
 
 # %% ../../nbs/12_inference/04_report.ipynb #be4ff012
 def curve(
-    xs,                # Steps
-    ys,                # Values; others than finite ones are left out
-    floor:float=None,  # A dashed line to beat
-    unit:str='dB',     # Of the values
-    size=(640, 240),   # Pixels
-)->Html:
+    xs,  # Steps
+    ys,  # Values; others than finite ones are left out
+    floor: float = None,  # A dashed line to beat
+    unit: str = 'dB',  # Of the values
+    size=(640, 240),  # Pixels
+) -> Html:
     "A line chart in the page's own colours, as inline SVG."
-    pts = [(x, y) for x,y in zip(xs, ys) if y is not None and math.isfinite(y)]
-    if len(pts) < 2: return tag('p', 'There is no curve: fewer than two validations were recorded.')
+    pts = [(x, y) for x, y in zip(xs, ys) if y is not None and math.isfinite(y)]
+    if len(pts) < 2:
+        return tag('p', 'There is no curve: fewer than two validations were recorded.')
     W, H, L, B = *size, 48, 28
-    x0, x1 = pts[0][0], pts[-1][0]; vals = [y for _,y in pts] + ([floor] if floor is not None else [])
-    step = _nice((max(vals)-min(vals))/5); lo, hi = math.floor(min(vals)/step)*step, math.ceil(max(vals)/step)*step
-    px = lambda x: L + (W-L-12)*(x-x0)/max(x1-x0, 1e-9)
-    py = lambda y: H-B - (H-B-26)*(y-lo)/max(hi-lo, 1e-9)
-    text = lambda x, y, s, anchor='end': tag('text', s, x=f'{x:.1f}', y=f'{y:.1f}', text_anchor=anchor, class_='tick')
-    grid = [[tag('line', x1=L, x2=W-12, y1=f'{py(y):.1f}', y2=f'{py(y):.1f}', class_='grid'), text(L-6, py(y)+4, f'{y:g}')] for y in np.arange(lo, hi+step/2, step).round(6)]
-    ticks = [text(px(x), H-B+18, f'{x:g}', 'middle') for x in np.linspace(x0, x1, 5)[:-1].round().astype(int)]
-    base = [] if floor is None else [tag('line', x1=L, x2=W-12, y1=f'{py(floor):.1f}', y2=f'{py(floor):.1f}', class_='floor'),
-                                     text(W-14, py(floor)-5, f'mean volume {floor:.2f} {unit}')]
-    line = tag('polyline', points=' '.join(f'{px(x):.1f},{py(y):.1f}' for x,y in pts), class_='line')
-    names = [text(W-12, H-B+18, 'updates'), text(L+4, 10, unit, 'start')]
-    return tag('svg', grid, ticks, names, base, line, viewBox=f'0 0 {W} {H}', role='img', aria_label=f'Validation, {unit}, from {pts[0][1]:.2f} to {pts[-1][1]:.2f}')
+    x0, x1 = pts[0][0], pts[-1][0]
+    vals = [y for _, y in pts] + ([floor] if floor is not None else [])
+    step = _nice((max(vals) - min(vals)) / 5)
+    lo, hi = math.floor(min(vals) / step) * step, math.ceil(max(vals) / step) * step
+    px = lambda x: L + (W - L - 12) * (x - x0) / max(x1 - x0, 1e-9)
+    py = lambda y: H - B - (H - B - 26) * (y - lo) / max(hi - lo, 1e-9)
+    text = lambda x, y, s, anchor='end': tag(
+        'text', s, x=f'{x:.1f}', y=f'{y:.1f}', text_anchor=anchor, class_='tick'
+    )
+    grid = [
+        [
+            tag('line', x1=L, x2=W - 12, y1=f'{py(y):.1f}', y2=f'{py(y):.1f}', class_='grid'),
+            text(L - 6, py(y) + 4, f'{y:g}'),
+        ]
+        for y in np.arange(lo, hi + step / 2, step).round(6)
+    ]
+    ticks = [
+        text(px(x), H - B + 18, f'{x:g}', 'middle')
+        for x in np.linspace(x0, x1, 5)[:-1].round().astype(int)
+    ]
+    base = (
+        []
+        if floor is None
+        else [
+            tag(
+                'line',
+                x1=L,
+                x2=W - 12,
+                y1=f'{py(floor):.1f}',
+                y2=f'{py(floor):.1f}',
+                class_='floor',
+            ),
+            text(W - 14, py(floor) - 5, f'mean volume {floor:.2f} {unit}'),
+        ]
+    )
+    line = tag(
+        'polyline', points=' '.join(f'{px(x):.1f},{py(y):.1f}' for x, y in pts), class_='line'
+    )
+    names = [text(W - 12, H - B + 18, 'updates'), text(L + 4, 10, unit, 'start')]
+    return tag(
+        'svg',
+        grid,
+        ticks,
+        names,
+        base,
+        line,
+        viewBox=f'0 0 {W} {H}',
+        role='img',
+        aria_label=f'Validation, {unit}, from {pts[0][1]:.2f} to {pts[-1][1]:.2f}',
+    )
 
 def _nice(
-    x:float,  # A positive step
-)->float:     # 1, 2 or 5 times a power of ten, at least `x`
+    x: float,  # A positive step
+) -> float:  # 1, 2 or 5 times a power of ten, at least `x`
     "A step that people like on an axis."
-    if x <= 0: return 1.
-    p = 10**math.floor(math.log10(x))
-    return next(m*p for m in (1, 2, 5, 10) if m*p >= x*(1-1e-9))
+    if x <= 0:
+        return 1.0
+    p = 10 ** math.floor(math.log10(x))
+    return next(m * p for m in (1, 2, 5, 10) if m * p >= x * (1 - 1e-9))
 
 # %% ../../nbs/12_inference/04_report.ipynb #90b22748
 def reliability(
-    pred,            # HU, any shape
-    truth,           # HU, the same shape
-    window,          # (black, white), HU; both are clamped to it
-    groups:int=16,   # Equal steps of predicted HU
-    least:int=100,   # Smaller groups are left out
-)->list:             # Dictionaries: n, pred (mean), truth (mean), lo and hi (10 % and 90 % of the truth), HU
+    pred,  # HU, any shape
+    truth,  # HU, the same shape
+    window,  # (black, white), HU; both are clamped to it
+    groups: int = 16,  # Equal steps of predicted HU
+    least: int = 100,  # Smaller groups are left out
+) -> list:  # Dictionaries: n, pred (mean), truth (mean), lo and hi (10 % and 90 % of the truth), HU
     "What the truth is where the prediction has a value; voxels where both are at the same end of the window say nothing and are left out."
-    lo, hi = window; p, t = (np.asarray(v, np.float32).ravel().clip(lo, hi) for v in (pred, truth))
-    keep = ~(((p <= lo+1) & (t <= lo)) | ((p >= hi-1) & (t >= hi)))
-    p, t = p[keep], t[keep]; g = ((p-lo)/(hi-lo)*groups).astype(int).clip(0, groups-1)
-    e, at = t-p, lambda m, q: float(p[m].mean() + np.quantile(e[m], q))                          # the band is of the error: a group's own width is no doubt
-    return [dict(n=int(m.sum()), pred=float(p[m].mean()), truth=float(t[m].mean()), lo=at(m, .1), hi=at(m, .9)) for k in range(groups) if (m := g == k).sum() >= least]
+    lo, hi = window
+    p, t = (np.asarray(v, np.float32).ravel().clip(lo, hi) for v in (pred, truth))
+    keep = ~(((p <= lo + 1) & (t <= lo)) | ((p >= hi - 1) & (t >= hi)))
+    p, t = p[keep], t[keep]
+    g = ((p - lo) / (hi - lo) * groups).astype(int).clip(0, groups - 1)
+    e, at = (
+        t - p,
+        lambda m, q: float(p[m].mean() + np.quantile(e[m], q)),
+    )  # the band is of the error: a group's own width is no doubt
+    return [
+        dict(
+            n=int(m.sum()),
+            pred=float(p[m].mean()),
+            truth=float(t[m].mean()),
+            lo=at(m, 0.1),
+            hi=at(m, 0.9),
+        )
+        for k in range(groups)
+        if (m := g == k).sum() >= least
+    ]
 
 def reliability_section(
-    rows:list,       # From `reliability`
-    window,          # (black, white), HU
-    who:str,         # Of whose voxels
-)->Html:
+    rows: list,  # From `reliability`
+    window,  # (black, white), HU
+    who: str,  # Of whose voxels
+) -> Html:
     "The mean truth over the prediction, its band, and the diagonal, as inline SVG."
-    if len(rows) < 2: return tag('p', 'There is no calibration: too few voxels inside the window.', class_='dim')
+    if len(rows) < 2:
+        return tag('p', 'There is no calibration: too few voxels inside the window.', class_='dim')
     S, L, (lo, hi) = 300, 44, window
-    px, py = (lambda v: L + (S-L-10)*(v-lo)/(hi-lo)), (lambda v: S-30 - (S-54)*(v-lo)/(hi-lo))
-    at = lambda pts: ' '.join(f'{px(a):.1f},{py(b):.1f}' for a,b in pts)
-    ticks = [[tag('line', x1=L, x2=S-10, y1=f'{py(v):.1f}', y2=f'{py(v):.1f}', class_='grid'), tag('text', f'{v:g}', x=L-5, y=f'{py(v)+4:.1f}', text_anchor='end'), tag('text', f'{v:g}', x=f'{px(v):.1f}', y=S-14, text_anchor='middle')] for v in np.linspace(lo, hi, 5)]
-    band = tag('polygon', points=at([(r['pred'], r['hi']) for r in rows] + [(r['pred'], r['lo']) for r in rows[::-1]]), class_='band')
-    off = sum(abs(r['truth']-r['pred'])*r['n'] for r in rows)/sum(r['n'] for r in rows)
-    svg = tag('svg', ticks, band, tag('polyline', points=at([(lo, lo), (hi, hi)]), class_='floor'), tag('polyline', points=at([(r['pred'], r['truth']) for r in rows]), class_='line'), tag('text', 'predicted HU', x=S-10, y=S-2, text_anchor='end'), tag('text', 'true HU', x=4, y=10),
-              viewBox=f'0 0 {S} {S}', role='img', aria_label=f'Mean true HU over predicted HU; mean distance from the diagonal {off:.0f} HU', class_='square')
-    return tag('div', tag('h3', 'Calibration'), tag('p', f'Where the model predicts a value, the truth is on average {off:.0f} HU away from it (line; the dashed diagonal is perfect), and eight of ten voxels lie in the band, {np.average([r["hi"]-r["lo"] for r in rows], weights=[r["n"] for r in rows]):.0f} HU wide on average. {who}', class_='dim'), svg, class_='case')
+    px, py = (
+        (lambda v: L + (S - L - 10) * (v - lo) / (hi - lo)),
+        (lambda v: S - 30 - (S - 54) * (v - lo) / (hi - lo)),
+    )
+    at = lambda pts: ' '.join(f'{px(a):.1f},{py(b):.1f}' for a, b in pts)
+    ticks = [
+        [
+            tag('line', x1=L, x2=S - 10, y1=f'{py(v):.1f}', y2=f'{py(v):.1f}', class_='grid'),
+            tag('text', f'{v:g}', x=L - 5, y=f'{py(v) + 4:.1f}', text_anchor='end'),
+            tag('text', f'{v:g}', x=f'{px(v):.1f}', y=S - 14, text_anchor='middle'),
+        ]
+        for v in np.linspace(lo, hi, 5)
+    ]
+    band = tag(
+        'polygon',
+        points=at(
+            [(r['pred'], r['hi']) for r in rows] + [(r['pred'], r['lo']) for r in rows[::-1]]
+        ),
+        class_='band',
+    )
+    off = sum(abs(r['truth'] - r['pred']) * r['n'] for r in rows) / sum(r['n'] for r in rows)
+    svg = tag(
+        'svg',
+        ticks,
+        band,
+        tag('polyline', points=at([(lo, lo), (hi, hi)]), class_='floor'),
+        tag('polyline', points=at([(r['pred'], r['truth']) for r in rows]), class_='line'),
+        tag('text', 'predicted HU', x=S - 10, y=S - 2, text_anchor='end'),
+        tag('text', 'true HU', x=4, y=10),
+        viewBox=f'0 0 {S} {S}',
+        role='img',
+        aria_label=f'Mean true HU over predicted HU; mean distance from the diagonal {off:.0f} HU',
+        class_='square',
+    )
+    return tag(
+        'div',
+        tag('h3', 'Calibration'),
+        tag(
+            'p',
+            f'Where the model predicts a value, the truth is on average {off:.0f} HU away from it (line; the dashed diagonal is perfect), and eight of ten voxels lie in the band, {np.average([r["hi"] - r["lo"] for r in rows], weights=[r["n"] for r in rows]):.0f} HU wide on average. {who}',
+            class_='dim',
+        ),
+        svg,
+        class_='case',
+    )
+
 def spread_section(
-    c:dict,  # What `xray2ct-evaluate` found, as `Calibration.to_dict`
-)->Html:
+    c: dict,  # What `xray2ct-evaluate` found, as `Calibration.to_dict`
+) -> Html:
     "Was a model that says how far off it may be right about that?"
-    head = tag('tr', [tag('th', t, scope='col') for t in ('interval', 'voxels that it should hold', 'as the model says', 'after calibration')])
-    share = lambda v: tag('td', f'{100*v:.0f} %')
-    return tag('div', tag('h3', 'How sure it says it is'), tag('p', f'{said_spread(c)}.', class_='dim'),
-               tag('table', head, [tag('tr', tag('th', f'{float(q):.0%}', scope='row'), share(float(q)), share(v), share(c['repaired'][q])) for q,v in c['said'].items()], class_='scores'), class_='case')
+    head = tag(
+        'tr',
+        [
+            tag('th', t, scope='col')
+            for t in (
+                'interval',
+                'voxels that it should hold',
+                'as the model says',
+                'after calibration',
+            )
+        ],
+    )
+    share = lambda v: tag('td', f'{100 * v:.0f} %')
+    return tag(
+        'div',
+        tag('h3', 'How sure it says it is'),
+        tag('p', f'{said_spread(c)}.', class_='dim'),
+        tag(
+            'table',
+            head,
+            [
+                tag(
+                    'tr',
+                    tag('th', f'{float(q):.0%}', scope='row'),
+                    share(float(q)),
+                    share(v),
+                    share(c['repaired'][q]),
+                )
+                for q, v in c['said'].items()
+            ],
+            class_='scores',
+        ),
+        class_='case',
+    )
 
 # %% ../../nbs/12_inference/04_report.ipynb #933dab09
 def score_section(
-    title:str,    # Name of the test set
-    scores:dict,  # JSON of `xray2ct-evaluate`
-)->Html:
+    title: str,  # Name of the test set
+    scores: dict,  # JSON of `xray2ct-evaluate`
+) -> Html:
     "The model beside every floor and control on one test set, with the interval of its gain."
-    num = lambda d, k: f'{d[k]:.2f}' if k=='psnr' else f'{d[k]:.3f}' if k=='ssim' else f'{d[k]:.0f}'
+    num = lambda d, k: (
+        f'{d[k]:.2f}' if k == 'psnr' else f'{d[k]:.3f}' if k == 'ssim' else f'{d[k]:.0f}'
+    )
     m, floors, controls = scores['mean'], scores.get('floors', {}), scores.get('controls', {})
     base = floors.get('mean_volume', {}).get('psnr')
-    rows = [('this model', m, 'model')] + [(n.replace('_', ' '), d.get('mean', d), 'floor') for n,d in sorted(floors.items(), key=lambda t: -t[1].get('mean', t[1])['psnr'])]
-    rows += [('control: ' + n.replace('_', ' '), d.get('mean', d), 'control') for n,d in controls.items() if 'psnr' in d.get('mean', d)]
-    top = max([abs(d['psnr']-base) for _,d,_ in rows if base is not None], default=1) or 1
+    rows = [('this model', m, 'model')] + [
+        (n.replace('_', ' '), d.get('mean', d), 'floor')
+        for n, d in sorted(floors.items(), key=lambda t: -t[1].get('mean', t[1])['psnr'])
+    ]
+    rows += [
+        ('control: ' + n.replace('_', ' '), d.get('mean', d), 'control')
+        for n, d in controls.items()
+        if 'psnr' in d.get('mean', d)
+    ]
+    top = max([abs(d['psnr'] - base) for _, d, _ in rows if base is not None], default=1) or 1
+
     def bar(d):
-        if base is None: return tag('td')
-        g = d['psnr']-base
-        return tag('td', f'{round(g, 2)+0:+.2f} dB', tag('span', '', class_='bar' + (' minus' if g < 0 else ''), style=f'width:{100*abs(g)/top:.0f}px'), class_='gain')
-    cells = lambda d: [tag('td', num(d, k) if d.get(k) is not None else '–') for k in ('psnr', 'ssim', 'mae_hu')]
-    who, ci = f'{scores["n"]} patient' + ('s' if scores['n'] != 1 else ''), (scores.get('ci95') or {}).get('psnr') or [None]
-    words = f'{m["psnr"]:.2f} dB over {who}' + (f' (95 % interval over patients {ci[0]:.2f} to {ci[1]:.2f})' if ci[0] is not None else '')
-    words += f'. {scores["verdict"][0].upper()}{scores["verdict"][1:]}' if scores.get('verdict') else ''
-    head = tag('tr', [tag('th', t, scope='col') for t in ('method', 'PSNR, dB', 'SSIM', 'mean |error|, HU', 'over the mean volume')])
-    return tag('section', tag('h2', title), tag('p', scores['patients'], class_='dim') if scores.get('patients') else None, tag('p', words + '.', class_='lead'), tag('table', head, [tag('tr', tag('th', n, scope='row'), cells(d), bar(d), class_=c) for n,d,c in rows], class_='scores'))
+        if base is None:
+            return tag('td')
+        g = d['psnr'] - base
+        return tag(
+            'td',
+            f'{round(g, 2) + 0:+.2f} dB',
+            tag(
+                'span',
+                '',
+                class_='bar' + (' minus' if g < 0 else ''),
+                style=f'width:{100 * abs(g) / top:.0f}px',
+            ),
+            class_='gain',
+        )
+
+    cells = lambda d: [
+        tag('td', num(d, k) if d.get(k) is not None else '–') for k in ('psnr', 'ssim', 'mae_hu')
+    ]
+    who, ci = (
+        f'{scores["n"]} patient' + ('s' if scores['n'] != 1 else ''),
+        (scores.get('ci95') or {}).get('psnr') or [None],
+    )
+    words = f'{m["psnr"]:.2f} dB over {who}' + (
+        f' (95 % interval over patients {ci[0]:.2f} to {ci[1]:.2f})' if ci[0] is not None else ''
+    )
+    words += (
+        f'. {scores["verdict"][0].upper()}{scores["verdict"][1:]}' if scores.get('verdict') else ''
+    )
+    head = tag(
+        'tr',
+        [
+            tag('th', t, scope='col')
+            for t in ('method', 'PSNR, dB', 'SSIM', 'mean |error|, HU', 'over the mean volume')
+        ],
+    )
+    return tag(
+        'section',
+        tag('h2', title),
+        tag('p', scores['patients'], class_='dim') if scores.get('patients') else None,
+        tag('p', words + '.', class_='lead'),
+        tag(
+            'table',
+            head,
+            [tag('tr', tag('th', n, scope='row'), cells(d), bar(d), class_=c) for n, d, c in rows],
+            class_='scores',
+        ),
+    )
 
 # %% ../../nbs/12_inference/04_report.ipynb #4a35839d
 def pick_cases(
-    cases:list,  # Rows {'patient', 'psnr', ...}
-)->dict:         # Word -> row
+    cases: list,  # Rows {'patient', 'psnr', ...}
+) -> dict:  # Word -> row
     "The best, the median and the worst case, each once."
     s = sorted(cases, key=lambda c: -c['psnr'])
-    return {} if not s else {'only': s[0]} if len(s) == 1 else {'best': s[0], 'worst': s[-1]} if len(s) == 2 else {'best': s[0], 'median': s[len(s)//2], 'worst': s[-1]}
+    return (
+        {}
+        if not s
+        else {'only': s[0]}
+        if len(s) == 1
+        else {'best': s[0], 'worst': s[-1]}
+        if len(s) == 2
+        else {'best': s[0], 'median': s[len(s) // 2], 'worst': s[-1]}
+    )
 
 def floor_by_case(
-    scores:dict,  # JSON of `xray2ct-evaluate`, or the scores of a record
-)->list:          # PSNR of the mean volume for each case, dB; None where it was not kept
+    scores: dict,  # JSON of `xray2ct-evaluate`, or the scores of a record
+) -> list:  # PSNR of the mean volume for each case, dB; None where it was not kept
     "The mean volume on each of the patients."
     f = (scores.get('floors') or {}).get('mean_volume', {})
-    return f.get('by_case') or [c.get('psnr') for c in f.get('cases', [])] or [None]*len(scores['cases'])
+    return (
+        f.get('by_case')
+        or [c.get('psnr') for c in f.get('cases', [])]
+        or [None] * len(scores['cases'])
+    )
 
 def case_table(
-    scores:dict,  # JSON of `xray2ct-evaluate`
-)->Html:
+    scores: dict,  # JSON of `xray2ct-evaluate`
+) -> Html:
     "Every case beside the mean volume, from best to worst, folded away on a screen."
     rows = sorted(zip(scores['cases'], floor_by_case(scores)), key=lambda r: -r[0]['psnr'])
     show = lambda v, d: tag('td', '–' if v is None else f'{v:.{d}f}')
-    body = [tag('tr', tag('th', c['patient'], scope='row'), show(c['psnr'], 2), show(f, 2), show(None if f is None else c['psnr']-f, 2), show(c.get('ssim'), 3), show(c.get('mae_hu'), 0)) for c,f in rows]
-    return tag('details', tag('summary', f'every case ({len(rows)})'), tag('table', tag('tr', [tag('th', t, scope='col') for t in ('patient', 'PSNR, dB', 'mean volume', 'gain', 'SSIM', 'mean |error|, HU')]), body, class_='scores'))
+    body = [
+        tag(
+            'tr',
+            tag('th', c['patient'], scope='row'),
+            show(c['psnr'], 2),
+            show(f, 2),
+            show(None if f is None else c['psnr'] - f, 2),
+            show(c.get('ssim'), 3),
+            show(c.get('mae_hu'), 0),
+        )
+        for c, f in rows
+    ]
+    return tag(
+        'details',
+        tag('summary', f'every case ({len(rows)})'),
+        tag(
+            'table',
+            tag(
+                'tr',
+                [
+                    tag('th', t, scope='col')
+                    for t in (
+                        'patient',
+                        'PSNR, dB',
+                        'mean volume',
+                        'gain',
+                        'SSIM',
+                        'mean |error|, HU',
+                    )
+                ],
+            ),
+            body,
+            class_='scores',
+        ),
+    )
 
 # %% ../../nbs/12_inference/04_report.ipynb #c93c480b
 STYLE = Html("""
@@ -237,132 +504,301 @@ pre{background:var(--card);padding:.8rem;overflow:auto;font-size:.8rem}summary{c
 img{width:42mm}.planes img{width:44mm}summary,.screen{display:none}details::details-content{content-visibility:visible;height:auto}*{print-color-adjust:exact;-webkit-print-color-adjust:exact}}
 """)
 
-UNFOLD = "addEventListener('beforeprint', () => document.querySelectorAll('details').forEach(d => { d.open = true }))"   # for browsers whose style sheets cannot
+UNFOLD = "addEventListener('beforeprint', () => document.querySelectorAll('details').forEach(d => { d.open = true }))"  # for browsers whose style sheets cannot
 PAGE_SCRIPT = SCRIPT + ';' + UNFOLD
 
-NOTICE = ('Research only, not for clinical use. A volume made from two X-rays is a guess about what the X-rays leave open: most voxels are not determined by the measurement, '
-          'small findings can be absent or invented, and nothing here may inform the care of a patient.')
+NOTICE = (
+    'Research only, not for clinical use. A volume made from two X-rays is a guess about what the X-rays leave open: most voxels are not determined by the measurement, '
+    'small findings can be absent or invented, and nothing here may inform the care of a patient.'
+)
 
 def page(
-    title:str,  # Title of the page
-    *body,      # Its sections, `Html`
-)->str:         # The whole document
+    title: str,  # Title of the page
+    *body,  # Its sections, `Html`
+) -> str:  # The whole document
     "A complete document that asks nothing of any server."
-    head = tag('head', tag('meta', charset='utf-8'), tag('meta', name='viewport', content='width=device-width, initial-scale=1'),
-               tag('meta', http_equiv='Content-Security-Policy', content=f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src {script_hash(PAGE_SCRIPT)}"), tag('title', title), tag('style', STYLE, Html(CSS)))
-    return '<!doctype html>\n' + tag('html', head, tag('body', tag('h1', title), tag('p', NOTICE, class_='notice'), *body, tag('script', Html(PAGE_SCRIPT))), lang='en') + '\n'
+    head = tag(
+        'head',
+        tag('meta', charset='utf-8'),
+        tag('meta', name='viewport', content='width=device-width, initial-scale=1'),
+        tag(
+            'meta',
+            http_equiv='Content-Security-Policy',
+            content=f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src {script_hash(PAGE_SCRIPT)}",
+        ),
+        tag('title', title),
+        tag('style', STYLE, Html(CSS)),
+    )
+    return (
+        '<!doctype html>\n'
+        + tag(
+            'html',
+            head,
+            tag(
+                'body',
+                tag('h1', title),
+                tag('p', NOTICE, class_='notice'),
+                *body,
+                tag('script', Html(PAGE_SCRIPT)),
+            ),
+            lang='en',
+        )
+        + '\n'
+    )
 
 # %% ../../nbs/12_inference/04_report.ipynb #eb5033ea
 def read_scores(
-    run:Path,  # The run's folder
-)->dict:       # Name -> JSON of `xray2ct-evaluate`; scores.json first
+    run: Path,  # The run's folder
+) -> dict:  # Name -> JSON of `xray2ct-evaluate`; scores.json first
     "Every test set that the run was scored on."
     found = sorted(Path(run).glob('scores*.json'), key=lambda f: (f.stem != 'scores', f.stem))
     out = {f.stem.removeprefix('scores').strip('_') or 'test': read_json(f) for f in found}
-    for f,s in zip(found, out.values()):
-        if not isinstance(s, dict) or 'mean' not in s or 'cases' not in s: raise BadInput('not a result of xray2ct-evaluate', f, 'Make it again with xray2ct-evaluate RUN DATA --json FILE.')
+    for f, s in zip(found, out.values()):
+        if not isinstance(s, dict) or 'mean' not in s or 'cases' not in s:
+            raise BadInput(
+                'not a result of xray2ct-evaluate',
+                f,
+                'Make it again with xray2ct-evaluate RUN DATA --json FILE.',
+            )
     return out
 
 def where_are(
-    scores:dict,  # JSON of `xray2ct-evaluate`
-    roots,        # Folders to look in
-):                # The first that has all these patients, or None
+    scores: dict,  # JSON of `xray2ct-evaluate`
+    roots,  # Folders to look in
+):  # The first that has all these patients, or None
     "Find the folder of the scored patients."
-    return next((Path(r) for r in roots if r and all((Path(r)/c['patient']).is_dir() for c in scores['cases'])), None)
+    return next(
+        (
+            Path(r)
+            for r in roots
+            if r and all((Path(r) / c['patient']).is_dir() for c in scores['cases'])
+        ),
+        None,
+    )
 
 def case_sections(
-    predictor,      # From `load_predictor`
-    scores:dict,    # JSON of `xray2ct-evaluate`
-    root,           # Folder of these patients
-    limit:int=LIMIT//4, # Bytes of one case
-):                  # `Html` of each case, and of their calibration
+    predictor,  # From `load_predictor`
+    scores: dict,  # JSON of `xray2ct-evaluate`
+    root,  # Folder of these patients
+    limit: int = LIMIT // 4,  # Bytes of one case
+):  # `Html` of each case, and of their calibration
     "Films, prediction, truth and error of the best, the median and the worst case, and what the truth is where the prediction has a value."
     p, rows = get_protocol(scores['protocol']), pick_cases(scores['cases'])
-    ds = CTDataset(root, [r['patient'] for r in rows.values()], replace(predictor.cfg.data, cache=''), quiet=True)
+    ds = CTDataset(
+        root,
+        [r['patient'] for r in rows.values()],
+        replace(predictor.cfg.data, cache=''),
+        quiet=True,
+    )
     out, seen = [], []
-    for i,(word,row) in enumerate(rows.items()):
-        b = ds.batch([i]); films, truth = b['xrays'][0,:,0].numpy(), b['volume'][0,0]
-        hu, std = predictor.predict_both(b) if predictor.says_spread else (predictor.predict_hu(b), None)
-        hu, std = hu.cpu(), None if std is None else in_world(std[0,0].cpu(), predictor.cfg).numpy()
+    for i, (word, row) in enumerate(rows.items()):
+        b = ds.batch([i])
+        films, truth = b['xrays'][0, :, 0].numpy(), b['volume'][0, 0]
+        hu, std = (
+            predictor.predict_both(b) if predictor.says_spread else (predictor.predict_hu(b), None)
+        )
+        hu, std = (
+            hu.cpu(),
+            None if std is None else in_world(std[0, 0].cpu(), predictor.cfg).numpy(),
+        )
         got = float(psnr(hu, b['volume'], p)[0])
-        note = None if abs(got-row['psnr']) < .02 else tag('p', f'This picture has {got:.2f} dB: the patient or the weights have changed since the score was made.', class_='notice')
-        pair = [tag('figure', picture(x, (x.min(), x.max()), f'{n} X-ray of {row["patient"]}'), tag('figcaption', n)) for n,x in zip(predictor.cfg.data.views, films)]
-        seen.append([in_world(v, predictor.cfg).numpy() for v in (hu[0,0], truth)])
-        out.append(tag('div', tag('h3', f'{word}: patient {row["patient"]}, {row["psnr"]:.2f} dB'), note, tag('div', pair, class_='pair'), case_view(*seen[-1], std, (p.lo, p.hi), predictor.cfg.data.fov_mm, limit), class_='case'))
+        note = (
+            None
+            if abs(got - row['psnr']) < 0.02
+            else tag(
+                'p',
+                f'This picture has {got:.2f} dB: the patient or the weights have changed since the score was made.',
+                class_='notice',
+            )
+        )
+        pair = [
+            tag(
+                'figure',
+                picture(x, (x.min(), x.max()), f'{n} X-ray of {row["patient"]}'),
+                tag('figcaption', n),
+            )
+            for n, x in zip(predictor.cfg.data.views, films)
+        ]
+        seen.append([in_world(v, predictor.cfg).numpy() for v in (hu[0, 0], truth)])
+        out.append(
+            tag(
+                'div',
+                tag('h3', f'{word}: patient {row["patient"]}, {row["psnr"]:.2f} dB'),
+                note,
+                tag('div', pair, class_='pair'),
+                case_view(*seen[-1], std, (p.lo, p.hi), predictor.cfg.data.fov_mm, limit),
+                class_='case',
+            )
+        )
     who = 'the patient above' if len(rows) == 1 else f'the {len(rows)} patients above'
-    return out + [reliability_section(reliability(*map(np.stack, zip(*seen)), (p.lo, p.hi)), (p.lo, p.hi), f'Voxels of {who}, without those that are beyond the window in both.')]
+    return out + [
+        reliability_section(
+            reliability(*map(np.stack, zip(*seen)), (p.lo, p.hi)),
+            (p.lo, p.hi),
+            f'Voxels of {who}, without those that are beyond the window in both.',
+        )
+    ]
 
 # %% ../../nbs/12_inference/04_report.ipynb #e214b258
 def run_section(
-    predictor,    # From `load_predictor`
-    record:dict,  # The run's record, may be empty
-)->Html:
+    predictor,  # From `load_predictor`
+    record: dict,  # The run's record, may be empty
+) -> Html:
     "What was trained, with which code, where, and every setting."
-    c, env, code = predictor.cfg, record.get('machine') or {}, record.get('code') or predictor.card.get('code') or {}
-    facts = dict(recipe=f'{c.recipe}, scale {c.scale}, seed {c.seed}', model=f'{c.model.kind}, {n_params(predictor.model):,} parameters', output=f'{c.data.n}^3 voxels of {c.data.fov_mm/c.data.n:.3g} mm, {c.target.lo:g} to {c.target.hi:g} HU',
-                 input=f'{len(c.data.views)} X-rays of {c.data.pixels}x{c.data.pixels} pixels, {c.data.xray_mode}', training=f'{c.train.steps} updates of {c.train.batch} patients')
-    if record.get('wall_s'): facts['time'] = f'{human_time(record["wall_s"])}, {record["processes"]} process{"es" if record["processes"] > 1 else ""}, {record["samples_per_s"]:.3g} patients/s, {100*record["wait_fraction"]:.1f} % waiting for data'
-    if code: facts['code'] = f'{code.get("sha7", "?")}{" with uncommitted changes" if code.get("dirty") else ""}'
-    facts |= {k: v for k,v in env.items() if v is not None}
-    return tag('section', tag('h2', 'The run'), tag('dl', [[tag('dt', k.replace('_', ' ')), tag('dd', v)] for k,v in facts.items()]),
-               tag('details', tag('summary', 'every setting'), tag('pre', dumps(cfg_to_dict(c), indent=1)), class_='screen'))
+    c, env, code = (
+        predictor.cfg,
+        record.get('machine') or {},
+        record.get('code') or predictor.card.get('code') or {},
+    )
+    facts = dict(
+        recipe=f'{c.recipe}, scale {c.scale}, seed {c.seed}',
+        model=f'{c.model.kind}, {n_params(predictor.model):,} parameters',
+        output=f'{c.data.n}^3 voxels of {c.data.fov_mm / c.data.n:.3g} mm, {c.target.lo:g} to {c.target.hi:g} HU',
+        input=f'{len(c.data.views)} X-rays of {c.data.pixels}x{c.data.pixels} pixels, {c.data.xray_mode}',
+        training=f'{c.train.steps} updates of {c.train.batch} patients',
+    )
+    if record.get('wall_s'):
+        facts['time'] = (
+            f'{human_time(record["wall_s"])}, {record["processes"]} process{"es" if record["processes"] > 1 else ""}, {record["samples_per_s"]:.3g} patients/s, {100 * record["wait_fraction"]:.1f} % waiting for data'
+        )
+    if code:
+        facts['code'] = (
+            f'{code.get("sha7", "?")}{" with uncommitted changes" if code.get("dirty") else ""}'
+        )
+    facts |= {k: v for k, v in env.items() if v is not None}
+    return tag(
+        'section',
+        tag('h2', 'The run'),
+        tag('dl', [[tag('dt', k.replace('_', ' ')), tag('dd', v)] for k, v in facts.items()]),
+        tag(
+            'details',
+            tag('summary', 'every setting'),
+            tag('pre', dumps(cfg_to_dict(c), indent=1)),
+            class_='screen',
+        ),
+    )
 
 def curve_section(
-    run:Path,  # The run's folder
-)->Html:
+    run: Path,  # The run's folder
+) -> Html:
     "The validation over the run, beside the mean volume."
-    if not (Path(run)/'metrics.jsonl').exists(): return tag('p', 'No metrics.jsonl: the training curve is missing.', class_='dim')
-    vals = read_journal(run)[1]; floor = next((v['floor_psnr'] for v in vals if v.get('floor_psnr') is not None), None)
-    return tag('section', tag('h2', 'Training'), tag('p', 'PSNR of the validation patients over the updates. The dashed line is the mean training volume, which looks at no X-ray.', class_='dim'),
-               curve([v['step'] for v in vals], [v['val_psnr'] for v in vals], floor))
+    if not (Path(run) / 'metrics.jsonl').exists():
+        return tag('p', 'No metrics.jsonl: the training curve is missing.', class_='dim')
+    vals = read_journal(run)[1]
+    floor = next((v['floor_psnr'] for v in vals if v.get('floor_psnr') is not None), None)
+    return tag(
+        'section',
+        tag('h2', 'Training'),
+        tag(
+            'p',
+            'PSNR of the validation patients over the updates. The dashed line is the mean training volume, which looks at no X-ray.',
+            class_='dim',
+        ),
+        curve([v['step'] for v in vals], [v['val_psnr'] for v in vals], floor),
+    )
 
 # %% ../../nbs/12_inference/04_report.ipynb #5fb9a24e
 def set_section(
-    name:str,      # Of the test set
-    scores:dict,   # JSON of `xray2ct-evaluate`
-    predictor,     # From `load_predictor`
-    roots,         # Folders where the patients may be
-    limit:int=LIMIT//4, # Bytes of one case
-)->list:           # `Html`
+    name: str,  # Of the test set
+    scores: dict,  # JSON of `xray2ct-evaluate`
+    predictor,  # From `load_predictor`
+    roots,  # Folders where the patients may be
+    limit: int = LIMIT // 4,  # Bytes of one case
+) -> list:  # `Html`
     "Everything about one test set."
     p, root = get_protocol(scores['protocol']), where_are(scores, roots)
-    out = [score_section(f'Scores: {name}', scores), *(tag('p', n, class_='dim') for n in scores.get('notes', []))]
-    if root: out += [tag('p', f'Grey values show {p.lo:g} to {p.hi:g} HU; the error is red where the prediction is too dense and blue where it is too thin, with full colour at 200 HU.', class_='dim'),
-                     *case_sections(predictor, scores, root, limit)]
-    if scores.get('spread'): out.append(spread_section(scores['spread']))
-    if not root: out.append(tag('p', 'The folder of these patients was not found, so there are no pictures; name it with --data.', class_='notice'))
+    out = [
+        score_section(f'Scores: {name}', scores),
+        *(tag('p', n, class_='dim') for n in scores.get('notes', [])),
+    ]
+    if root:
+        out += [
+            tag(
+                'p',
+                f'Grey values show {p.lo:g} to {p.hi:g} HU; the error is red where the prediction is too dense and blue where it is too thin, with full colour at 200 HU.',
+                class_='dim',
+            ),
+            *case_sections(predictor, scores, root, limit),
+        ]
+    if scores.get('spread'):
+        out.append(spread_section(scores['spread']))
+    if not root:
+        out.append(
+            tag(
+                'p',
+                'The folder of these patients was not found, so there are no pictures; name it with --data.',
+                class_='notice',
+            )
+        )
     return out + ([case_table(scores)] if scores['n'] > 1 else [])
 
 def write_report(
-    run,       # A run's folder
-    data=(),   # Folders where the scored patients may be
+    run,  # A run's folder
+    data=(),  # Folders where the scored patients may be
     out=None,  # HTML file (default: report.html in the run's folder)
-)->Path:
+) -> Path:
     "Write the report of a run."
     run = Path(run)
-    if not run.is_dir(): raise BadInput('no such run', run, 'Give the folder of a run, such as runs/quickstart-mini-s0-1a2b3c4.')
+    if not run.is_dir():
+        raise BadInput(
+            'no such run', run, 'Give the folder of a run, such as runs/quickstart-mini-s0-1a2b3c4.'
+        )
     predictor, scores = load_predictor(run), read_scores(run)
-    if not scores: raise BadInput('it has not been scored', run, f'Run: xray2ct-evaluate {run} DATA --json {run}/scores.json')
-    near = [*data, *(s.get('data') for s in scores.values()), *sorted(p for p in Path('data').glob('*') if p.is_dir())]
-    share = int(.85*LIMIT/max(1, sum(len(pick_cases(s['cases'])) for s in scores.values())))          # the rest is for films, tables and the script
-    body = [h for name,s in scores.items() for h in set_section(name, s, predictor, near, share)]
-    first, record = next(iter(scores.values())), read_json(run/'record.json') if (run/'record.json').exists() else {}
-    body += [curve_section(run), tag('section', tag('h2', 'What the numbers mean'), tag('p', f'Protocol {first["protocol"]!r}: {first.get("definition", "")}.'),
-             tag('p', 'A floor is a method without a network on the same patients; a control is the same network with the wrong X-rays. A model that does not beat the floors has learnt nothing about the patient, '
-                      'and one that scores the same with the wrong X-rays does not look at them.')), run_section(predictor, record)]
-    out = Path(out or run/'report.html')
-    with atomic_path(out) as t: t.write_text(page(f'xray2ct: {run.resolve().name}', *body), encoding='utf-8')
+    if not scores:
+        raise BadInput(
+            'it has not been scored',
+            run,
+            f'Run: xray2ct-evaluate {run} DATA --json {run}/scores.json',
+        )
+    near = [
+        *data,
+        *(s.get('data') for s in scores.values()),
+        *sorted(p for p in Path('data').glob('*') if p.is_dir()),
+    ]
+    share = int(
+        0.85 * LIMIT / max(1, sum(len(pick_cases(s['cases'])) for s in scores.values()))
+    )  # the rest is for films, tables and the script
+    body = [h for name, s in scores.items() for h in set_section(name, s, predictor, near, share)]
+    first, record = (
+        next(iter(scores.values())),
+        read_json(run / 'record.json') if (run / 'record.json').exists() else {},
+    )
+    body += [
+        curve_section(run),
+        tag(
+            'section',
+            tag('h2', 'What the numbers mean'),
+            tag('p', f'Protocol {first["protocol"]!r}: {first.get("definition", "")}.'),
+            tag(
+                'p',
+                'A floor is a method without a network on the same patients; a control is the same network with the wrong X-rays. A model that does not beat the floors has learnt nothing about the patient, '
+                'and one that scores the same with the wrong X-rays does not look at them.',
+            ),
+        ),
+        run_section(predictor, record),
+    ]
+    out = Path(out or run / 'report.html')
+    with atomic_path(out) as t:
+        t.write_text(page(f'xray2ct: {run.resolve().name}', *body), encoding='utf-8')
     return out
 
 # %% ../../nbs/12_inference/04_report.ipynb #447c7969
 @call_parse
 def main(
-    run:str,      # A run's folder, scored with `xray2ct-evaluate RUN DATA --json RUN/scores.json`
-    data:Param('Folder of the scored patients (default: where the scores say, or under data/)', str, action='append')=None,
-    out:str='',   # HTML file (default: report.html in the run's folder)
-    json:bool=False,  # Print JSON?
+    run: str,  # A run's folder, scored with `xray2ct-evaluate RUN DATA --json RUN/scores.json`
+    data: Param(
+        'Folder of the scored patients (default: where the scores say, or under data/)',
+        str,
+        action='append',
+    ) = None,
+    out: str = '',  # HTML file (default: report.html in the run's folder)
+    json: bool = False,  # Print JSON?
 ):
     "Write one self-contained HTML page about a run. Example: xray2ct-report runs/quickstart-mini-s0-1a2b3c4"
     with exit_on_bad_input():
         path = write_report(run, data or (), out or None)
-        print(dumps(dict(report=str(path), bytes=path.stat().st_size)) if json else f'{path} ({path.stat().st_size/1e3:.0f} kB)')
+        print(
+            dumps(dict(report=str(path), bytes=path.stat().st_size))
+            if json
+            else f'{path} ({path.stat().st_size / 1e3:.0f} kB)'
+        )

@@ -23,96 +23,176 @@ from ..core import BadInput
 @dataclass
 class Scan:
     "A CT as it was acquired, in canonical order."
-    hu: np.ndarray                              # (D,H,W) = [z,y,x] float32: z inferior->superior, y posterior->anterior, x left->right
-    affine: np.ndarray                          # (4,4) voxel index (x,y,z) -> world RAS mm; may be oblique or sheared
-    notes: list = field(default_factory=list)   # What was corrected or assumed, one sentence each
-    path: Path = None                           # Where it came from
+
+    hu: (
+        np.ndarray
+    )  # (D,H,W) = [z,y,x] float32: z inferior->superior, y posterior->anterior, x left->right
+    affine: np.ndarray  # (4,4) voxel index (x,y,z) -> world RAS mm; may be oblique or sheared
+    notes: list = field(default_factory=list)  # What was corrected or assumed, one sentence each
+    path: Path = None  # Where it came from
+
     @property
     def spacing_mm(self):
         "Voxel edges (x,y,z) in mm."
-        return np.linalg.norm(self.affine[:3,:3], axis=0)
+        return np.linalg.norm(self.affine[:3, :3], axis=0)
+
     @property
     def extent_mm(self):
         "Edges of the whole box (x,y,z) in mm."
-        return self.spacing_mm*self.hu.shape[::-1]
+        return self.spacing_mm * self.hu.shape[::-1]
 
 # %% ../../nbs/04_io/01_ct.ipynb #3d69b7a4
 def check_affine(
     affine,  # (4,4) voxel index (x,y,z) -> RAS mm
-    shape,   # (nx,ny,nz)
-    path,    # For the message
-)->list:     # Notes
+    shape,  # (nx,ny,nz)
+    path,  # For the message
+) -> list:  # Notes
     "Refuse an affine that cannot be true; say what is unusual about one that can."
     a = np.asarray(affine, dtype=np.float64)
-    sp = np.linalg.norm(a[:3,:3], axis=0)
-    if not np.isfinite(a).all() or (sp < 1e-9).any() or abs(np.linalg.det(a[:3,:3]/sp)) < .05:
-        raise BadInput('the affine is degenerate (two axes coincide, or one has no length)', path,
-                       'Convert the scan from DICOM again, or write a correct s-form into the header.')
-    size = (sp*shape).max()
+    sp = np.linalg.norm(a[:3, :3], axis=0)
+    if not np.isfinite(a).all() or (sp < 1e-9).any() or abs(np.linalg.det(a[:3, :3] / sp)) < 0.05:
+        raise BadInput(
+            'the affine is degenerate (two axes coincide, or one has no length)',
+            path,
+            'Convert the scan from DICOM again, or write a correct s-form into the header.',
+        )
+    size = (sp * shape).max()
     if not 60 <= size <= 3000:
         unit = 'metres' if size < 1 else 'centimetres' if size < 60 else 'micrometres'
-        raise BadInput(f'the box would be {size:.3g} mm wide (spacing {sp[0]:.3g} x {sp[1]:.3g} x {sp[2]:.3g}), so the header is probably in {unit}', path,
-                       'Spacing must be in millimetres: scale the affine and save the scan again.')
+        raise BadInput(
+            f'the box would be {size:.3g} mm wide (spacing {sp[0]:.3g} x {sp[1]:.3g} x {sp[2]:.3g}), so the header is probably in {unit}',
+            path,
+            'Spacing must be in millimetres: scale the affine and save the scan again.',
+        )
     notes = []
     codes = ''.join(nib.aff2axcodes(a))
-    if np.linalg.det(a[:3,:3]) < 0: notes.append(f'stored left-handed ({codes}); turned to RAS')
-    elif codes != 'RAS': notes.append(f'stored as {codes}; turned to RAS')
-    tilt = np.degrees(np.arccos(np.clip(abs(a[:3,:3]/sp).max(0), 0, 1))).max()
-    if tilt > .5: notes.append(f'oblique or sheared by up to {tilt:.1f} degrees; straightened when it is resampled')
-    if sp.max() > 5 or sp.max()/sp.min() > 6:
-        notes.append(f'warning: coarse or very anisotropic spacing ({sp[0]:.2g} x {sp[1]:.2g} x {sp[2]:.2g} mm); detail between slices is interpolated')
+    if np.linalg.det(a[:3, :3]) < 0:
+        notes.append(f'stored left-handed ({codes}); turned to RAS')
+    elif codes != 'RAS':
+        notes.append(f'stored as {codes}; turned to RAS')
+    tilt = np.degrees(np.arccos(np.clip(abs(a[:3, :3] / sp).max(0), 0, 1))).max()
+    if tilt > 0.5:
+        notes.append(
+            f'oblique or sheared by up to {tilt:.1f} degrees; straightened when it is resampled'
+        )
+    if sp.max() > 5 or sp.max() / sp.min() > 6:
+        notes.append(
+            f'warning: coarse or very anisotropic spacing ({sp[0]:.2g} x {sp[1]:.2g} x {sp[2]:.2g} mm); detail between slices is interpolated'
+        )
     return notes
 
 # %% ../../nbs/04_io/01_ct.ipynb #efb4ad43
 def check_hu(
-    v,     # (D,H,W) values that are meant to be HU
+    v,  # (D,H,W) values that are meant to be HU
     path,  # For the message
-)->list:   # Notes
+) -> list:  # Notes
     "Refuse voxels that are not Hounsfield units of a chest, with a hint at what they may be."
     bad = v.size - int(np.isfinite(v).sum())
-    if bad: raise BadInput(f'{bad} of {v.size} voxels are NaN or infinite', path, 'Replace them (air is -1000) and save the scan again.')
+    if bad:
+        raise BadInput(
+            f'{bad} of {v.size} voxels are NaN or infinite',
+            path,
+            'Replace them (air is -1000) and save the scan again.',
+        )
     lo, hi = float(v.min()), float(v.max())
-    def no(what, hint): raise BadInput(f'voxels run from {lo:.5g} to {hi:.5g}: {what}', path, hint)
+
+    def no(what, hint):
+        raise BadInput(f'voxels run from {lo:.5g} to {hi:.5g}: {what}', path, hint)
+
     ab = 'with `--rescale a,b`, which makes HU = a*value + b'
-    if lo == hi: no('every voxel is the same', 'Is this the right file?')
-    if lo >= -1.5 and hi <= 1.5: no('normalised, not Hounsfield units', f'Use the original, or undo the normalisation {ab}; 0..1 over -1024..3071 would be `--rescale 4095,-1024`.')
-    if lo >= 0 and hi <= 255: no('an 8-bit picture, not Hounsfield units', f'Use the original, or undo the window {ab}; most windows have lost bone and air.')
-    if lo >= 0: no('never negative, so the offset of 1024 is missing', f'Convert it {ab}; here probably `--rescale 1,-1024`.')
+    if lo == hi:
+        no('every voxel is the same', 'Is this the right file?')
+    if lo >= -1.5 and hi <= 1.5:
+        no(
+            'normalised, not Hounsfield units',
+            f'Use the original, or undo the normalisation {ab}; 0..1 over -1024..3071 would be `--rescale 4095,-1024`.',
+        )
+    if lo >= 0 and hi <= 255:
+        no(
+            'an 8-bit picture, not Hounsfield units',
+            f'Use the original, or undo the window {ab}; most windows have lost bone and air.',
+        )
+    if lo >= 0:
+        no(
+            'never negative, so the offset of 1024 is missing',
+            f'Convert it {ab}; here probably `--rescale 1,-1024`.',
+        )
     s = v[::2, ::2, ::2]
-    air, soft = float((s < -400).mean()), float(((s > -200)&(s < 300)).mean())
-    if lo > -400 or air < .002: no('no air or lung', f'The values are clipped to a window or are not HU; use the original, or convert it {ab}.')
-    if soft < .002: no('no soft tissue', f'Is this a CT of a patient? If the scale is off, convert it {ab}.')
-    if float((s > 4500).mean()) > .01: no('more than a hundredth is denser than any bone', f'The scale is off; convert it {ab}.')
-    pad = float((v < -1030).mean())   # interpolation undershoots air by a few HU; padding is at -1500 or below
-    return [f'{100*pad:.3g} % of the voxels are padding below -1024 HU; set to -1024'] if pad > 1e-3 else []
+    air, soft = float((s < -400).mean()), float(((s > -200) & (s < 300)).mean())
+    if lo > -400 or air < 0.002:
+        no(
+            'no air or lung',
+            f'The values are clipped to a window or are not HU; use the original, or convert it {ab}.',
+        )
+    if soft < 0.002:
+        no('no soft tissue', f'Is this a CT of a patient? If the scale is off, convert it {ab}.')
+    if float((s > 4500).mean()) > 0.01:
+        no('more than a hundredth is denser than any bone', f'The scale is off; convert it {ab}.')
+    pad = float(
+        (v < -1030).mean()
+    )  # interpolation undershoots air by a few HU; padding is at -1500 or below
+    return (
+        [f'{100 * pad:.3g} % of the voxels are padding below -1024 HU; set to -1024']
+        if pad > 1e-3
+        else []
+    )
 
 # %% ../../nbs/04_io/01_ct.ipynb #9afc5f16
 def _three_d(a, path):
     "Drop trailing axes of length one; refuse what is then not a volume."
-    while a.ndim > 3 and a.shape[-1] == 1: a = a[..., 0]
-    if a.ndim > 3: raise BadInput(f'it has {a.ndim} dimensions {a.shape}: a time series or several channels', path, 'Save the one volume that you mean as a 3-D file.')
-    if a.ndim < 3 or min(a.shape) < 8: raise BadInput(f'it is not a volume: shape {a.shape}', path, 'A CT needs at least 8 voxels along each axis; a single slice or an X-ray is not one.')
+    while a.ndim > 3 and a.shape[-1] == 1:
+        a = a[..., 0]
+    if a.ndim > 3:
+        raise BadInput(
+            f'it has {a.ndim} dimensions {a.shape}: a time series or several channels',
+            path,
+            'Save the one volume that you mean as a 3-D file.',
+        )
+    if a.ndim < 3 or min(a.shape) < 8:
+        raise BadInput(
+            f'it is not a volume: shape {a.shape}',
+            path,
+            'A CT needs at least 8 voxels along each axis; a single slice or an X-ray is not one.',
+        )
     return a
 
 def read_nifti(
-    path,   # .nii or .nii.gz
-):          # Values (x,y,z) float32 as stored, affine to RAS mm, notes
+    path,  # .nii or .nii.gz
+):  # Values (x,y,z) float32 as stored, affine to RAS mm, notes
     "Read one NIfTI volume."
     try:
         img = nib.load(path)
         _three_d(np.broadcast_to(0, img.shape), path)
         a = np.asarray(img.dataobj, dtype=np.float32)
-    except FileNotFoundError: raise BadInput('no such file', path) from None
-    except BadInput: raise
-    except (nib.filebasedimages.ImageFileError, nib.spatialimages.HeaderDataError, OSError, EOFError, zlib.error, ValueError, TypeError) as e:
-        raise BadInput(f'it cannot be read as NIfTI; cut off, damaged or of another kind ({str(e).splitlines()[0][:90] or type(e).__name__})', path, 'Copy or convert it again.') from None
+    except FileNotFoundError:
+        raise BadInput('no such file', path) from None
+    except BadInput:
+        raise
+    except (
+        nib.filebasedimages.ImageFileError,
+        nib.spatialimages.HeaderDataError,
+        OSError,
+        EOFError,
+        zlib.error,
+        ValueError,
+        TypeError,
+    ) as e:
+        raise BadInput(
+            f'it cannot be read as NIfTI; cut off, damaged or of another kind ({str(e).splitlines()[0][:90] or type(e).__name__})',
+            path,
+            'Copy or convert it again.',
+        ) from None
     notes, affine = [], np.array(img.affine, dtype=np.float64)
     unit = img.header.get_xyzt_units()[0] if hasattr(img.header, 'get_xyzt_units') else 'mm'
     if unit in ('meter', 'micron'):
         affine[:3] *= dict(meter=1e3, micron=1e-3)[unit]
         notes.append(f'the header states {unit}s; converted to mm')
-    if hasattr(img.header, 'get_sform') and int(img.header['sform_code']) == 0 == int(img.header['qform_code']):
-        notes.append('warning: the header has no orientation (s-form and q-form codes are 0); the order of the axes is a guess, check it with xray2ct-doctor')
+    if hasattr(img.header, 'get_sform') and int(img.header['sform_code']) == 0 == int(
+        img.header['qform_code']
+    ):
+        notes.append(
+            'warning: the header has no orientation (s-form and q-form codes are 0); the order of the axes is a guess, check it with xray2ct-doctor'
+        )
     return _three_d(a, path), affine, notes
 
 # %% ../../nbs/04_io/01_ct.ipynb #b018a1b6
@@ -124,163 +204,283 @@ def _hushed():
     sys.stderr.flush()
     keep, null, where = os.dup(2), os.open(os.devnull, os.O_WRONLY), locale.setlocale(locale.LC_ALL)
     try:
-        os.dup2(null, 2); yield
+        os.dup2(null, 2)
+        yield
     finally:
-        os.dup2(keep, 2); os.close(keep); os.close(null); locale.setlocale(locale.LC_ALL, where)
+        os.dup2(keep, 2)
+        os.close(keep)
+        os.close(null)
+        locale.setlocale(locale.LC_ALL, where)
 
-LPS_TO_RAS = np.diag([-1., -1., 1., 1.])
+LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 def read_itk(
-    path,   # .nrrd, .nhdr, .mha, .mhd, or a multi-frame .dcm
-):          # Values (x,y,z) float32 as stored, affine to RAS mm, notes
+    path,  # .nrrd, .nhdr, .mha, .mhd, or a multi-frame .dcm
+):  # Values (x,y,z) float32 as stored, affine to RAS mm, notes
     "Read one volume through SimpleITK."
-    if not Path(path).exists(): raise BadInput('no such file', path)
+    if not Path(path).exists():
+        raise BadInput('no such file', path)
     try:
-        with _hushed(): img = sitk.ReadImage(str(path))
+        with _hushed():
+            img = sitk.ReadImage(str(path))
     except RuntimeError as e:
         why = next((l.strip() for l in reversed(str(e).splitlines()) if l.strip()), '')
-        raise BadInput(f'it cannot be read; cut off, damaged or of another kind ({why[:90]})', path, 'Copy or convert it again.') from None
-    if img.GetNumberOfComponentsPerPixel() > 1: raise BadInput('it has several values a voxel', path, 'Save the CT alone as a scalar volume.')
+        raise BadInput(
+            f'it cannot be read; cut off, damaged or of another kind ({why[:90]})',
+            path,
+            'Copy or convert it again.',
+        ) from None
+    if img.GetNumberOfComponentsPerPixel() > 1:
+        raise BadInput(
+            'it has several values a voxel', path, 'Save the CT alone as a scalar volume.'
+        )
     a = _three_d(sitk.GetArrayFromImage(img).T.astype(np.float32), path)
     m = np.eye(4)
     d = img.GetDimension()
-    m[:3,:3] = np.reshape(img.GetDirection(), (d,d))[:3,:3]*np.array(img.GetSpacing()[:3])
-    m[:3,3] = img.GetOrigin()[:3]
-    return a, LPS_TO_RAS@m, []
+    m[:3, :3] = np.reshape(img.GetDirection(), (d, d))[:3, :3] * np.array(img.GetSpacing()[:3])
+    m[:3, 3] = img.GetOrigin()[:3]
+    return a, LPS_TO_RAS @ m, []
 
 # %% ../../nbs/04_io/01_ct.ipynb #955a751a
-_TAGS = ['Modality', 'ImageType', 'SeriesInstanceUID', 'SeriesDescription', 'SeriesNumber', 'InstanceNumber', 'Rows', 'Columns', 'PixelSpacing',
-         'ImageOrientationPatient', 'ImagePositionPatient', 'NumberOfFrames', 'StudyInstanceUID']
+_TAGS = [
+    'Modality',
+    'ImageType',
+    'SeriesInstanceUID',
+    'SeriesDescription',
+    'SeriesNumber',
+    'InstanceNumber',
+    'Rows',
+    'Columns',
+    'PixelSpacing',
+    'ImageOrientationPatient',
+    'ImagePositionPatient',
+    'NumberOfFrames',
+    'StudyInstanceUID',
+]
 
 def dicom_headers(
-    folder,     # Searched with its sub-folders; or one file
-    limit=None, # Stop after this many
-)->list:        # (path, header without pixels)
+    folder,  # Searched with its sub-folders; or one file
+    limit=None,  # Stop after this many
+) -> list:  # (path, header without pixels)
     "The DICOM files below a folder."
     out, folder = [], Path(folder)
-    for f in [folder] if folder.is_file() else sorted(p for p in folder.rglob('*') if p.is_file() and not p.name.startswith('.')):
+    for f in (
+        [folder]
+        if folder.is_file()
+        else sorted(p for p in folder.rglob('*') if p.is_file() and not p.name.startswith('.'))
+    ):
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter('ignore')
                 out.append((f, pydicom.dcmread(f, stop_before_pixels=True, specific_tags=_TAGS)))
-        except (InvalidDicomError, OSError, EOFError, ValueError, AttributeError, KeyError): continue
-        if limit and len(out) == limit: break
+        except (InvalidDicomError, OSError, EOFError, ValueError, AttributeError, KeyError):
+            continue
+        if limit and len(out) == limit:
+            break
     return out
 
 def _usable(h):
     "Is this a CT slice with a place in space, or a multi-frame CT?"
-    if h.get('Modality', 'CT') != 'CT' or 'LOCALIZER' in [str(t).upper() for t in (h.get('ImageType') or [])]: return False
-    return int(h.get('NumberOfFrames') or 1) > 1 or all(h.get(t) is not None for t in ('ImageOrientationPatient', 'ImagePositionPatient', 'PixelSpacing'))
+    if h.get('Modality', 'CT') != 'CT' or 'LOCALIZER' in [
+        str(t).upper() for t in (h.get('ImageType') or [])
+    ]:
+        return False
+    return int(h.get('NumberOfFrames') or 1) > 1 or all(
+        h.get(t) is not None
+        for t in ('ImageOrientationPatient', 'ImagePositionPatient', 'PixelSpacing')
+    )
 
 def pick_series(
-    folder,   # Searched with its sub-folders
-):            # List of (path, header) of one series, notes
+    folder,  # Searched with its sub-folders
+):  # List of (path, header) of one series, notes
     "The series with most slices, without localizers, and a note about the others."
     found = dicom_headers(folder)
-    if not found: raise BadInput('no DICOM files in it', folder, 'Give the folder that holds the slices, or a NIfTI, NRRD or MHA file.')
+    if not found:
+        raise BadInput(
+            'no DICOM files in it',
+            folder,
+            'Give the folder that holds the slices, or a NIfTI, NRRD or MHA file.',
+        )
     series = defaultdict(list)
-    for f,h in found:
-        if _usable(h): series[h.get('SeriesInstanceUID')].append((f,h))
-    if not series: raise BadInput(f'none of its {len(found)} DICOM files is a CT slice with a position', folder, 'Is this an X-ray, a localizer or a report?')
-    size = {u: sum(int(h.get('NumberOfFrames') or 1) for _,h in fs) for u,fs in series.items()}
+    for f, h in found:
+        if _usable(h):
+            series[h.get('SeriesInstanceUID')].append((f, h))
+    if not series:
+        raise BadInput(
+            f'none of its {len(found)} DICOM files is a CT slice with a position',
+            folder,
+            'Is this an X-ray, a localizer or a report?',
+        )
+    size = {u: sum(int(h.get('NumberOfFrames') or 1) for _, h in fs) for u, fs in series.items()}
     best = max(series, key=lambda u: (size[u], str(u)))
-    name = lambda u: repr(str(series[u][0][1].get('SeriesDescription') or f"number {series[u][0][1].get('SeriesNumber')}"))
-    notes = [f'{len(series)} series: took {name(best)} with {size[best]} slices, left ' + ', '.join(f'{name(u)} ({size[u]})' for u in series if u != best)] if len(series) > 1 else []
+    name = lambda u: repr(
+        str(
+            series[u][0][1].get('SeriesDescription')
+            or f"number {series[u][0][1].get('SeriesNumber')}"
+        )
+    )
+    notes = (
+        [
+            f'{len(series)} series: took {name(best)} with {size[best]} slices, left '
+            + ', '.join(f'{name(u)} ({size[u]})' for u in series if u != best)
+        ]
+        if len(series) > 1
+        else []
+    )
     left = len(found) - sum(map(len, series.values()))
-    if left: notes.append(f'{left} DICOM files that are not CT slices (localizers, reports) ignored')
+    if left:
+        notes.append(f'{left} DICOM files that are not CT slices (localizers, reports) ignored')
     return series[best], notes
 
 # %% ../../nbs/04_io/01_ct.ipynb #0f4552c1
 def _sort_slices(slices, path):
     "Slices of one size and direction, one a position, sorted; their positions along the normal; notes."
-    key = lambda h: (int(h.Rows), int(h.Columns), *np.round(np.float64(h.ImageOrientationPatient), 3), *np.round(np.float64(h.PixelSpacing), 4))
-    common = Counter(key(h) for _,h in slices).most_common(1)[0][0]
+    key = lambda h: (
+        int(h.Rows),
+        int(h.Columns),
+        *np.round(np.float64(h.ImageOrientationPatient), 3),
+        *np.round(np.float64(h.PixelSpacing), 4),
+    )
+    common = Counter(key(h) for _, h in slices).most_common(1)[0][0]
     kept, notes = [s for s in slices if key(s[1]) == common], []
-    if len(kept) < len(slices): notes.append(f'{len(slices)-len(kept)} slices of another size or direction ignored')
+    if len(kept) < len(slices):
+        notes.append(f'{len(slices) - len(kept)} slices of another size or direction ignored')
     iop = np.float64(kept[0][1].ImageOrientationPatient)
     normal = np.cross(iop[:3], iop[3:])
-    along = lambda h: round(float(normal@np.float64(h.ImagePositionPatient)), 3)
+    along = lambda h: round(float(normal @ np.float64(h.ImagePositionPatient)), 3)
     one = {}
-    for f,h in sorted(kept, key=lambda s: int(s[1].get('InstanceNumber') or 0)): one.setdefault(along(h), (f,h))
-    if len(one) < len(kept): notes.append(f'warning: {len(kept)-len(one)} slices share a position with another (several phases in one series?); the first of each is taken')
+    for f, h in sorted(kept, key=lambda s: int(s[1].get('InstanceNumber') or 0)):
+        one.setdefault(along(h), (f, h))
+    if len(one) < len(kept):
+        notes.append(
+            f'warning: {len(kept) - len(one)} slices share a position with another (several phases in one series?); the first of each is taken'
+        )
     pos = np.array(sorted(one))
-    if len(pos) < 8: raise BadInput(f'its largest series has only {len(pos)} slices with different positions', path, 'Is this a whole scan?')
+    if len(pos) < 8:
+        raise BadInput(
+            f'its largest series has only {len(pos)} slices with different positions',
+            path,
+            'Is this a whole scan?',
+        )
     return [one[p] for p in pos], pos, notes
 
 def _fill_gaps(a, pos, path):
     "(x,y,z) on even positions: slices that are missing are interpolated; notes."
-    gap = np.diff(pos); step = float(np.median(gap))
-    if abs(gap - step).max() <= .02*step + .01: return a, []
-    if gap.max() > max(3.5*step, 10): raise BadInput(f'slices are missing: a hole of {gap.max():.1f} mm where slices are {step:.1f} mm apart', path, 'Copy the series again, whole.')
-    new = np.linspace(pos[0], pos[-1], round((pos[-1]-pos[0])/step) + 1)
-    i = np.clip(np.searchsorted(pos, new, side='right') - 1, 0, len(pos)-2)
-    t = ((new - pos[i])/gap[i]).astype(np.float32)
-    return a[..., i]*(1-t) + a[..., i+1]*t, [f'warning: uneven slice positions ({gap.min():.2f} to {gap.max():.2f} mm apart); interpolated to {len(new)} even ones']
+    gap = np.diff(pos)
+    step = float(np.median(gap))
+    if abs(gap - step).max() <= 0.02 * step + 0.01:
+        return a, []
+    if gap.max() > max(3.5 * step, 10):
+        raise BadInput(
+            f'slices are missing: a hole of {gap.max():.1f} mm where slices are {step:.1f} mm apart',
+            path,
+            'Copy the series again, whole.',
+        )
+    new = np.linspace(pos[0], pos[-1], round((pos[-1] - pos[0]) / step) + 1)
+    i = np.clip(np.searchsorted(pos, new, side='right') - 1, 0, len(pos) - 2)
+    t = ((new - pos[i]) / gap[i]).astype(np.float32)
+    return a[..., i] * (1 - t) + a[..., i + 1] * t, [
+        f'warning: uneven slice positions ({gap.min():.2f} to {gap.max():.2f} mm apart); interpolated to {len(new)} even ones'
+    ]
 
 # %% ../../nbs/04_io/01_ct.ipynb #0003ae2f
 def _reads(f):
     "Can this one slice be read?"
     try:
-        with _hushed(): sitk.ReadImage(str(f))
+        with _hushed():
+            sitk.ReadImage(str(f))
         return True
-    except RuntimeError: return False
+    except RuntimeError:
+        return False
 
 def read_dicom(
     folder,  # Holds one or more series, sub-folders included
-):           # Values (x,y,z) float32 in HU, affine to RAS mm, notes
+):  # Values (x,y,z) float32 in HU, affine to RAS mm, notes
     "Read the largest CT series of a DICOM folder."
     slices, notes = pick_series(folder)
     if len(slices) == 1 and int(slices[0][1].get('NumberOfFrames') or 1) > 1:
         a, affine, more = read_itk(slices[0][0])
         return a, affine, notes + more
-    slices, pos, more = _sort_slices([s for s in slices if int(s[1].get('NumberOfFrames') or 1) == 1], folder)
+    slices, pos, more = _sort_slices(
+        [s for s in slices if int(s[1].get('NumberOfFrames') or 1) == 1], folder
+    )
     notes += more
-    r = sitk.ImageSeriesReader(); r.SetFileNames([str(f) for f,_ in slices]); r.SetOutputPixelType(sitk.sitkFloat32)
+    r = sitk.ImageSeriesReader()
+    r.SetFileNames([str(f) for f, _ in slices])
+    r.SetOutputPixelType(sitk.sitkFloat32)
     try:
-        with _hushed(): a = sitk.GetArrayFromImage(r.Execute()).T
+        with _hushed():
+            a = sitk.GetArrayFromImage(r.Execute()).T
     except RuntimeError:
-        bad = next((f.name for f,_ in slices if not _reads(f)), 'one of the slices')
-        raise BadInput(f'{bad} cannot be read; cut off or damaged', folder, 'Copy the series again.') from None
+        bad = next((f.name for f, _ in slices if not _reads(f)), 'one of the slices')
+        raise BadInput(
+            f'{bad} cannot be read; cut off or damaged', folder, 'Copy the series again.'
+        ) from None
     first, last = (np.float64(s[1].ImagePositionPatient) for s in (slices[0], slices[-1]))
-    iop, (row_mm, col_mm) = np.float64(slices[0][1].ImageOrientationPatient), np.float64(slices[0][1].PixelSpacing)
+    iop, (row_mm, col_mm) = (
+        np.float64(slices[0][1].ImageOrientationPatient),
+        np.float64(slices[0][1].PixelSpacing),
+    )
     a, more = _fill_gaps(a, pos, folder)
     m = np.eye(4)
-    m[:3,0], m[:3,1], m[:3,2], m[:3,3] = iop[:3]*col_mm, iop[3:]*row_mm, (last-first)/(a.shape[2]-1), first
-    return a, LPS_TO_RAS@m, notes + more
+    m[:3, 0], m[:3, 1], m[:3, 2], m[:3, 3] = (
+        iop[:3] * col_mm,
+        iop[3:] * row_mm,
+        (last - first) / (a.shape[2] - 1),
+        first,
+    )
+    return a, LPS_TO_RAS @ m, notes + more
 
 # %% ../../nbs/04_io/01_ct.ipynb #cf4276a5
 CT_SUFFIXES = ('.nii', '.nii.gz', '.nrrd', '.nhdr', '.mha', '.mhd')
 
 def ct_suffix(
-    path,   # File name
-)->str:     # One of `CT_SUFFIXES`, or ''
+    path,  # File name
+) -> str:  # One of `CT_SUFFIXES`, or ''
     "The ending that says how a CT is stored."
     n = Path(path).name.lower()
-    return next((s for s in sorted(CT_SUFFIXES, key=len, reverse=True) if n.endswith(s) and len(n) > len(s)), '')
+    return next(
+        (
+            s
+            for s in sorted(CT_SUFFIXES, key=len, reverse=True)
+            if n.endswith(s) and len(n) > len(s)
+        ),
+        '',
+    )
 
 def canonical(
-    a,       # (x,y,z) values as stored
+    a,  # (x,y,z) values as stored
     affine,  # (4,4) index -> RAS mm
-):           # [z,y,x] values, contiguous; affine of the (x,y,z) order
+):  # [z,y,x] values, contiguous; affine of the (x,y,z) order
     "Reorder and flip axes to the nearest of RAS, without touching a value."
     to = nib.io_orientation(affine)
-    return np.ascontiguousarray(nib.apply_orientation(a, to).transpose(2,1,0)), affine@nib.orientations.inv_ornt_aff(to, a.shape)
+    return np.ascontiguousarray(
+        nib.apply_orientation(a, to).transpose(2, 1, 0)
+    ), affine @ nib.orientations.inv_ornt_aff(to, a.shape)
 
 def read_ct(
-    path,           # .nii, .nii.gz, .nrrd, .nhdr, .mha, .mhd, or a folder of DICOM slices
-    rescale=None,   # (a,b) for values that are not HU: HU = a*value + b
-)->Scan:            # In RAS order, HU never below -1024
+    path,  # .nii, .nii.gz, .nrrd, .nhdr, .mha, .mhd, or a folder of DICOM slices
+    rescale=None,  # (a,b) for values that are not HU: HU = a*value + b
+) -> Scan:  # In RAS order, HU never below -1024
     "Read a chest CT, or raise a `BadInput` that says what is wrong with it."
     path = Path(path)
-    if not path.exists(): raise BadInput('no such file or folder', path)
-    if path.is_dir(): a, affine, notes = read_dicom(path)
-    elif (s := ct_suffix(path)) in ('.nii', '.nii.gz'): a, affine, notes = read_nifti(path)
-    elif s: a, affine, notes = read_itk(path)
+    if not path.exists():
+        raise BadInput('no such file or folder', path)
+    if path.is_dir():
+        a, affine, notes = read_dicom(path)
+    elif (s := ct_suffix(path)) in ('.nii', '.nii.gz'):
+        a, affine, notes = read_nifti(path)
+    elif s:
+        a, affine, notes = read_itk(path)
     else:
-        fix = 'Give the folder that holds the slices.' if pydicom.misc.is_dicom(path) else f'Known: {", ".join(CT_SUFFIXES)} and folders of DICOM slices.'
+        fix = (
+            'Give the folder that holds the slices.'
+            if pydicom.misc.is_dicom(path)
+            else f'Known: {", ".join(CT_SUFFIXES)} and folders of DICOM slices.'
+        )
         raise BadInput('not a kind of CT file that can be read', path, fix)
     if rescale is not None:
-        a = a*np.float32(rescale[0]) + np.float32(rescale[1])
+        a = a * np.float32(rescale[0]) + np.float32(rescale[1])
         notes.append(f'values converted: HU = {rescale[0]:g}*value + {rescale[1]:g}')
     notes += check_affine(affine, a.shape, path) + check_hu(a, path)
     hu, affine = canonical(np.maximum(a, -1024), affine)

@@ -21,24 +21,36 @@ from ..core import BadInput
 @dataclass
 class XrayImage:
     "One film, more attenuation is larger."
-    values: np.ndarray                         # (h,w) float32: line integrals, or grey levels 0..255 ('png8', 'dicom') or 0..65535 ('png16')
-    kind: str                                  # 'line_integral', 'png8', 'png16' or 'dicom'
+
+    values: np.ndarray  # (h,w) float32: line integrals, or grey levels 0..255 ('png8', 'dicom') or 0..65535 ('png16')
+    kind: str  # 'line_integral', 'png8', 'png16' or 'dicom'
     notes: list = field(default_factory=list)  # What was assumed, one sentence each
-    pixel_mm: tuple = None                     # (row, column) spacing on the detector, if the file says it
-    path: Path = None                          # Where it came from
+    pixel_mm: tuple = None  # (row, column) spacing on the detector, if the file says it
+    path: Path = None  # Where it came from
+
     @property
     def calibrated(self):
         "Are these measurements rather than a picture?"
         return self.kind == 'line_integral'
 
-IMAGE_MIN = 8   # pixels; a film below this is a mistake
+IMAGE_MIN = 8  # pixels; a film below this is a mistake
 
 def _two_d(a, path):
     "Drop axes of length one at either end; refuse what is then not a film."
-    while a.ndim > 2 and 1 in (a.shape[0], a.shape[-1]): a = a[0] if a.shape[0] == 1 else a[..., 0]
-    if a.ndim != 2 or min(a.shape) < IMAGE_MIN: raise BadInput(f'it is not one film: shape {a.shape}', path, 'Give one 2-D image a file.')
-    if a.dtype.kind == 'f' and (bad := a.size - int(np.isfinite(a).sum())): raise BadInput(f'{bad} of {a.size} pixels are NaN or infinite', path, 'Repair the image; air is 0 in a line integral.')
-    if a.min() == a.max(): raise BadInput(f'every pixel is {float(a.flat[0]):g}: an empty film', path, 'Is this the right file?')
+    while a.ndim > 2 and 1 in (a.shape[0], a.shape[-1]):
+        a = a[0] if a.shape[0] == 1 else a[..., 0]
+    if a.ndim != 2 or min(a.shape) < IMAGE_MIN:
+        raise BadInput(f'it is not one film: shape {a.shape}', path, 'Give one 2-D image a file.')
+    if a.dtype.kind == 'f' and (bad := a.size - int(np.isfinite(a).sum())):
+        raise BadInput(
+            f'{bad} of {a.size} pixels are NaN or infinite',
+            path,
+            'Repair the image; air is 0 in a line integral.',
+        )
+    if a.min() == a.max():
+        raise BadInput(
+            f'every pixel is {float(a.flat[0]):g}: an empty film', path, 'Is this the right file?'
+        )
     return a
 
 # %% ../../nbs/04_io/02_radiographs.ipynb #2704220f
@@ -47,168 +59,335 @@ def _as_kind(a, path):
     lo, hi = float(a.min()), float(a.max())
     v = a.astype(np.float32)
     if a.dtype.kind in 'ui' and lo >= 0 and hi > 30:
-        if hi <= 255: return v, 'png8', ['whole numbers up to 255: taken as an uncalibrated 8-bit picture']
-        if hi <= 65535: return v, 'png16', ['whole numbers above 255: taken as an uncalibrated 16-bit picture']
+        if hi <= 255:
+            return v, 'png8', ['whole numbers up to 255: taken as an uncalibrated 8-bit picture']
+        if hi <= 65535:
+            return v, 'png16', ['whole numbers above 255: taken as an uncalibrated 16-bit picture']
     if lo >= -1.001 and hi <= 1.001:
-        if lo < -.01: return (v+1)*127.5, 'png8', ['values in -1..1: taken as an uncalibrated normalised picture']
-        return v*255, 'png8', ['values in 0..1, too small for line integrals of a chest: taken as an uncalibrated normalised picture']
-    if lo < -.5: raise BadInput(f'values run from {lo:.4g} to {hi:.4g}: a line integral is never negative', path, 'Save -log(I/I0) of the X-ray, with air at 0.')
-    if hi <= 30: return v, 'line_integral', []
-    if hi <= 255: return v, 'png8', [f'values up to {hi:.4g}, too large for line integrals: taken as an uncalibrated 8-bit picture']
-    if hi <= 65535: return v, 'png16', [f'values up to {hi:.5g}, too large for line integrals: taken as an uncalibrated 16-bit picture']
-    raise BadInput(f'values run from {lo:.4g} to {hi:.4g}: neither line integrals (0 to about 12) nor grey levels', path, 'Save -log(I/I0), or an 8-bit or 16-bit picture.')
+        if lo < -0.01:
+            return (
+                (v + 1) * 127.5,
+                'png8',
+                ['values in -1..1: taken as an uncalibrated normalised picture'],
+            )
+        return (
+            v * 255,
+            'png8',
+            [
+                'values in 0..1, too small for line integrals of a chest: taken as an uncalibrated normalised picture'
+            ],
+        )
+    if lo < -0.5:
+        raise BadInput(
+            f'values run from {lo:.4g} to {hi:.4g}: a line integral is never negative',
+            path,
+            'Save -log(I/I0) of the X-ray, with air at 0.',
+        )
+    if hi <= 30:
+        return v, 'line_integral', []
+    if hi <= 255:
+        return (
+            v,
+            'png8',
+            [
+                f'values up to {hi:.4g}, too large for line integrals: taken as an uncalibrated 8-bit picture'
+            ],
+        )
+    if hi <= 65535:
+        return (
+            v,
+            'png16',
+            [
+                f'values up to {hi:.5g}, too large for line integrals: taken as an uncalibrated 16-bit picture'
+            ],
+        )
+    raise BadInput(
+        f'values run from {lo:.4g} to {hi:.4g}: neither line integrals (0 to about 12) nor grey levels',
+        path,
+        'Save -log(I/I0), or an 8-bit or 16-bit picture.',
+    )
 
 def read_npy(
-    path,           # .npy of (h,w) numbers
-)->XrayImage:
+    path,  # .npy of (h,w) numbers
+) -> XrayImage:
     "Read an array without ever unpickling."
-    try: a = np.load(path, allow_pickle=False)
-    except FileNotFoundError: raise BadInput('no such file', path) from None
+    try:
+        a = np.load(path, allow_pickle=False)
+    except FileNotFoundError:
+        raise BadInput('no such file', path) from None
     except (ValueError, OSError, EOFError) as e:
-        if 'pickle' in str(e).lower(): raise BadInput('it is a pickle of Python objects, which can run code; refused unread', path, 'Save a plain array: np.save(path, a.astype(np.float32)).') from None
-        raise BadInput(f'it cannot be read as .npy; cut off or damaged ({(str(e).splitlines() or ["?"])[0][:80]})', path, 'Copy or save it again.') from None
-    if not isinstance(a, np.ndarray) or a.dtype.kind not in 'fui': raise BadInput('it does not hold one array of real numbers', path, 'Save a float32 array (h,w).')
+        if 'pickle' in str(e).lower():
+            raise BadInput(
+                'it is a pickle of Python objects, which can run code; refused unread',
+                path,
+                'Save a plain array: np.save(path, a.astype(np.float32)).',
+            ) from None
+        raise BadInput(
+            f'it cannot be read as .npy; cut off or damaged ({(str(e).splitlines() or ["?"])[0][:80]})',
+            path,
+            'Copy or save it again.',
+        ) from None
+    if not isinstance(a, np.ndarray) or a.dtype.kind not in 'fui':
+        raise BadInput(
+            'it does not hold one array of real numbers', path, 'Save a float32 array (h,w).'
+        )
     return XrayImage(*_as_kind(_two_d(a, path), path), path=Path(path))
 
 # %% ../../nbs/04_io/02_radiographs.ipynb #4f8a434f
 def looks_inverted(
-    values:np.ndarray,  # (h,w), more attenuation should be larger
-)->bool:
+    values: np.ndarray,  # (h,w), more attenuation should be larger
+) -> bool:
     "Is the air beside the patient brighter than the patient?"
     h, w = values.shape
-    k = max(1, w//16)
-    beside = np.concatenate([values[h//8:-h//8, :k], values[h//8:-h//8, -k:]], 1)
-    mid = values[h//4:-h//4, w//4:-w//4]
-    return bool(np.median(beside) > np.quantile(mid, .75))
+    k = max(1, w // 16)
+    beside = np.concatenate([values[h // 8 : -h // 8, :k], values[h // 8 : -h // 8, -k:]], 1)
+    mid = values[h // 4 : -h // 4, w // 4 : -w // 4]
+    return bool(np.median(beside) > np.quantile(mid, 0.75))
 
 def _grey(im, path):
     "A Pillow image as one channel of numbers; notes."
     mode, notes = im.mode, []
-    if mode == '1': raise BadInput('it has one bit a pixel', path, 'Export the X-ray with 8 or 16 bits.')
+    if mode == '1':
+        raise BadInput('it has one bit a pixel', path, 'Export the X-ray with 8 or 16 bits.')
     if mode in ('RGBA', 'LA', 'PA', 'La'):
-        notes.append('transparency ignored'); im = im.convert('RGB' if mode == 'RGBA' else 'L'); mode = im.mode
+        notes.append('transparency ignored')
+        im = im.convert('RGB' if mode == 'RGBA' else 'L')
+        mode = im.mode
     if mode in ('RGB', 'P', 'CMYK', 'YCbCr', 'HSV', 'LAB'):
         a = np.asarray(im.convert('RGB'), dtype=np.float32)
         spread = float(np.ptp(a, axis=2).max())
-        notes.append('a colour picture with three equal channels; one is used' if spread <= 2 else 'a colour picture; turned into grey by luminance')
-        return np.rint(a@np.float32([.299, .587, .114])), notes
+        notes.append(
+            'a colour picture with three equal channels; one is used'
+            if spread <= 2
+            else 'a colour picture; turned into grey by luminance'
+        )
+        return np.rint(a @ np.float32([0.299, 0.587, 0.114])), notes
     return np.asarray(im), notes
 
 def read_picture(
-    path,           # PNG, TIFF, JPEG or BMP
-)->XrayImage:       # 'png8' or 'png16'; a TIFF of floats may hold line integrals
+    path,  # PNG, TIFF, JPEG or BMP
+) -> XrayImage:  # 'png8' or 'png16'; a TIFF of floats may hold line integrals
     "Read one picture as grey levels."
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('error', Image.DecompressionBombWarning)
             im = Image.open(path)
-            if getattr(im, 'n_frames', 1) > 1: raise BadInput(f'it holds {im.n_frames} pictures', path, 'Save the one that you mean as a file of its own.')
+            if getattr(im, 'n_frames', 1) > 1:
+                raise BadInput(
+                    f'it holds {im.n_frames} pictures',
+                    path,
+                    'Save the one that you mean as a file of its own.',
+                )
             im.load()
-    except FileNotFoundError: raise BadInput('no such file', path) from None
-    except BadInput: raise
-    except (UnidentifiedImageError, Image.DecompressionBombWarning, Image.DecompressionBombError, OSError, SyntaxError, ValueError, EOFError) as e:
-        raise BadInput(f'it cannot be read as a picture; cut off, damaged or of another kind ({(str(e).splitlines() or ["?"])[0][-80:]})', path, 'Export the X-ray again as PNG, TIFF or DICOM.') from None
+    except FileNotFoundError:
+        raise BadInput('no such file', path) from None
+    except BadInput:
+        raise
+    except (
+        UnidentifiedImageError,
+        Image.DecompressionBombWarning,
+        Image.DecompressionBombError,
+        OSError,
+        SyntaxError,
+        ValueError,
+        EOFError,
+    ) as e:
+        raise BadInput(
+            f'it cannot be read as a picture; cut off, damaged or of another kind ({(str(e).splitlines() or ["?"])[0][-80:]})',
+            path,
+            'Export the X-ray again as PNG, TIFF or DICOM.',
+        ) from None
     a, notes = _grey(im, path)
     a = _two_d(a, path)
-    if im.format == 'JPEG': notes.append('JPEG is lossy; PNG, TIFF or DICOM keep more')
+    if im.format == 'JPEG':
+        notes.append('JPEG is lossy; PNG, TIFF or DICOM keep more')
     if a.dtype.kind == 'f' and im.mode == 'F':
         v, kind, more = _as_kind(a, path)
         return XrayImage(v, kind, notes + more, path=Path(path))
-    v, kind = a.astype(np.float32), 'png8' if im.mode in ('L', 'RGB', 'P', 'CMYK', 'YCbCr', 'HSV', 'LAB', 'RGBA', 'LA', 'PA', 'La') else 'png16'
+    v, kind = (
+        a.astype(np.float32),
+        'png8'
+        if im.mode in ('L', 'RGB', 'P', 'CMYK', 'YCbCr', 'HSV', 'LAB', 'RGBA', 'LA', 'PA', 'La')
+        else 'png16',
+    )
     if kind == 'png16':
-        if v.min() < 0 or v.max() > 65535: raise BadInput(f'grey levels run from {v.min():g} to {v.max():g}', path, 'Export the X-ray with 16 unsigned bits.')
+        if v.min() < 0 or v.max() > 65535:
+            raise BadInput(
+                f'grey levels run from {v.min():g} to {v.max():g}',
+                path,
+                'Export the X-ray with 16 unsigned bits.',
+            )
         bits = max(8, int(v.max()).bit_length())
-        if bits < 16: v *= 65535/(2**bits - 1); notes.append(f'only {bits} of 16 bits are used; stretched')
-    if looks_inverted(v): notes.append('warning: the border is brighter than the middle; if dense tissue is dark in this picture, invert it')
+        if bits < 16:
+            v *= 65535 / (2**bits - 1)
+            notes.append(f'only {bits} of 16 bits are used; stretched')
+    if looks_inverted(v):
+        notes.append(
+            'warning: the border is brighter than the middle; if dense tissue is dark in this picture, invert it'
+        )
     return XrayImage(v, kind, notes, path=Path(path))
 
 # %% ../../nbs/04_io/02_radiographs.ipynb #9a31b832
 def _radiograph(ds, path):
     "Pixels of one radiograph after the modality LUT; refuses what is not a single grey film."
-    if str(ds.get('Modality', '')) in ('CT', 'MR', 'PT', 'US'): raise BadInput(f'it is a {ds.Modality} image, not an X-ray film', path, 'Give the radiograph; a CT goes through xray2ct-prepare.')
-    if int(ds.get('NumberOfFrames') or 1) > 1: raise BadInput(f'it holds {ds.NumberOfFrames} frames', path, 'Save the one that you mean as a file of its own.')
-    if str(ds.get('PhotometricInterpretation', '')) not in ('MONOCHROME1', 'MONOCHROME2'): raise BadInput(f'its pixels are {ds.get("PhotometricInterpretation", "of unknown kind")}', path, 'Export the radiograph in grey (MONOCHROME1 or 2).')
-    try: a = ds.pixel_array
-    except Exception as e:   # decoders raise whatever they like
-        raise BadInput(f'its pixels cannot be decoded; cut off, or a compression that is not installed ({(str(e).splitlines() or [type(e).__name__])[0][:90]})', path, 'Export it uncompressed.') from None
+    if str(ds.get('Modality', '')) in ('CT', 'MR', 'PT', 'US'):
+        raise BadInput(
+            f'it is a {ds.Modality} image, not an X-ray film',
+            path,
+            'Give the radiograph; a CT goes through xray2ct-prepare.',
+        )
+    if int(ds.get('NumberOfFrames') or 1) > 1:
+        raise BadInput(
+            f'it holds {ds.NumberOfFrames} frames',
+            path,
+            'Save the one that you mean as a file of its own.',
+        )
+    if str(ds.get('PhotometricInterpretation', '')) not in ('MONOCHROME1', 'MONOCHROME2'):
+        raise BadInput(
+            f'its pixels are {ds.get("PhotometricInterpretation", "of unknown kind")}',
+            path,
+            'Export the radiograph in grey (MONOCHROME1 or 2).',
+        )
+    try:
+        a = ds.pixel_array
+    except Exception as e:  # decoders raise whatever they like
+        raise BadInput(
+            f'its pixels cannot be decoded; cut off, or a compression that is not installed ({(str(e).splitlines() or [type(e).__name__])[0][:90]})',
+            path,
+            'Export it uncompressed.',
+        ) from None
     return _two_d(np.asarray(apply_modality_lut(a, ds), dtype=np.float32), path)
 
 def _attenuation(a, ds):
     "Grey levels 0..255 where more attenuation is larger; notes."
     raw = 'PROCESSING' in str(ds.get('PresentationIntentType', '')).upper()
-    rel, sign = str(ds.get('PixelIntensityRelationship', '')).upper(), ds.get('PixelIntensityRelationshipSign')
+    rel, sign = (
+        str(ds.get('PixelIntensityRelationship', '')).upper(),
+        ds.get('PixelIntensityRelationshipSign'),
+    )
     inverse = str(ds.PhotometricInterpretation) == 'MONOCHROME1'
-    dense_is_large = (int(sign) < 0) if sign in (1, -1) else (inverse if raw else not inverse)   # sign +1: more photons, larger value
-    notes = [f'{ds.PhotometricInterpretation}, for {"processing" if raw else "presentation"}: {"larger" if dense_is_large else "smaller"} values taken as denser']
-    if not dense_is_large: a = a.max() + a.min() - a if not raw or rel == 'LOG' else a
+    dense_is_large = (
+        (int(sign) < 0) if sign in (1, -1) else (inverse if raw else not inverse)
+    )  # sign +1: more photons, larger value
+    notes = [
+        f'{ds.PhotometricInterpretation}, for {"processing" if raw else "presentation"}: {"larger" if dense_is_large else "smaller"} values taken as denser'
+    ]
+    if not dense_is_large:
+        a = a.max() + a.min() - a if not raw or rel == 'LOG' else a
     if raw and rel != 'LOG':
-        counts = (2**int(ds.get('BitsStored', 16)) - 1) - a if dense_is_large else a
-        i0 = max(float(np.quantile(counts, .999)), 1e-6)
-        a = -np.log(np.clip(counts/i0, 1e-4, 1)); notes.append('linear detector counts: -log(I/I0) with I0 the brightest thousandth')
-    elif raw: notes.append('already logarithmic detector values')
+        counts = (2 ** int(ds.get('BitsStored', 16)) - 1) - a if dense_is_large else a
+        i0 = max(float(np.quantile(counts, 0.999)), 1e-6)
+        a = -np.log(np.clip(counts / i0, 1e-4, 1))
+        notes.append('linear detector counts: -log(I/I0) with I0 the brightest thousandth')
+    elif raw:
+        notes.append('already logarithmic detector values')
     lo, hi = float(a.min()), float(a.max())
-    return ((a-lo)*(255/(hi-lo))).astype(np.float32), notes + ['uncalibrated: stretched to 0..255']
+    return ((a - lo) * (255 / (hi - lo))).astype(np.float32), notes + [
+        'uncalibrated: stretched to 0..255'
+    ]
 
 def read_dicom_xray(
-    path,           # One DICOM radiograph
-)->XrayImage:       # 'dicom'
+    path,  # One DICOM radiograph
+) -> XrayImage:  # 'dicom'
     "Read a radiograph; the notes say what was assumed about its grey scale."
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')
             ds = pydicom.dcmread(path)
             a = _radiograph(ds, path)
-            if 'PROCESSING' not in str(ds.get('PresentationIntentType', '')).upper() and (ds.get('WindowWidth') is not None or 'VOILUTSequence' in ds):
-                a = _two_d(np.asarray(apply_voi_lut(a, ds), dtype=np.float32), path); window = ['the window of the file is applied']
-            else: window = []
-    except FileNotFoundError: raise BadInput('no such file', path) from None
-    except BadInput: raise
-    except (InvalidDicomError, OSError, EOFError, ValueError, AttributeError, KeyError, NotImplementedError) as e:
-        raise BadInput(f'it cannot be read as DICOM; cut off or damaged ({(str(e).splitlines() or [type(e).__name__])[0][:80]})', path, 'Export the radiograph again.') from None
+            if 'PROCESSING' not in str(ds.get('PresentationIntentType', '')).upper() and (
+                ds.get('WindowWidth') is not None or 'VOILUTSequence' in ds
+            ):
+                a = _two_d(np.asarray(apply_voi_lut(a, ds), dtype=np.float32), path)
+                window = ['the window of the file is applied']
+            else:
+                window = []
+    except FileNotFoundError:
+        raise BadInput('no such file', path) from None
+    except BadInput:
+        raise
+    except (
+        InvalidDicomError,
+        OSError,
+        EOFError,
+        ValueError,
+        AttributeError,
+        KeyError,
+        NotImplementedError,
+    ) as e:
+        raise BadInput(
+            f'it cannot be read as DICOM; cut off or damaged ({(str(e).splitlines() or [type(e).__name__])[0][:80]})',
+            path,
+            'Export the radiograph again.',
+        ) from None
     v, notes = _attenuation(a, ds)
     mm = ds.get('ImagerPixelSpacing') or ds.get('PixelSpacing')
-    if mm is not None and ds.get('ImagerPixelSpacing') is None: notes.append('pixel spacing is not that of the detector (PixelSpacing); it may be calibrated to the patient')
-    if looks_inverted(v): notes.append('warning: the border is brighter than the middle; the film may be inverted')
-    return XrayImage(v, 'dicom', notes + window, tuple(float(m) for m in mm) if mm is not None else None, Path(path))
+    if mm is not None and ds.get('ImagerPixelSpacing') is None:
+        notes.append(
+            'pixel spacing is not that of the detector (PixelSpacing); it may be calibrated to the patient'
+        )
+    if looks_inverted(v):
+        notes.append('warning: the border is brighter than the middle; the film may be inverted')
+    return XrayImage(
+        v,
+        'dicom',
+        notes + window,
+        tuple(float(m) for m in mm) if mm is not None else None,
+        Path(path),
+    )
 
 # %% ../../nbs/04_io/02_radiographs.ipynb #f60e55fa
 PICTURES = ('.png', '.tif', '.tiff', '.jpg', '.jpeg', '.bmp')
 
 def read_xray(
-    path,       # .npy, PNG/TIFF/JPEG/BMP, or a DICOM radiograph (also without suffix)
-)->XrayImage:   # More attenuation is larger; `kind` and `notes` say what it is
+    path,  # .npy, PNG/TIFF/JPEG/BMP, or a DICOM radiograph (also without suffix)
+) -> XrayImage:  # More attenuation is larger; `kind` and `notes` say what it is
     "Read one X-ray, or raise a `BadInput` that says what is wrong with it."
     path = Path(path)
-    if not path.exists(): raise BadInput('no such file', path)
-    if path.is_dir(): raise BadInput('it is a folder', path, 'Give the file of one X-ray.')
+    if not path.exists():
+        raise BadInput('no such file', path)
+    if path.is_dir():
+        raise BadInput('it is a folder', path, 'Give the file of one X-ray.')
     ext = path.suffix.lower()
-    if ext == '.npy': return read_npy(path)
-    if ext in PICTURES: return read_picture(path)
-    if ext in ('.dcm', '.dicom', '.ima') or pydicom.misc.is_dicom(path): return read_dicom_xray(path)
-    raise BadInput('not a kind of X-ray file that can be read', path, f'Known: .npy, {", ".join(PICTURES)} and DICOM.')
+    if ext == '.npy':
+        return read_npy(path)
+    if ext in PICTURES:
+        return read_picture(path)
+    if ext in ('.dcm', '.dicom', '.ima') or pydicom.misc.is_dicom(path):
+        return read_dicom_xray(path)
+    raise BadInput(
+        'not a kind of X-ray file that can be read',
+        path,
+        f'Known: .npy, {", ".join(PICTURES)} and DICOM.',
+    )
 
 # %% ../../nbs/04_io/02_radiographs.ipynb #a50023b9
 def quantiles_of(
-    values:np.ndarray,  # (...) X-rays
-    n:int=65,           # How many, from 0 to 1
-)->np.ndarray:          # (n,) float32, rising
+    values: np.ndarray,  # (...) X-rays
+    n: int = 65,  # How many, from 0 to 1
+) -> np.ndarray:  # (n,) float32, rising
     "Evenly spaced quantiles: what `calibrate_like` wants as a reference."
-    return np.quantile(np.asarray(values, dtype=np.float32), np.linspace(0, 1, n)).astype(np.float32)
+    return np.quantile(np.asarray(values, dtype=np.float32), np.linspace(0, 1, n)).astype(
+        np.float32
+    )
 
 def calibrate_like(
-    values:np.ndarray,     # (h,w) grey levels, more attenuation is larger
-    reference_quantiles,   # (n,) from `quantiles_of` line integrals of the same view
-    how='affine',          # 'affine' or 'monotone'
-)->np.ndarray:             # (h,w) float32, approximate line integrals, never negative
+    values: np.ndarray,  # (h,w) grey levels, more attenuation is larger
+    reference_quantiles,  # (n,) from `quantiles_of` line integrals of the same view
+    how='affine',  # 'affine' or 'monotone'
+) -> np.ndarray:  # (h,w) float32, approximate line integrals, never negative
     "Give a picture the scale of reference X-rays."
     ref = np.asarray(reference_quantiles, dtype=np.float64)
     own = quantiles_of(values, len(ref)).astype(np.float64)
     v = np.asarray(values, dtype=np.float64)
     if how == 'affine':
-        i, j = round(.02*(len(ref)-1)), round(.9*(len(ref)-1))
-        out = ref[i] + (v - own[i])*((ref[j]-ref[i])/max(own[j]-own[i], 1e-9))
+        i, j = round(0.02 * (len(ref) - 1)), round(0.9 * (len(ref) - 1))
+        out = ref[i] + (v - own[i]) * ((ref[j] - ref[i]) / max(own[j] - own[i], 1e-9))
     elif how == 'monotone':
-        x, inv = np.unique(own, return_inverse=True)                # ties (saturated air) share the mean of their references
-        out = np.interp(v, x, np.bincount(inv, ref)/np.bincount(inv))
-    else: raise BadInput(f'unknown way to calibrate, {how!r}', fix="Use 'affine' or 'monotone'.")
+        x, inv = np.unique(
+            own, return_inverse=True
+        )  # ties (saturated air) share the mean of their references
+        out = np.interp(v, x, np.bincount(inv, ref) / np.bincount(inv))
+    else:
+        raise BadInput(f'unknown way to calibrate, {how!r}', fix="Use 'affine' or 'monotone'.")
     return out.clip(0).astype(np.float32)

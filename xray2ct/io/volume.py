@@ -22,81 +22,105 @@ from .ct import Scan, read_ct
 @dataclass(frozen=True, kw_only=True)
 class TargetCfg:
     "The window of Hounsfield units that a model sees as -1..1."
-    lo: float = -200.  # HU that becomes -1
-    hi: float = 200.   # HU that becomes 1
+
+    lo: float = -200.0  # HU that becomes -1
+    hi: float = 200.0  # HU that becomes 1
     clip: bool = True  # Clip targets to -1..1?
+
     def __post_init__(self):
-        if not self.lo < self.hi: raise BadInput(f'target window {self.lo}..{self.hi} is empty', fix='target.lo must be below target.hi.')
+        if not self.lo < self.hi:
+            raise BadInput(
+                f'target window {self.lo}..{self.hi} is empty',
+                fix='target.lo must be below target.hi.',
+            )
 
 def hu_to_unit(
-    hu,                # Hounsfield units, tensor or array of any shape
-    target:TargetCfg,  # The window
-):                     # Same kind and shape, -1 at `lo` and 1 at `hi`
+    hu,  # Hounsfield units, tensor or array of any shape
+    target: TargetCfg,  # The window
+):  # Same kind and shape, -1 at `lo` and 1 at `hi`
     "From Hounsfield units to the scale that a model predicts."
-    x = (hu - target.lo)*(2/(target.hi - target.lo)) - 1
+    x = (hu - target.lo) * (2 / (target.hi - target.lo)) - 1
     return x.clip(-1, 1) if target.clip else x
 
 def unit_to_hu(
-    x,                 # -1..1, tensor or array of any shape
-    target:TargetCfg,  # The window
-):                     # Same kind and shape, Hounsfield units
+    x,  # -1..1, tensor or array of any shape
+    target: TargetCfg,  # The window
+):  # Same kind and shape, Hounsfield units
     "From the scale that a model predicts back to Hounsfield units; never clips."
-    return (x + 1)*((target.hi - target.lo)/2) + target.lo
+    return (x + 1) * ((target.hi - target.lo) / 2) + target.lo
 
 # %% ../../nbs/04_io/03_volume.ipynb #6b70f700
 def _shrink_matrix(n, m):
     "(m,n) weights of an antialiased linear resize along one axis; edges stay aligned."
-    scale = n/m
-    centre = (np.arange(m) + .5)*scale - .5
-    w = np.clip(1 - abs(np.arange(n)[None] - centre[:,None])/max(scale, 1), 0, None)
-    return w/w.sum(1, keepdims=True)
+    scale = n / m
+    centre = (np.arange(m) + 0.5) * scale - 0.5
+    w = np.clip(1 - abs(np.arange(n)[None] - centre[:, None]) / max(scale, 1), 0, None)
+    return w / w.sum(1, keepdims=True)
 
 def downsample(
-    hu,     # (..., n,n,n) tensor or array
-    m:int,  # New edge in voxels; may exceed n (then it is linear interpolation)
-):          # (..., m,m,m), same kind, float32
+    hu,  # (..., n,n,n) tensor or array
+    m: int,  # New edge in voxels; may exceed n (then it is linear interpolation)
+):  # (..., m,m,m), same kind, float32
     "Resize cubes: the block mean where n is a multiple of m, antialiased linear elsewhere."
     x = torch.as_tensor(hu).float()
     n = x.shape[-1]
-    if x.shape[-3:] != (n,n,n): raise ValueError(f'want (..., n,n,n), got {tuple(x.shape)}')
+    if x.shape[-3:] != (n, n, n):
+        raise ValueError(f'want (..., n,n,n), got {tuple(x.shape)}')
     if n % m == 0:
-        k = n//m
-        for a in (-1,-2,-3): x = x.unflatten(a, (m,k)).mean(a) if k > 1 else x
+        k = n // m
+        for a in (-1, -2, -3):
+            x = x.unflatten(a, (m, k)).mean(a) if k > 1 else x
     else:
         w = torch.as_tensor(_shrink_matrix(n, m), dtype=torch.float32, device=x.device)
-        for _ in range(3): x = (x @ w.T).movedim(-1, -3)
+        for _ in range(3):
+            x = (x @ w.T).movedim(-1, -3)
     return x if isinstance(hu, torch.Tensor) else x.numpy()
 
 # %% ../../nbs/04_io/03_volume.ipynb #2aedfc20
-HU_RANGE = (-1024, 3071)   # what 12 bits of a CT scanner hold
-AIR_HU = -1000.
+HU_RANGE = (-1024, 3071)  # what 12 bits of a CT scanner hold
+AIR_HU = -1000.0
 
 def write_nifti(
-    hu:np.ndarray,  # (D,H,W) = [z,y,x], Hounsfield units; tensors too
-    space,          # A `Grid`, or the (4,4) affine from voxel index (x,y,z) to RAS mm
-    path,           # Ends in .nii or .nii.gz
-    level:int=1,    # gzip level 1..9
+    hu: np.ndarray,  # (D,H,W) = [z,y,x], Hounsfield units; tensors too
+    space,  # A `Grid`, or the (4,4) affine from voxel index (x,y,z) to RAS mm
+    path,  # Ends in .nii or .nii.gz
+    level: int = 1,  # gzip level 1..9
 ):
     "Write int16 HU clipped to what a scanner holds, atomically; equal volumes give equal files."
     a = np.asarray(hu.detach().cpu() if isinstance(hu, torch.Tensor) else hu)
-    if a.ndim != 3: raise ValueError(f'want (D,H,W), got {a.shape}')
-    if not np.isfinite(a).all(): raise ValueError(f'{path}: the volume has NaN or infinite voxels')
+    if a.ndim != 3:
+        raise ValueError(f'want (D,H,W), got {a.shape}')
+    if not np.isfinite(a).all():
+        raise ValueError(f'{path}: the volume has NaN or infinite voxels')
     a = np.rint(a.clip(*HU_RANGE)).astype(np.int16)
-    img = nib.Nifti1Image(np.asfortranarray(a.transpose(2,1,0)), np.asarray(getattr(space, 'affine', space), dtype=np.float64))
+    img = nib.Nifti1Image(
+        np.asfortranarray(a.transpose(2, 1, 0)),
+        np.asarray(getattr(space, 'affine', space), dtype=np.float64),
+    )
     img.header.set_xyzt_units('mm')
-    img.set_sform(img.affine, 1); img.set_qform(img.affine, 1, strip_shears=True)
+    img.set_sform(img.affine, 1)
+    img.set_qform(img.affine, 1, strip_shears=True)
     raw = img.to_bytes()
-    with atomic_path(path) as tmp: tmp.write_bytes(gzip.compress(raw, level, mtime=0) if str(path).endswith('.gz') else raw)
+    with atomic_path(path) as tmp:
+        tmp.write_bytes(gzip.compress(raw, level, mtime=0) if str(path).endswith('.gz') else raw)
 
 # %% ../../nbs/04_io/03_volume.ipynb #1f79f4bf
-BODY_HU = -400.
-NOBODY = 'no body found: nothing larger than a few centimetres is denser than -400 HU', None, 'Is this a chest CT in HU?'
+BODY_HU = -400.0
+NOBODY = (
+    'no body found: nothing larger than a few centimetres is denser than -400 HU',
+    None,
+    'Is this a chest CT in HU?',
+)
 
 def _morph(m, mm, spacing, op):
     "In-plane erosion or dilation by an octagon of radius `mm`; the edge of the picture counts as neither."
-    steps = int(round(mm/max(spacing)))
+    steps = int(round(mm / max(spacing)))
     for i in range(steps):
-        m = op(m, ndi.generate_binary_structure(2, 1 + i%2)[None], border_value=int(op is ndi.binary_erosion))
+        m = op(
+            m,
+            ndi.generate_binary_structure(2, 1 + i % 2)[None],
+            border_value=int(op is ndi.binary_erosion),
+        )
     return m
 
 def _largest(m):
@@ -104,50 +128,61 @@ def _largest(m):
     lab, n = ndi.label(m)
     return m if n < 2 else lab == 1 + np.bincount(lab.ravel())[1:].argmax()
 
-def _coarse(hu, spacing_mm, mm=2.):
+def _coarse(hu, spacing_mm, mm=2.0):
     "Block means near `mm` along each axis: (values, factors (z,y,x))."
-    f = [max(1, int(round(mm/s))) for s in spacing_mm[::-1]]
-    pad = [(0, -n % k) for n,k in zip(hu.shape, f)]
+    f = [max(1, int(round(mm / s))) for s in spacing_mm[::-1]]
+    pad = [(0, -n % k) for n, k in zip(hu.shape, f)]
     v = np.pad(hu, pad, mode='edge') if any(p[1] for p in pad) else hu
-    for a,k in enumerate(f):
-        if k > 1: v = v.reshape(*v.shape[:a], -1, k, *v.shape[a+1:]).mean(a+1)
+    for a, k in enumerate(f):
+        if k > 1:
+            v = v.reshape(*v.shape[:a], -1, k, *v.shape[a + 1 :]).mean(a + 1)
     return v, f
 
 def _fine(m, f, shape):
     "Repeat a coarse mask back to `shape`."
-    for a,k in enumerate(f):
-        if k > 1: m = np.repeat(m, k, axis=a)
+    for a, k in enumerate(f):
+        if k > 1:
+            m = np.repeat(m, k, axis=a)
     return m[tuple(map(slice, shape))]
 
 # %% ../../nbs/04_io/03_volume.ipynb #98858901
 def _unseen(v):
     "(H,W) what lies outside the circle that the scanner reconstructed: padding in nearly every slice, whose complement is a disc."
-    out = (v <= -1023.5).mean(0) > .9
-    if out.mean() < .01 or not (~out).any(): return np.zeros_like(out)
-    at = np.argwhere(~out); c = (at.min(0) + at.max(0))/2
-    far = np.sqrt(((at-c)**2).sum(1))
-    grid = np.sqrt(((np.indices(out.shape) - c[:,None,None])**2).sum(0))
-    disc = grid <= np.quantile(far, .995) + .5
-    return out if (disc & ~out).sum() > .95*(disc | ~out).sum() else np.zeros_like(out)
+    out = (v <= -1023.5).mean(0) > 0.9
+    if out.mean() < 0.01 or not (~out).any():
+        return np.zeros_like(out)
+    at = np.argwhere(~out)
+    c = (at.min(0) + at.max(0)) / 2
+    far = np.sqrt(((at - c) ** 2).sum(1))
+    grid = np.sqrt(((np.indices(out.shape) - c[:, None, None]) ** 2).sum(0))
+    disc = grid <= np.quantile(far, 0.995) + 0.5
+    return out if (disc & ~out).sum() > 0.95 * (disc | ~out).sum() else np.zeros_like(out)
 
 def _is_lung(x):
     "Are these voxels lung parenchyma? In the sample lungs have a median of -880 to -840 HU and 88 % in -940..-650; cloth and mattress reach 80 %."
-    return len(x) > 60 and np.median(x) > -910 and ((x > -940) & (x < -650)).mean() > .84
+    return len(x) > 60 and np.median(x) > -910 and ((x > -940) & (x < -650)).mean() > 0.84
 
 def _add_cut_lungs(m, v, dense, out):
     "Fill, in place, lung that is open to the edge of the scan, where no body closes the hole."
     edge = ndi.binary_dilation(out, border_value=1) & ~out
-    for s,x,d in zip(m, v, dense):
-        if not (s & edge).any(): continue
+    for s, x, d in zip(m, v, dense):
+        if not (s & edge).any():
+            continue
         lab, _ = ndi.label(~(d | out | s))
         lungs = [q for k in set(lab[edge].tolist()) - {0} if _is_lung(x[q := lab == k])]
-        if lungs: s[...] = ndi.binary_fill_holes(np.logical_or.reduce([s, *lungs]))
+        if lungs:
+            s[...] = ndi.binary_fill_holes(np.logical_or.reduce([s, *lungs]))
 
 # %% ../../nbs/04_io/03_volume.ipynb #343b81c7
 def _coarse_body(v, spacing):
     "Body mask of a volume of about 2 mm; `spacing` (x,y,z) mm."
     sp, out = spacing[:2], _unseen(v)
-    def opened(m, mm): return _morph(_morph(m | out, mm, sp, ndi.binary_erosion), mm, sp, ndi.binary_dilation) & ~out
+
+    def opened(m, mm):
+        return (
+            _morph(_morph(m | out, mm, sp, ndi.binary_erosion), mm, sp, ndi.binary_dilation) & ~out
+        )
+
     dense = (v > BODY_HU) & ~out
     m = _largest(opened(dense, 4))
     m = _morph(m, 4, sp, ndi.binary_dilation) & dense
@@ -161,111 +196,156 @@ def _find_body(hu, spacing_mm):
     "Coarse mask, its block factors (z,y,x) and its spacing (x,y,z)."
     spacing = np.broadcast_to(np.asarray(spacing_mm, dtype=np.float64), 3)
     v, f = _coarse(np.asarray(hu), spacing)
-    return _coarse_body(v, spacing*f[::-1]), f, spacing*f[::-1]
+    return _coarse_body(v, spacing * f[::-1]), f, spacing * f[::-1]
 
 def body_mask(
-    hu:np.ndarray,    # (D,H,W) = [z,y,x], HU
-    spacing_mm=1.,    # (x,y,z) mm, or one number
-)->np.ndarray:        # (D,H,W) bool, lungs and bowel gas included
+    hu: np.ndarray,  # (D,H,W) = [z,y,x], HU
+    spacing_mm=1.0,  # (x,y,z) mm, or one number
+) -> np.ndarray:  # (D,H,W) bool, lungs and bowel gas included
     "Where the patient is; empty if there is nobody."
     m, f, _ = _find_body(hu, spacing_mm)
-    if max(f) == 1: return m
-    inner, outer = (_fine(op(m, ndi.generate_binary_structure(2,1)[None]), f, hu.shape) for op in (ndi.binary_erosion, ndi.binary_dilation))
+    if max(f) == 1:
+        return m
+    inner, outer = (
+        _fine(op(m, ndi.generate_binary_structure(2, 1)[None]), f, hu.shape)
+        for op in (ndi.binary_erosion, ndi.binary_dilation)
+    )
     return inner | outer & (hu > BODY_HU)
 
 def remove_table(
-    hu:np.ndarray,     # (D,H,W) = [z,y,x], HU
-    spacing_mm=1.,     # (x,y,z) mm, or one number
-    margin_mm=2.,      # Kept around the mask, so that skin is not cut
-    found=None,        # What `_find_body` gave, if it is known
-)->np.ndarray:         # (D,H,W), air (-1000 HU) outside the body
+    hu: np.ndarray,  # (D,H,W) = [z,y,x], HU
+    spacing_mm=1.0,  # (x,y,z) mm, or one number
+    margin_mm=2.0,  # Kept around the mask, so that skin is not cut
+    found=None,  # What `_find_body` gave, if it is known
+) -> np.ndarray:  # (D,H,W), air (-1000 HU) outside the body
     "Replace everything that is not the patient by air."
     m, f, sp = found or _find_body(hu, spacing_mm)
-    if not m.any(): raise BadInput(*NOBODY)
+    if not m.any():
+        raise BadInput(*NOBODY)
     keep = _morph(m, max(margin_mm, sp[:2].max()), sp[:2], ndi.binary_dilation)
     return np.where(_fine(keep, f, hu.shape), hu, np.float32(AIR_HU))
 
 # %% ../../nbs/04_io/03_volume.ipynb #a41ff5e6
 def resample(
-    scan:Scan,       # Any orientation, HU
-    grid,            # `Grid` of the cube
-    pad_hu=-1024.,   # Outside the scan
+    scan: Scan,  # Any orientation, HU
+    grid,  # `Grid` of the cube
+    pad_hu=-1024.0,  # Outside the scan
     centre_mm=None,  # RAS point (x,y,z) of the scan that becomes the isocentre; by default `centre_of(scan)`
-)->np.ndarray:       # (n,n,n) = [z,y,x] float32, HU
+) -> np.ndarray:  # (n,n,n) = [z,y,x] float32, HU
     "Low-pass and sample a scan on a cube in millimetres."
     c = centre_of(scan) if centre_mm is None else np.asarray(centre_mm, dtype=np.float64)
-    to = np.eye(4); to[:3,3] = c
-    m = np.linalg.inv(scan.affine)@to@grid.affine                  # cube index (x,y,z) -> scan index (x,y,z)
-    m, off = m[:3,:3][::-1,::-1], m[:3,3][::-1]                    # the same for [z,y,x]
+    to = np.eye(4)
+    to[:3, 3] = c
+    m = np.linalg.inv(scan.affine) @ to @ grid.affine  # cube index (x,y,z) -> scan index (x,y,z)
+    m, off = m[:3, :3][::-1, ::-1], m[:3, 3][::-1]  # the same for [z,y,x]
     n, shape = grid.n, np.array(scan.hu.shape)
-    ends = np.array([m@(np.array(i)*(n-1)) + off for i in np.ndindex(2,2,2)])
-    lo = np.clip(np.floor(ends.min(0)).astype(int) - 8, 0, shape-1); hi = np.clip(np.ceil(ends.max(0)).astype(int) + 9, lo+1, shape)
+    ends = np.array([m @ (np.array(i) * (n - 1)) + off for i in np.ndindex(2, 2, 2)])
+    lo = np.clip(np.floor(ends.min(0)).astype(int) - 8, 0, shape - 1)
+    hi = np.clip(np.ceil(ends.max(0)).astype(int) + 9, lo + 1, shape)
     v = scan.hu[tuple(map(slice, lo, hi))]
     s = scan.spacing_mm[::-1]
-    v = ndi.gaussian_filter(v, np.sqrt(np.clip(grid.spacing_mm**2 - s**2, 0, None))/2.355/s, mode='nearest', truncate=3)
-    out = ndi.affine_transform(v, m, off - lo, (n,n,n), order=1, mode='nearest', output=np.float32)
+    v = ndi.gaussian_filter(
+        v,
+        np.sqrt(np.clip(grid.spacing_mm**2 - s**2, 0, None)) / 2.355 / s,
+        mode='nearest',
+        truncate=3,
+    )
+    out = ndi.affine_transform(
+        v, m, off - lo, (n, n, n), order=1, mode='nearest', output=np.float32
+    )
     i = np.arange(n, dtype=np.float32)
     for a in range(3):
-        at = off[a] + m[a,0]*i[:,None,None] + m[a,1]*i[:,None] + m[a,2]*i
-        out[(at < -.5) | (at > shape[a]-.5)] = pad_hu
+        at = off[a] + m[a, 0] * i[:, None, None] + m[a, 1] * i[:, None] + m[a, 2] * i
+        out[(at < -0.5) | (at > shape[a] - 0.5)] = pad_hu
     return out
 
 # %% ../../nbs/04_io/03_volume.ipynb #da588976
 def centre_of(
-    scan:Scan,        # Any orientation
-    how='body',       # 'body', 'volume' (middle of the box), 'world' (keep the scan's origin), or three numbers (RAS mm)
-    fov_mm=360.,      # Edge of the cube that will be cut
-    found=None,       # What `_find_body` gave, if it is known
-)->np.ndarray:        # (3,) RAS mm
+    scan: Scan,  # Any orientation
+    how='body',  # 'body', 'volume' (middle of the box), 'world' (keep the scan's origin), or three numbers (RAS mm)
+    fov_mm=360.0,  # Edge of the cube that will be cut
+    found=None,  # What `_find_body` gave, if it is known
+) -> np.ndarray:  # (3,) RAS mm
     "The point of the scan that becomes the isocentre."
     if not isinstance(how, str):
         c = np.asarray(how, dtype=np.float64)
-        if c.shape != (3,) or not np.isfinite(c).all(): raise BadInput(f'a centre is three numbers in mm, not {how!r}')
+        if c.shape != (3,) or not np.isfinite(c).all():
+            raise BadInput(f'a centre is three numbers in mm, not {how!r}')
         return c
     shape = np.array(scan.hu.shape[::-1])
-    at = lambda i: (scan.affine@[*i, 1])[:3]
-    if how == 'world': return np.zeros(3)
-    if how == 'volume': return at((shape-1)/2)
-    if how != 'body': raise BadInput(f"unknown way to centre, {how!r}", fix="Use 'body', 'volume', 'world' or x,y,z in mm.")
+    at = lambda i: (scan.affine @ [*i, 1])[:3]
+    if how == 'world':
+        return np.zeros(3)
+    if how == 'volume':
+        return at((shape - 1) / 2)
+    if how != 'body':
+        raise BadInput(
+            f"unknown way to centre, {how!r}", fix="Use 'body', 'volume', 'world' or x,y,z in mm."
+        )
     m, f, sp = found or _find_body(scan.hu, scan.spacing_mm)
-    if not m.any(): raise BadInput(NOBODY[0], scan.path, NOBODY[2])
-    z, half = (len(m)-1)/2, fov_mm/2/sp[2]
-    lungs = _largest(m & (_coarse(scan.hu, scan.spacing_mm)[0] < -500)) if len(m) > 2*half else None
+    if not m.any():
+        raise BadInput(NOBODY[0], scan.path, NOBODY[2])
+    z, half = (len(m) - 1) / 2, fov_mm / 2 / sp[2]
+    lungs = (
+        _largest(m & (_coarse(scan.hu, scan.spacing_mm)[0] < -500)) if len(m) > 2 * half else None
+    )
     if lungs is not None and lungs.any():
-        ends = np.searchsorted(np.cumsum(lungs.sum((1,2)))/lungs.sum(), (.01, .99))
-        z = np.clip(ends.mean(), half-.5, len(m)-.5-half)
-    near = m[max(0, int(z-half)):int(z+half)+1]
-    mid = [np.flatnonzero(near.any(a))[[0,-1]].mean() for a in ((0,1), (0,2))]
-    i = (np.array([*mid, z]) + .5)*f[::-1] - .5
-    if lungs is None: i[2] = (shape[2]-1)/2                        # blocks at the end may be padded
-    return at(i.clip(0, shape-1))
+        ends = np.searchsorted(np.cumsum(lungs.sum((1, 2))) / lungs.sum(), (0.01, 0.99))
+        z = np.clip(ends.mean(), half - 0.5, len(m) - 0.5 - half)
+    near = m[max(0, int(z - half)) : int(z + half) + 1]
+    mid = [np.flatnonzero(near.any(a))[[0, -1]].mean() for a in ((0, 1), (0, 2))]
+    i = (np.array([*mid, z]) + 0.5) * f[::-1] - 0.5
+    if lungs is None:
+        i[2] = (shape[2] - 1) / 2  # blocks at the end may be padded
+    return at(i.clip(0, shape - 1))
 
 # %% ../../nbs/04_io/03_volume.ipynb #e585034c
 def _fov_notes(scan, found, c, fov):
     "What of the patient the cube cuts off, and what of the cube the scan does not fill."
-    notes, half = [], fov/2
-    corners = np.array([(scan.affine@[*((np.array(i)*scan.hu.shape[::-1]) - .5), 1])[:3] for i in np.ndindex(2,2,2)]) - c
-    zlo, zhi = corners[:,2].min(), corners[:,2].max()
-    if zlo < -half-1 or zhi > half+1: notes.append(f'the scan is {zhi-zlo:.0f} mm long: cropped to {fov:g} mm ({max(0,-half-zlo):.0f} mm below and {max(0,zhi-half):.0f} mm above are cut off)')
-    gap = max(0, zlo+half) + max(0, half-zhi)
-    if gap > 1: notes.append(f'the scan is {zhi-zlo:.0f} mm long, the cube {fov:g} mm: {gap:.0f} mm are air, and X-ray rows beyond {.91*min(-zlo,zhi):.0f} mm from the isocentre lack anatomy')
+    notes, half = [], fov / 2
+    corners = (
+        np.array(
+            [
+                (scan.affine @ [*((np.array(i) * scan.hu.shape[::-1]) - 0.5), 1])[:3]
+                for i in np.ndindex(2, 2, 2)
+            ]
+        )
+        - c
+    )
+    zlo, zhi = corners[:, 2].min(), corners[:, 2].max()
+    if zlo < -half - 1 or zhi > half + 1:
+        notes.append(
+            f'the scan is {zhi - zlo:.0f} mm long: cropped to {fov:g} mm ({max(0, -half - zlo):.0f} mm below and {max(0, zhi - half):.0f} mm above are cut off)'
+        )
+    gap = max(0, zlo + half) + max(0, half - zhi)
+    if gap > 1:
+        notes.append(
+            f'the scan is {zhi - zlo:.0f} mm long, the cube {fov:g} mm: {gap:.0f} mm are air, and X-ray rows beyond {0.91 * min(-zlo, zhi):.0f} mm from the isocentre lack anatomy'
+        )
     body, _, sp = found
-    if not body.any(): raise BadInput(NOBODY[0], scan.path, NOBODY[2])
-    for a,name in ((0,'x'), (1,'y')):
-        i = np.flatnonzero(body.any(tuple(k for k in range(3) if k != 2-a)))
-        over = (i[-1]-i[0]+1)*sp[a] - fov
-        if over > 1: notes.append(f'warning: the body is {over+fov:.0f} mm wide along {name}: {over:.0f} mm do not fit into the cube; a larger --fov-mm keeps them')
+    if not body.any():
+        raise BadInput(NOBODY[0], scan.path, NOBODY[2])
+    for a, name in ((0, 'x'), (1, 'y')):
+        i = np.flatnonzero(body.any(tuple(k for k in range(3) if k != 2 - a)))
+        over = (i[-1] - i[0] + 1) * sp[a] - fov
+        if over > 1:
+            notes.append(
+                f'warning: the body is {over + fov:.0f} mm wide along {name}: {over:.0f} mm do not fit into the cube; a larger --fov-mm keeps them'
+            )
     ring = ndi.binary_dilation(_unseen(_coarse(scan.hu, scan.spacing_mm)[0]), border_value=1)
-    cut = float((body & ring).any((1,2)).mean())
-    if cut > .02: notes.append(f'the body reaches the edge of the scanned area in {100*cut:.0f} % of the slices: what lies outside is missing in the X-rays')
+    cut = float((body & ring).any((1, 2)).mean())
+    if cut > 0.02:
+        notes.append(
+            f'the body reaches the edge of the scanned area in {100 * cut:.0f} % of the slices: what lies outside is missing in the X-rays'
+        )
     return notes
 
 def cube_of(
-    scan:Scan,          # As read
-    grid,               # `Grid` of the cube
-    centre='body',      # As in `centre_of`
-    keep_table=False,   # Leave the table in?
-):                      # (n,n,n) float32 HU; isocentre in the scan's RAS mm (3,); notes
+    scan: Scan,  # As read
+    grid,  # `Grid` of the cube
+    centre='body',  # As in `centre_of`
+    keep_table=False,  # Leave the table in?
+):  # (n,n,n) float32 HU; isocentre in the scan's RAS mm (3,); notes
     "Remove the table, centre, low-pass and sample: all that happens between a scan and a patient folder."
     notes = list(scan.notes)
     found = _find_body(scan.hu, scan.spacing_mm)
@@ -273,7 +353,10 @@ def cube_of(
     notes += _fov_notes(scan, found, c, grid.fov_mm)
     if not keep_table:
         bare = remove_table(scan.hu, scan.spacing_mm, found=found)
-        gone = ((scan.hu > BODY_HU) & (bare <= BODY_HU)).sum()*np.prod(scan.spacing_mm)/1e6
-        if gone > .01: notes.append(f'{gone:.2f} litres denser than -400 HU outside the body removed (table, cushions; perhaps a free arm)')
+        gone = ((scan.hu > BODY_HU) & (bare <= BODY_HU)).sum() * np.prod(scan.spacing_mm) / 1e6
+        if gone > 0.01:
+            notes.append(
+                f'{gone:.2f} litres denser than -400 HU outside the body removed (table, cushions; perhaps a free arm)'
+            )
         scan = Scan(bare, scan.affine, scan.notes, scan.path)
     return resample(scan, grid, AIR_HU, c), c, notes

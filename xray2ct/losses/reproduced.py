@@ -11,165 +11,215 @@ __all__ = ['IMAGENET', 'WEIGHTINGS', 'middle_slice', 'ssim2d_term', 'sobel_magni
 import torch
 import torch.nn.functional as F
 from ..core import BadInput
-from .terms import DOCUMENTED_SSIM, LossInput, loss_term, per_patient, smooth3d, smoothing_kernel, ssim_map
+from xray2ct.losses.terms import (
+    DOCUMENTED_SSIM,
+    LossInput,
+    loss_term,
+    per_patient,
+    smooth3d,
+    smoothing_kernel,
+    ssim_map,
+)
 from .vgg import vgg16, vgg16_features
 
 # %% ../../nbs/07_losses/03_reproduced.ipynb #f5d51b25
 def middle_slice(
-    x:torch.Tensor,  # (B,1,D,H,W)
-    dim:int=2,       # 2, 3 or 4
-)->torch.Tensor:     # (B,1,.,.), index n//2 along `dim`
+    x: torch.Tensor,  # (B,1,D,H,W)
+    dim: int = 2,  # 2, 3 or 4
+) -> torch.Tensor:  # (B,1,.,.), index n//2 along `dim`
     "The slice that the campaign looked at."
-    return x.select(dim, x.shape[dim]//2)
+    return x.select(dim, x.shape[dim] // 2)
 
 @loss_term('ssim2d')
 def ssim2d_term(
-    p:LossInput,   # Prediction and target
-)->torch.Tensor:   # (B,)
+    p: LossInput,  # Prediction and target
+) -> torch.Tensor:  # (B,)
     "One minus the SSIM of the middle slice: uniform 11x11, zero border counted, range 1, signed data."
     x, y = middle_slice(p.pred), middle_slice(p.targ)
     mean = lambda v: F.avg_pool2d(v, 11, stride=1, padding=5)
-    return 1-per_patient(ssim_map(mean(x), mean(y), mean(x.square()+y.square()), mean(x*y), 1.))
+    return 1 - per_patient(
+        ssim_map(mean(x), mean(y), mean(x.square() + y.square()), mean(x * y), 1.0)
+    )
 
 # %% ../../nbs/07_losses/03_reproduced.ipynb #02139c55
 def sobel_magnitude(
-    x:torch.Tensor,   # (B,1,D,H,W)
-    dims:tuple,       # Axes along which edges are sought, such as (-2,-1); zeros are padded along them
-    norm:float=1.,    # Divisor of the kernels
-    eps:float=1e-8,   # Added under the root
-)->torch.Tensor:      # Same shape
+    x: torch.Tensor,  # (B,1,D,H,W)
+    dims: tuple,  # Axes along which edges are sought, such as (-2,-1); zeros are padded along them
+    norm: float = 1.0,  # Divisor of the kernels
+    eps: float = 1e-8,  # Added under the root
+) -> torch.Tensor:  # Same shape
     "Root of the summed squares of the Sobel responses."
     x, out = F.pad(x, sum(((1, 1) if d in dims else (0, 0) for d in (-1, -2, -3)), ())), eps
     for along in dims:
         g = x
         for d in dims:
-            a, b, c = (g.narrow(d, i, g.shape[d]-2) for i in range(3))
-            g = c-a if d == along else a+2*b+c
-        out = out+(g/norm).square()
+            a, b, c = (g.narrow(d, i, g.shape[d] - 2) for i in range(3))
+            g = c - a if d == along else a + 2 * b + c
+        out = out + (g / norm).square()
     return out.sqrt()
 
 @loss_term('edge2d')
 def edge2d_term(
-    p:LossInput,   # Prediction and target
-)->torch.Tensor:   # (B,)
+    p: LossInput,  # Prediction and target
+) -> torch.Tensor:  # (B,)
     "L1 between 2-D Sobel magnitudes of each slice, kernels un-normalised."
-    return per_patient((sobel_magnitude(p.pred, (-2, -1))-sobel_magnitude(p.targ, (-2, -1))).abs())
+    return per_patient(
+        (sobel_magnitude(p.pred, (-2, -1)) - sobel_magnitude(p.targ, (-2, -1))).abs()
+    )
 
 @loss_term('edge3d')
 def edge3d_term(
-    p:LossInput,   # Prediction and target
-)->torch.Tensor:   # (B,)
+    p: LossInput,  # Prediction and target
+) -> torch.Tensor:  # (B,)
     "L1 between 3-D Sobel magnitudes, kernels divided by 16."
-    a, b = (sobel_magnitude(v, (-3, -2, -1), 16., 1e-6) for v in (p.pred, p.targ))
-    return per_patient((a-b).abs())
+    a, b = (sobel_magnitude(v, (-3, -2, -1), 16.0, 1e-6) for v in (p.pred, p.targ))
+    return per_patient((a - b).abs())
 
 # %% ../../nbs/07_losses/03_reproduced.ipynb #1090ae70
 def shrink(
-    x:torch.Tensor,         # (B,1,D,H,W)
-    size,                   # (d,h,w)
-    how:str='trilinear',    # 'trilinear' (corners aligned) or 'average'
-)->torch.Tensor:            # (B,1,d,h,w), `x` itself where the size is its own
+    x: torch.Tensor,  # (B,1,D,H,W)
+    size,  # (d,h,w)
+    how: str = 'trilinear',  # 'trilinear' (corners aligned) or 'average'
+) -> torch.Tensor:  # (B,1,d,h,w), `x` itself where the size is its own
     "A volume at another size, the campaign's way."
-    if tuple(size) == tuple(x.shape[-3:]): return x
-    return F.adaptive_avg_pool3d(x, tuple(size)) if how == 'average' else F.interpolate(x, size=tuple(size), mode='trilinear', align_corners=True)
+    if tuple(size) == tuple(x.shape[-3:]):
+        return x
+    return (
+        F.adaptive_avg_pool3d(x, tuple(size))
+        if how == 'average'
+        else F.interpolate(x, size=tuple(size), mode='trilinear', align_corners=True)
+    )
 
 @loss_term('multiscale')
 def multiscale_term(
-    p:LossInput,   # Prediction and target
-)->torch.Tensor:   # (B,)
+    p: LossInput,  # Prediction and target
+) -> torch.Tensor:  # (B,)
     "Mean L1 at full, half and quarter size."
-    sizes = [[max(1, n//k) for n in p.pred.shape[-3:]] for k in (1, 2, 4)]
-    return sum(per_patient((shrink(p.pred, s)-shrink(p.targ, s)).abs()) for s in sizes)/3
+    sizes = [[max(1, n // k) for n in p.pred.shape[-3:]] for k in (1, 2, 4)]
+    return sum(per_patient((shrink(p.pred, s) - shrink(p.targ, s)).abs()) for s in sizes) / 3
 
 @loss_term('aux', 'aux_resize')
 def aux_term(
-    p:LossInput,   # Prediction, target and the auxiliary outputs
-)->torch.Tensor:   # (B,)
+    p: LossInput,  # Prediction, target and the auxiliary outputs
+) -> torch.Tensor:  # (B,)
     "Mean over the auxiliary outputs of the L1 to the target at their size."
-    if not p.aux: raise BadInput('loss.aux needs auxiliary outputs and the model gave none', fix='Switch them on in the model, or set loss.aux=0.')
-    return sum(per_patient((a-shrink(p.targ, a.shape[-3:], p.cfg.aux_resize)).abs()) for a in p.aux)/len(p.aux)
+    if not p.aux:
+        raise BadInput(
+            'loss.aux needs auxiliary outputs and the model gave none',
+            fix='Switch them on in the model, or set loss.aux=0.',
+        )
+    return sum(
+        per_patient((a - shrink(p.targ, a.shape[-3:], p.cfg.aux_resize)).abs()) for a in p.aux
+    ) / len(p.aux)
 
 # %% ../../nbs/07_losses/03_reproduced.ipynb #fe6185ad
-IMAGENET = ((.485, .229), (.456, .224), (.406, .225))   # Mean and deviation of red, green and blue on [0,1]
+IMAGENET = (
+    (0.485, 0.229),
+    (0.456, 0.224),
+    (0.406, 0.225),
+)  # Mean and deviation of red, green and blue on [0,1]
 
 def vgg_view(
-    x:torch.Tensor,     # (B,1,H,W) target scale
-    kind:str='raw',     # 'raw', 'imagenet' or 'clamp_imagenet'
-)->torch.Tensor:        # (B,3,H,W)
+    x: torch.Tensor,  # (B,1,H,W) target scale
+    kind: str = 'raw',  # 'raw', 'imagenet' or 'clamp_imagenet'
+) -> torch.Tensor:  # (B,3,H,W)
     "A slice as three channels."
-    if kind == 'raw': return x.expand(-1, 3, -1, -1)
-    x = (x+1)/2 if kind == 'imagenet' else x.clamp(0, 1)
-    return torch.cat([(x-m)/s for m,s in IMAGENET], 1)
+    if kind == 'raw':
+        return x.expand(-1, 3, -1, -1)
+    x = (x + 1) / 2 if kind == 'imagenet' else x.clamp(0, 1)
+    return torch.cat([(x - m) / s for m, s in IMAGENET], 1)
 
 @loss_term('perceptual', 'vgg_weights', 'vgg_input', 'vgg_slices', 'vgg_layers', 'vgg_distance')
 def perceptual_term(
-    p:LossInput,   # Prediction and target
-)->torch.Tensor:   # (B,)
+    p: LossInput,  # Prediction and target
+) -> torch.Tensor:  # (B,)
     "Distance between VGG16 features of slices, the mean over layers and slices."
     c, out = p.cfg, []
     net = vgg16(c.vgg_weights, p.pred.device)
     for dim in (2, 3, 4) if c.vgg_slices == 'triplanar' else (2,):
-        see = lambda v: vgg16_features(net, vgg_view(middle_slice(v, dim), c.vgg_input), c.vgg_layers)
-        with torch.no_grad(): want = see(p.targ)
+        see = lambda v: vgg16_features(
+            net, vgg_view(middle_slice(v, dim), c.vgg_input), c.vgg_layers
+        )
+        with torch.no_grad():
+            want = see(p.targ)
         got = see(p.pred)
-        diff = [got[k]-want[k] for k in c.vgg_layers]
+        diff = [got[k] - want[k] for k in c.vgg_layers]
         out += [per_patient(d.abs() if c.vgg_distance == 'l1' else d.square()) for d in diff]
-    return sum(out)/len(out)
+    return sum(out) / len(out)
 
 # %% ../../nbs/07_losses/03_reproduced.ipynb #df9bfeed
 @loss_term('local_stats')
 def local_stats_term(
-    p:LossInput,   # Prediction and target
-)->torch.Tensor:   # (B,)
+    p: LossInput,  # Prediction and target
+) -> torch.Tensor:  # (B,)
     "L1 of local means and local deviations in 3^3 windows at three sizes, divided by three."
-    third, out = smoothing_kernel('uniform', 3, 1.), 0.
+    third, out = smoothing_kernel('uniform', 3, 1.0), 0.0
     mean = lambda v: smooth3d(v, third, 1)
     for k in (1, 2, 4):
         x, y = (v if k == 1 else F.avg_pool3d(v, k) for v in (p.pred, p.targ))
         mx, my = mean(x), mean(y)
-        sx, sy = ((mean((v-m).square())+1e-8).sqrt() for v,m in ((x, mx), (y, my)))
-        out = out+per_patient((mx-my).abs())+per_patient((sx-sy).abs())
-    return out/3
+        sx, sy = ((mean((v - m).square()) + 1e-8).sqrt() for v, m in ((x, mx), (y, my)))
+        out = out + per_patient((mx - my).abs()) + per_patient((sx - sy).abs())
+    return out / 3
 
 @loss_term('frequency')
 def frequency_term(
-    p:LossInput,   # Prediction and target
-)->torch.Tensor:   # (B,)
+    p: LossInput,  # Prediction and target
+) -> torch.Tensor:  # (B,)
     "Mean magnitude of the difference of spectra, high-pass weighted; the FFT is not normalised."
     err = p.err
     z, y, x = (torch.fft.fftfreq(n, device=err.device, dtype=err.dtype) for n in err.shape[-3:])
-    f = (z[:,None,None].square()+y[:,None].square()+x.square()).sqrt()
-    return per_patient(torch.fft.fftn(err, dim=(-3, -2, -1)).abs()*torch.sigmoid(15*(f-.15)))
+    f = (z[:, None, None].square() + y[:, None].square() + x.square()).sqrt()
+    return per_patient(torch.fft.fftn(err, dim=(-3, -2, -1)).abs() * torch.sigmoid(15 * (f - 0.15)))
 
 # %% ../../nbs/07_losses/03_reproduced.ipynb #7bd08787
 def total_variation(
-    x:torch.Tensor,  # (B,1,D,H,W)
-)->torch.Tensor:     # (B,)
+    x: torch.Tensor,  # (B,1,D,H,W)
+) -> torch.Tensor:  # (B,)
     "Mean absolute difference to the next voxel, summed over the three axes."
     return sum(per_patient(x.diff(dim=d).abs()) for d in (-3, -2, -1))
 
 @loss_term('tv_match')
 def tv_match_term(
-    p:LossInput,   # Prediction and target
-)->torch.Tensor:   # (B,)
+    p: LossInput,  # Prediction and target
+) -> torch.Tensor:  # (B,)
     "Difference between the total variations of prediction and truth."
-    return (total_variation(p.pred)-total_variation(p.targ)).abs()
+    return (total_variation(p.pred) - total_variation(p.targ)).abs()
 
 # %% ../../nbs/07_losses/03_reproduced.ipynb #816e617e
-_ZERO_PADDED = dict(ssim_padding='zero', ssim_range=1., ssim_offset=0.)                      # gaussian 11^3, sigma 1.5: the refiners' SSIM
+_ZERO_PADDED = dict(
+    ssim_padding='zero', ssim_range=1.0, ssim_offset=0.0
+)  # gaussian 11^3, sigma 1.5: the refiners' SSIM
 _V2_VGG = dict(vgg_layers=('relu3_3',), vgg_distance='mse')
-WEIGHTINGS = {   # documented weightings, as keywords of `LossCfg`
-    'base64': dict(l1=1., ssim=.5, **DOCUMENTED_SSIM),
-    'enhanced64': dict(l1=1., ssim2d=.5, perceptual=.2, edge2d=.2, aux=.3),
-    'enhanced64_first': dict(l1=1., ssim2d=.5, perceptual=.1, edge2d=.1, aux=.3),
-    'refine_v1': dict(l1=1., perceptual=.1, edge2d=.1),
-    'refine_v2_it1': dict(l1=1., ssim=2., perceptual=.1, edge3d=.1, multiscale=.5, **_ZERO_PADDED, **_V2_VGG),
-    'refine_v2_it2': dict(l1=1., ssim=2., perceptual=.01, edge3d=.1, multiscale=.5, **_ZERO_PADDED, **_V2_VGG),
-    'refine_v2_it3_4': dict(l1=1., ssim=2., edge3d=.1, multiscale=.5, **_ZERO_PADDED),
-    'refine_v2_it6': dict(l1=1., ssim=.5, edge3d=.05, multiscale=.2, **_ZERO_PADDED),
-    'direct256_v1': dict(l1=1., ssim=.1, **DOCUMENTED_SSIM | dict(ssim_padding='valid', ssim_stride=5)),
-    'direct256_v1_no_ssim': dict(l1=1.),
-    'direct256_v2': dict(l1=1.),
-    'unet_b24': dict(l1=1., ssim=.3, local_stats=.1, gradient=.1, aux=.2, frequency=.05, aux_resize='average', **DOCUMENTED_SSIM),
-    'direct128_first': dict(l1=.5, ssim=.5, tv_match=.01, **DOCUMENTED_SSIM | dict(ssim_range=2., ssim_offset=1.)),
+WEIGHTINGS = {  # documented weightings, as keywords of `LossCfg`
+    'base64': dict(l1=1.0, ssim=0.5, **DOCUMENTED_SSIM),
+    'enhanced64': dict(l1=1.0, ssim2d=0.5, perceptual=0.2, edge2d=0.2, aux=0.3),
+    'enhanced64_first': dict(l1=1.0, ssim2d=0.5, perceptual=0.1, edge2d=0.1, aux=0.3),
+    'refine_v1': dict(l1=1.0, perceptual=0.1, edge2d=0.1),
+    'refine_v2_it1': dict(
+        l1=1.0, ssim=2.0, perceptual=0.1, edge3d=0.1, multiscale=0.5, **_ZERO_PADDED, **_V2_VGG
+    ),
+    'refine_v2_it2': dict(
+        l1=1.0, ssim=2.0, perceptual=0.01, edge3d=0.1, multiscale=0.5, **_ZERO_PADDED, **_V2_VGG
+    ),
+    'refine_v2_it3_4': dict(l1=1.0, ssim=2.0, edge3d=0.1, multiscale=0.5, **_ZERO_PADDED),
+    'refine_v2_it6': dict(l1=1.0, ssim=0.5, edge3d=0.05, multiscale=0.2, **_ZERO_PADDED),
+    'direct256_v1': dict(
+        l1=1.0, ssim=0.1, **DOCUMENTED_SSIM | dict(ssim_padding='valid', ssim_stride=5)
+    ),
+    'direct256_v1_no_ssim': dict(l1=1.0),
+    'direct256_v2': dict(l1=1.0),
+    'unet_b24': dict(
+        l1=1.0,
+        ssim=0.3,
+        local_stats=0.1,
+        gradient=0.1,
+        aux=0.2,
+        frequency=0.05,
+        aux_resize='average',
+        **DOCUMENTED_SSIM,
+    ),
+    'direct128_first': dict(
+        l1=0.5, ssim=0.5, tv_match=0.01, **DOCUMENTED_SSIM | dict(ssim_range=2.0, ssim_offset=1.0)
+    ),
 }

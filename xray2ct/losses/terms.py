@@ -25,350 +25,511 @@ from .vgg import VGG_LAYERS
 _TERMS: dict[str, Callable] = {}
 
 def loss_term(
-    name:str,        # Name of its weight in `LossCfg`
-    *settings:str,   # Fields of `LossCfg` that only this term (and others that name them) reads
-)->Callable:         # Decorator for a function `LossInput -> (B,)`
+    name: str,  # Name of its weight in `LossCfg`
+    *settings: str,  # Fields of `LossCfg` that only this term (and others that name them) reads
+) -> Callable:  # Decorator for a function `LossInput -> (B,)`
     "Register a function as the loss term `name`."
+
     def keep(f):
         f.settings = settings
         _TERMS[name] = f
         return f
+
     return keep
 
-def loss_terms()->dict:  # Name -> function
+def loss_terms() -> dict:  # Name -> function
     "Every registered term."
     return dict(_TERMS)
 
 # %% ../../nbs/07_losses/02_terms.ipynb #e6d0f378
-_CHOICES = dict(ssim_kernel=('gaussian', 'uniform'), ssim_padding=('valid', 'zero'), aux_resize=('trilinear', 'average'), vgg_weights=('imagenet', 'random'),
-                vgg_input=('raw', 'imagenet', 'clamp_imagenet'), vgg_slices=('middle', 'triplanar'), vgg_distance=('l1', 'mse'))
-_SETTING_NUMBERS = ('charbonnier_eps', 'ssim_sigma', 'ssim_range', 'ssim_stride', 'projection_pixels')   # all positive
-_SIGNED = ('window_lo', 'window_hi', 'ssim_offset')                                                      # any finite number
+_CHOICES = dict(
+    ssim_kernel=('gaussian', 'uniform'),
+    ssim_padding=('valid', 'zero'),
+    aux_resize=('trilinear', 'average'),
+    vgg_weights=('imagenet', 'random'),
+    vgg_input=('raw', 'imagenet', 'clamp_imagenet'),
+    vgg_slices=('middle', 'triplanar'),
+    vgg_distance=('l1', 'mse'),
+)
+_SETTING_NUMBERS = (
+    'charbonnier_eps',
+    'ssim_sigma',
+    'ssim_range',
+    'ssim_stride',
+    'projection_pixels',
+)  # all positive
+_SIGNED = ('window_lo', 'window_hi', 'ssim_offset')  # any finite number
 
 def _check_loss(c):
     "Refuse values of a `LossCfg` that cannot be meant."
     for f in fields(c):
         v = getattr(c, f.name)
-        if not isinstance(v, float): continue
-        if not math.isfinite(v): raise BadInput(f'loss.{f.name}={v} is not a finite number')
-        if v < 0 and f.name not in _SETTING_NUMBERS+_SIGNED: raise BadInput(f'loss.{f.name}={v} is negative', fix='A weight is 0 or more.')
-    for k,words in _CHOICES.items():
-        if getattr(c, k) not in words: raise BadInput(f'loss.{k}={getattr(c, k)!r} is not possible', fix=did_you_mean(getattr(c, k), words))
+        if not isinstance(v, float):
+            continue
+        if not math.isfinite(v):
+            raise BadInput(f'loss.{f.name}={v} is not a finite number')
+        if v < 0 and f.name not in _SETTING_NUMBERS + _SIGNED:
+            raise BadInput(f'loss.{f.name}={v} is negative', fix='A weight is 0 or more.')
+    for k, words in _CHOICES.items():
+        if getattr(c, k) not in words:
+            raise BadInput(
+                f'loss.{k}={getattr(c, k)!r} is not possible',
+                fix=did_you_mean(getattr(c, k), words),
+            )
     for k in _SETTING_NUMBERS:
-        if getattr(c, k) <= 0: raise BadInput(f'loss.{k}={getattr(c, k)} is out of range', fix='Give a positive number.')
-    if c.ssim_size < 1 or c.ssim_size % 2 == 0: raise BadInput(f'loss.ssim_size={c.ssim_size} has no middle', fix='Give an odd number, such as 11.')
-    if c.window_lo >= c.window_hi: raise BadInput(f'the loss window {c.window_lo:g}..{c.window_hi:g} HU is empty')
-    if not isinstance(c.vgg_layers, tuple) or not c.vgg_layers: raise BadInput(f'loss.vgg_layers={c.vgg_layers!r} names no layer', fix="Give a tuple such as ('relu3_3',).")
+        if getattr(c, k) <= 0:
+            raise BadInput(
+                f'loss.{k}={getattr(c, k)} is out of range', fix='Give a positive number.'
+            )
+    if c.ssim_size < 1 or c.ssim_size % 2 == 0:
+        raise BadInput(
+            f'loss.ssim_size={c.ssim_size} has no middle', fix='Give an odd number, such as 11.'
+        )
+    if c.window_lo >= c.window_hi:
+        raise BadInput(f'the loss window {c.window_lo:g}..{c.window_hi:g} HU is empty')
+    if not isinstance(c.vgg_layers, tuple) or not c.vgg_layers:
+        raise BadInput(
+            f'loss.vgg_layers={c.vgg_layers!r} names no layer',
+            fix="Give a tuple such as ('relu3_3',).",
+        )
     for name in c.vgg_layers:
-        if name not in VGG_LAYERS: raise BadInput(f'loss.vgg_layers: VGG16 has no layer {name!r}', fix=did_you_mean(str(name), VGG_LAYERS))
+        if name not in VGG_LAYERS:
+            raise BadInput(
+                f'loss.vgg_layers: VGG16 has no layer {name!r}',
+                fix=did_you_mean(str(name), VGG_LAYERS),
+            )
 
 # %% ../../nbs/07_losses/02_terms.ipynb #bed3add7
 @dataclass(frozen=True, kw_only=True)
 class LossCfg:
     "What each kind of error costs; a weight of 0 leaves its term out."
-    l1: float = 1.            # Weight of the mean absolute error, target scale
-    mse: float = 0.           # Weight of the mean squared error, target scale
-    charbonnier: float = 0.   # Weight of the smooth L1: quadratic below `charbonnier_eps`, linear above
-    window_l1: float = 0.     # Weight of L1 inside the HU window below, that window scaled to [-1,1]
-    window_mse: float = 0.    # Weight of MSE inside the HU window below, that window scaled to [-1,1]
-    ssim: float = 0.          # Weight of 1 - SSIM, with the kernel stated below
-    gradient: float = 0.      # Weight of the L1 between finite differences along z, y and x
-    projection: float = 0.    # Weight of the L1 between line integrals of prediction and truth, in the films' own views
-    projection_new: float = 0.  # The same in a view that is drawn anew for every patient and update
-    ssim2d: float = 0.        # Weight of 1 - SSIM of the one slice D//2, the campaign's uniform 11x11 window
-    perceptual: float = 0.    # Weight of the distance between VGG16 features of prediction and truth, on slices
-    edge2d: float = 0.        # Weight of the L1 between 2-D Sobel magnitudes, slice by slice
-    edge3d: float = 0.        # Weight of the L1 between 3-D Sobel magnitudes, kernels divided by 16
-    multiscale: float = 0.    # Weight of the L1 of the final output at full, half and quarter size
-    aux: float = 0.           # Weight of the L1 of the auxiliary outputs (deep supervision)
-    local_stats: float = 0.   # Weight of the L1 between local means and deviations at three scales
-    frequency: float = 0.     # Weight of the high-pass difference of the two spectra, un-normalised FFT
-    spread: float = 0.        # Weight of the Laplace likelihood of the model's own spread; does not move its volume
-    tv_match: float = 0.      # Weight of the difference between the total variations of prediction and truth
-    charbonnier_eps: float = 0.01     # Target-scale error at which charbonnier turns linear (0.01 = 2 HU at +-200)
-    window_lo: float = -200.          # HU, lower end of the window of `window_l1` and `window_mse`
-    window_hi: float = 200.           # HU, upper end
-    ssim_kernel: str = 'gaussian'     # 'gaussian' or 'uniform'
-    ssim_size: int = 11               # Kernel edge in voxels, odd
-    ssim_sigma: float = 1.5           # Voxels, of the gaussian kernel
-    ssim_range: float = 2.            # Data range behind SSIM's constants; the target scale spans 2
-    ssim_offset: float = 1.           # Added to the target scale before SSIM, so that it starts at 0
-    ssim_padding: str = 'valid'       # 'valid' (whole windows only) or 'zero' (zeros outside, counted)
-    ssim_stride: int = 1              # Voxels between two windows
-    projection_pixels: int = 64       # Rays along each side of the film in the projection terms
-    aux_resize: str = 'trilinear'     # How the target shrinks to an auxiliary output: 'trilinear' (corners aligned) or 'average'
-    vgg_weights: str = 'imagenet'     # 'imagenet', or 'random': seeded noise without any ImageNet knowledge, for tests and reduced runs
-    vgg_input: str = 'raw'            # Target scale as it is, 'imagenet' (to [0,1], mean and std) or 'clamp_imagenet' (below 0 HU cut off first)
-    vgg_slices: str = 'middle'        # 'middle' (D//2 of the first axis) or 'triplanar' (the middle of all three)
-    vgg_layers: tuple[str, ...] = ('relu1_2', 'relu2_2', 'relu3_3')  # Features that are compared, their mean is taken
-    vgg_distance: str = 'l1'          # 'l1' or 'mse' between features
 
-    def __post_init__(self): _check_loss(self)
+    l1: float = 1.0  # Weight of the mean absolute error, target scale
+    mse: float = 0.0  # Weight of the mean squared error, target scale
+    charbonnier: float = (
+        0.0  # Weight of the smooth L1: quadratic below `charbonnier_eps`, linear above
+    )
+    window_l1: float = 0.0  # Weight of L1 inside the HU window below, that window scaled to [-1,1]
+    window_mse: float = (
+        0.0  # Weight of MSE inside the HU window below, that window scaled to [-1,1]
+    )
+    ssim: float = 0.0  # Weight of 1 - SSIM, with the kernel stated below
+    gradient: float = 0.0  # Weight of the L1 between finite differences along z, y and x
+    projection: float = 0.0  # Weight of the L1 between line integrals of prediction and truth, in the films' own views
+    projection_new: float = (
+        0.0  # The same in a view that is drawn anew for every patient and update
+    )
+    ssim2d: float = (
+        0.0  # Weight of 1 - SSIM of the one slice D//2, the campaign's uniform 11x11 window
+    )
+    perceptual: float = (
+        0.0  # Weight of the distance between VGG16 features of prediction and truth, on slices
+    )
+    edge2d: float = 0.0  # Weight of the L1 between 2-D Sobel magnitudes, slice by slice
+    edge3d: float = 0.0  # Weight of the L1 between 3-D Sobel magnitudes, kernels divided by 16
+    multiscale: float = 0.0  # Weight of the L1 of the final output at full, half and quarter size
+    aux: float = 0.0  # Weight of the L1 of the auxiliary outputs (deep supervision)
+    local_stats: float = 0.0  # Weight of the L1 between local means and deviations at three scales
+    frequency: float = (
+        0.0  # Weight of the high-pass difference of the two spectra, un-normalised FFT
+    )
+    spread: float = (
+        0.0  # Weight of the Laplace likelihood of the model's own spread; does not move its volume
+    )
+    tv_match: float = (
+        0.0  # Weight of the difference between the total variations of prediction and truth
+    )
+    charbonnier_eps: float = (
+        0.01  # Target-scale error at which charbonnier turns linear (0.01 = 2 HU at +-200)
+    )
+    window_lo: float = -200.0  # HU, lower end of the window of `window_l1` and `window_mse`
+    window_hi: float = 200.0  # HU, upper end
+    ssim_kernel: str = 'gaussian'  # 'gaussian' or 'uniform'
+    ssim_size: int = 11  # Kernel edge in voxels, odd
+    ssim_sigma: float = 1.5  # Voxels, of the gaussian kernel
+    ssim_range: float = 2.0  # Data range behind SSIM's constants; the target scale spans 2
+    ssim_offset: float = 1.0  # Added to the target scale before SSIM, so that it starts at 0
+    ssim_padding: str = 'valid'  # 'valid' (whole windows only) or 'zero' (zeros outside, counted)
+    ssim_stride: int = 1  # Voxels between two windows
+    projection_pixels: int = 64  # Rays along each side of the film in the projection terms
+    aux_resize: str = 'trilinear'  # How the target shrinks to an auxiliary output: 'trilinear' (corners aligned) or 'average'
+    vgg_weights: str = 'imagenet'  # 'imagenet', or 'random': seeded noise without any ImageNet knowledge, for tests and reduced runs
+    vgg_input: str = 'raw'  # Target scale as it is, 'imagenet' (to [0,1], mean and std) or 'clamp_imagenet' (below 0 HU cut off first)
+    vgg_slices: str = (
+        'middle'  # 'middle' (D//2 of the first axis) or 'triplanar' (the middle of all three)
+    )
+    vgg_layers: tuple[str, ...] = (
+        'relu1_2',
+        'relu2_2',
+        'relu3_3',
+    )  # Features that are compared, their mean is taken
+    vgg_distance: str = 'l1'  # 'l1' or 'mse' between features
+
+    def __post_init__(self):
+        _check_loss(self)
 
     def no_effect(self):
         "Settings that no weighted term reads, with the reason."
-        readers = {f.name: [n for n,t in _TERMS.items() if f.name in t.settings] for f in fields(self) if f.name not in _TERMS}
-        out = {k: ' and '.join(f'loss.{n}' for n in ns)+(' is 0' if len(ns)==1 else ' are 0') if ns else 'its term is not loaded'
-               for k,ns in readers.items() if not any(getattr(self, n) > 0 for n in ns)}
-        if self.ssim_kernel == 'uniform': out.setdefault('ssim_sigma', 'loss.ssim_kernel=uniform has no sigma')
+        readers = {
+            f.name: [n for n, t in _TERMS.items() if f.name in t.settings]
+            for f in fields(self)
+            if f.name not in _TERMS
+        }
+        out = {
+            k: ' and '.join(f'loss.{n}' for n in ns) + (' is 0' if len(ns) == 1 else ' are 0')
+            if ns
+            else 'its term is not loaded'
+            for k, ns in readers.items()
+            if not any(getattr(self, n) > 0 for n in ns)
+        }
+        if self.ssim_kernel == 'uniform':
+            out.setdefault('ssim_sigma', 'loss.ssim_kernel=uniform has no sigma')
         return out
 
 # %% ../../nbs/07_losses/02_terms.ipynb #25e3da89
 @dataclass(frozen=True)
 class LossInput:
     "A prediction beside its target, with what some terms need besides."
-    pred: torch.Tensor    # (B,1,D,H,W) float32, target scale
-    targ: torch.Tensor    # (B,1,D,H,W) float32, target scale
-    cfg: LossCfg          # Weights and settings
-    target: TargetCfg     # Which HU are -1 and 1
+
+    pred: torch.Tensor  # (B,1,D,H,W) float32, target scale
+    targ: torch.Tensor  # (B,1,D,H,W) float32, target scale
+    cfg: LossCfg  # Weights and settings
+    target: TargetCfg  # Which HU are -1 and 1
     batch: dict = field(default=None, repr=False)  # The batch, for terms that need its geometry
-    aux: tuple = field(default=(), repr=False)     # Auxiliary outputs of the model, (B,1,d,h,w) float32 each
+    aux: tuple = field(
+        default=(), repr=False
+    )  # Auxiliary outputs of the model, (B,1,d,h,w) float32 each
 
     @cached_property
-    def pred_hu(self): return unit_to_hu(self.pred, self.target)
+    def pred_hu(self):
+        return unit_to_hu(self.pred, self.target)
+
     @cached_property
-    def targ_hu(self): return unit_to_hu(self.targ, self.target)
+    def targ_hu(self):
+        return unit_to_hu(self.targ, self.target)
+
     @cached_property
-    def err(self): return self.pred-self.targ
+    def err(self):
+        return self.pred - self.targ
 
 def per_patient(
-    x:torch.Tensor,  # (B,...) anything voxelwise
-)->torch.Tensor:     # (B,)
+    x: torch.Tensor,  # (B,...) anything voxelwise
+) -> torch.Tensor:  # (B,)
     "Mean over all but the first axis. (The gradient of a sum is one number a patient, that of a mean a volume of them.)"
-    return x.flatten(1).sum(1)/x[0].numel()
+    return x.flatten(1).sum(1) / x[0].numel()
 
 # %% ../../nbs/07_losses/02_terms.ipynb #73e2d27e
 @loss_term('l1')
 def l1_term(
-    p:LossInput,   # Prediction and target
-)->torch.Tensor:   # (B,)
+    p: LossInput,  # Prediction and target
+) -> torch.Tensor:  # (B,)
     "Mean absolute error in the target scale."
     return per_patient(p.err.abs())
 
 @loss_term('mse')
 def mse_term(
-    p:LossInput,   # Prediction and target
-)->torch.Tensor:   # (B,)
+    p: LossInput,  # Prediction and target
+) -> torch.Tensor:  # (B,)
     "Mean squared error in the target scale."
     return per_patient(p.err.square())
 
 @loss_term('charbonnier', 'charbonnier_eps')
 def charbonnier_term(
-    p:LossInput,   # Prediction and target
-)->torch.Tensor:   # (B,)
+    p: LossInput,  # Prediction and target
+) -> torch.Tensor:  # (B,)
     "Smooth L1, 0 for a perfect prediction."
     eps = p.cfg.charbonnier_eps
-    return per_patient((p.err.square()+eps**2).sqrt()-eps)
+    return per_patient((p.err.square() + eps**2).sqrt() - eps)
 
 # %% ../../nbs/07_losses/02_terms.ipynb #875049ba
 def window_error(
-    pred:torch.Tensor,  # Any shape
-    targ:torch.Tensor,  # Same shape, same scale
-    lo:float,           # Lower end of the window, in that scale
-    hi:float,           # Upper end
-)->torch.Tensor:        # Signed error in that scale
+    pred: torch.Tensor,  # Any shape
+    targ: torch.Tensor,  # Same shape, same scale
+    lo: float,  # Lower end of the window, in that scale
+    hi: float,  # Upper end
+) -> torch.Tensor:  # Signed error in that scale
     "Error in a window; beyond it only where the truth is beyond it too."
     beyond = ((targ >= hi) & (pred > hi)) | ((targ <= lo) & (pred < lo))
     return (pred - targ.clamp(lo, hi)).masked_fill(beyond, 0)
 
 def _window(p):
     "The error in the configured window, in the target scale, and what brings it to [-1,1]. No voxel is brought to HU for it."
-    lo, hi = (2*(b - p.target.lo)/(p.target.hi - p.target.lo) - 1 for b in (p.cfg.window_lo, p.cfg.window_hi))
-    return window_error(p.pred, p.targ, lo, hi), 2/(hi - lo)
+    lo, hi = (
+        2 * (b - p.target.lo) / (p.target.hi - p.target.lo) - 1
+        for b in (p.cfg.window_lo, p.cfg.window_hi)
+    )
+    return window_error(p.pred, p.targ, lo, hi), 2 / (hi - lo)
 
 @loss_term('window_l1', 'window_lo', 'window_hi')
 def window_l1_term(
-    p:LossInput,   # Prediction and target
-)->torch.Tensor:   # (B,)
+    p: LossInput,  # Prediction and target
+) -> torch.Tensor:  # (B,)
     "L1 in the configured window, that window scaled to [-1,1]."
     err, k = _window(p)
-    return k*per_patient(err.abs())
+    return k * per_patient(err.abs())
 
 @loss_term('window_mse', 'window_lo', 'window_hi')
 def window_mse_term(
-    p:LossInput,   # Prediction and target
-)->torch.Tensor:   # (B,)
+    p: LossInput,  # Prediction and target
+) -> torch.Tensor:  # (B,)
     "MSE in the configured window, that window scaled to [-1,1]."
     err, k = _window(p)
-    return k**2*per_patient(err.square())
+    return k**2 * per_patient(err.square())
 
 # %% ../../nbs/07_losses/02_terms.ipynb #b24b63f6
 class _Smooth(torch.autograd.Function):
     "Correlate along one axis with a symmetric kernel, zeros outside; the backward is the same map."
+
     @staticmethod
     def forward(ctx, x, kernel, dim, pad):
         ctx.args = kernel, dim, pad
-        if pad: x = F.pad(x, (0,0)*(x.ndim-1-dim) + (pad, pad))
-        n = x.shape[dim]-len(kernel)+1
-        out = x.narrow(dim, 0, n)*kernel[0]
-        for i,w in enumerate(kernel[1:], 1): out.add_(x.narrow(dim, i, n), alpha=w)
+        if pad:
+            x = F.pad(x, (0, 0) * (x.ndim - 1 - dim) + (pad, pad))
+        n = x.shape[dim] - len(kernel) + 1
+        out = x.narrow(dim, 0, n) * kernel[0]
+        for i, w in enumerate(kernel[1:], 1):
+            out.add_(x.narrow(dim, i, n), alpha=w)
         return out
+
     @staticmethod
     def backward(ctx, g):
         kernel, dim, pad = ctx.args
-        return _Smooth.apply(g, kernel, dim, len(kernel)-1-pad), None, None, None
+        return _Smooth.apply(g, kernel, dim, len(kernel) - 1 - pad), None, None, None
 
 def smooth3d(
-    x:torch.Tensor,  # (...,D,H,W)
-    kernel:tuple,    # Symmetric weights, an odd number of them
-    pad:int=0,       # Zeros added on each side; 0 keeps whole windows only
-    stride:int=1,    # Voxels between two windows
-)->torch.Tensor:     # (...,D',H',W') with D' = (D + 2 pad - len(kernel))//stride + 1
+    x: torch.Tensor,  # (...,D,H,W)
+    kernel: tuple,  # Symmetric weights, an odd number of them
+    pad: int = 0,  # Zeros added on each side; 0 keeps whole windows only
+    stride: int = 1,  # Voxels between two windows
+) -> torch.Tensor:  # (...,D',H',W') with D' = (D + 2 pad - len(kernel))//stride + 1
     "Smooth along the last three axes with a separable kernel."
-    for dim in range(x.ndim-3, x.ndim):
+    for dim in range(x.ndim - 3, x.ndim):
         x = _Smooth.apply(x, kernel, dim, pad)
-        if stride > 1: x = x[(slice(None),)*dim + (slice(None, None, stride),)]
+        if stride > 1:
+            x = x[(slice(None),) * dim + (slice(None, None, stride),)]
     return x
 
 @lru_cache
 def smoothing_kernel(
-    kind:str,     # 'gaussian' or 'uniform'
-    size:int,     # Number of weights, odd
-    sigma:float,  # Voxels, for the gaussian
-)->tuple:         # Weights that sum to 1
+    kind: str,  # 'gaussian' or 'uniform'
+    size: int,  # Number of weights, odd
+    sigma: float,  # Voxels, for the gaussian
+) -> tuple:  # Weights that sum to 1
     "Weights of a window along one axis."
-    r = torch.arange(size, dtype=torch.float64)-size//2
-    w = torch.exp(-r.square()/(2*sigma**2)) if kind=='gaussian' else torch.ones_like(r)
-    return tuple((w/w.sum()).tolist())
+    r = torch.arange(size, dtype=torch.float64) - size // 2
+    w = torch.exp(-r.square() / (2 * sigma**2)) if kind == 'gaussian' else torch.ones_like(r)
+    return tuple((w / w.sum()).tolist())
 
 # %% ../../nbs/07_losses/02_terms.ipynb #17544f53
 def ssim_map(
-    mx:torch.Tensor,    # Local means of one
-    my:torch.Tensor,    # Local means of the other
-    xx_yy:torch.Tensor, # Local means of the sum of the two squares
-    xy:torch.Tensor,    # Local means of the product
-    data_range:float,   # L
-    k1:float=.01,       # Luminance constant
-    k2:float=.03,       # Contrast constant
-)->torch.Tensor:        # SSIM of each window
+    mx: torch.Tensor,  # Local means of one
+    my: torch.Tensor,  # Local means of the other
+    xx_yy: torch.Tensor,  # Local means of the sum of the two squares
+    xy: torch.Tensor,  # Local means of the product
+    data_range: float,  # L
+    k1: float = 0.01,  # Luminance constant
+    k2: float = 0.03,  # Contrast constant
+) -> torch.Tensor:  # SSIM of each window
     "The formula, from smoothed maps of any dimension."
-    c1, c2, m2, mxy = (k1*data_range)**2, (k2*data_range)**2, mx.square()+my.square(), mx*my
-    return (2*mxy+c1)*(2*(xy-mxy)+c2) / ((m2+c1)*(xx_yy-m2+c2))
+    c1, c2, m2, mxy = (
+        (k1 * data_range) ** 2,
+        (k2 * data_range) ** 2,
+        mx.square() + my.square(),
+        mx * my,
+    )
+    return (2 * mxy + c1) * (2 * (xy - mxy) + c2) / ((m2 + c1) * (xx_yy - m2 + c2))
 
 def ssim3d(
-    pred:torch.Tensor,       # (B,1,D,H,W)
-    targ:torch.Tensor,       # (B,1,D,H,W)
+    pred: torch.Tensor,  # (B,1,D,H,W)
+    targ: torch.Tensor,  # (B,1,D,H,W)
     *,
-    data_range:float,        # L: the span of the data; no default, because papers differ
-    kernel:str='gaussian',   # 'gaussian' or 'uniform'
-    size:int=11,             # Kernel edge in voxels, odd
-    sigma:float=1.5,         # Voxels, for the gaussian
-    padding:str='valid',     # 'valid': whole windows only; 'zero': zeros outside, counted
-    stride:int=1,            # Voxels between two windows
-    k1:float=.01,            # Luminance constant
-    k2:float=.03,            # Contrast constant
-)->torch.Tensor:             # (B,), 1 for equal volumes
+    data_range: float,  # L: the span of the data; no default, because papers differ
+    kernel: str = 'gaussian',  # 'gaussian' or 'uniform'
+    size: int = 11,  # Kernel edge in voxels, odd
+    sigma: float = 1.5,  # Voxels, for the gaussian
+    padding: str = 'valid',  # 'valid': whole windows only; 'zero': zeros outside, counted
+    stride: int = 1,  # Voxels between two windows
+    k1: float = 0.01,  # Luminance constant
+    k2: float = 0.03,  # Contrast constant
+) -> torch.Tensor:  # (B,), 1 for equal volumes
     "Three-dimensional structural similarity per volume, in float32 or better."
-    if padding=='valid' and min(pred.shape[-3:]) < size:
-        raise BadInput(f'a volume of {tuple(pred.shape[-3:])} voxels is smaller than the {size}^3 SSIM window', fix='Use a larger grid, a smaller window or zero padding.')
-    if pred.dtype in (torch.float16, torch.bfloat16): pred = pred.float()
-    targ, w, pad = targ.to(pred.dtype), smoothing_kernel(kernel, size, sigma), size//2 if padding=='zero' else 0
+    if padding == 'valid' and min(pred.shape[-3:]) < size:
+        raise BadInput(
+            f'a volume of {tuple(pred.shape[-3:])} voxels is smaller than the {size}^3 SSIM window',
+            fix='Use a larger grid, a smaller window or zero padding.',
+        )
+    if pred.dtype in (torch.float16, torch.bfloat16):
+        pred = pred.float()
+    targ, w, pad = (
+        targ.to(pred.dtype),
+        smoothing_kernel(kernel, size, sigma),
+        size // 2 if padding == 'zero' else 0,
+    )
     smooth = lambda x: smooth3d(x, w, pad, stride)
-    return per_patient(ssim_map(smooth(pred), smooth(targ), smooth(pred.square()+targ.square()), smooth(pred*targ), data_range, k1, k2))
+    return per_patient(
+        ssim_map(
+            smooth(pred),
+            smooth(targ),
+            smooth(pred.square() + targ.square()),
+            smooth(pred * targ),
+            data_range,
+            k1,
+            k2,
+        )
+    )
 
 # %% ../../nbs/07_losses/02_terms.ipynb #a870e0d6
-DOCUMENTED_SSIM = dict(ssim_kernel='uniform', ssim_size=11, ssim_padding='zero', ssim_range=1., ssim_offset=0.)  # The base run's window, as `LossCfg` settings
+DOCUMENTED_SSIM = dict(
+    ssim_kernel='uniform', ssim_size=11, ssim_padding='zero', ssim_range=1.0, ssim_offset=0.0
+)  # The base run's window, as `LossCfg` settings
 
-@loss_term('ssim', 'ssim_kernel', 'ssim_size', 'ssim_sigma', 'ssim_range', 'ssim_offset', 'ssim_padding', 'ssim_stride')
+@loss_term(
+    'ssim',
+    'ssim_kernel',
+    'ssim_size',
+    'ssim_sigma',
+    'ssim_range',
+    'ssim_offset',
+    'ssim_padding',
+    'ssim_stride',
+)
 def ssim_term(
-    p:LossInput,   # Prediction and target
-)->torch.Tensor:   # (B,)
+    p: LossInput,  # Prediction and target
+) -> torch.Tensor:  # (B,)
     "One minus SSIM, with the kernel, border and range of the config."
     c = p.cfg
-    return 1-ssim3d(p.pred+c.ssim_offset, p.targ+c.ssim_offset, data_range=c.ssim_range, kernel=c.ssim_kernel, size=c.ssim_size,
-                    sigma=c.ssim_sigma, padding=c.ssim_padding, stride=c.ssim_stride)
+    return 1 - ssim3d(
+        p.pred + c.ssim_offset,
+        p.targ + c.ssim_offset,
+        data_range=c.ssim_range,
+        kernel=c.ssim_kernel,
+        size=c.ssim_size,
+        sigma=c.ssim_sigma,
+        padding=c.ssim_padding,
+        stride=c.ssim_stride,
+    )
 
 # %% ../../nbs/07_losses/02_terms.ipynb #15d1e308
 @loss_term('gradient')
 def gradient_term(
-    p:LossInput,   # Prediction and target
-)->torch.Tensor:   # (B,)
+    p: LossInput,  # Prediction and target
+) -> torch.Tensor:  # (B,)
     "L1 between finite differences along z, y and x, the mean of the three axes."
-    return sum(per_patient(p.err.diff(dim=d).abs()) for d in (-1,-2,-3))/3
+    return sum(per_patient(p.err.diff(dim=d).abs()) for d in (-1, -2, -3)) / 3
 
 # %% ../../nbs/07_losses/02_terms.ipynb #3281b39c
 def _shadow_error(p, m):
     "(B,) L1 between the line integrals of prediction and truth in the views `m`, (B,V,3,4)."
     fov, px = p.batch['geometry']['fov_mm'], p.cfg.projection_pixels
-    with torch.no_grad(): truth = project(hu_to_mu(p.targ_hu), m, fov, px)
-    return per_patient((project(hu_to_mu(p.pred_hu), m, fov, px)-truth).abs())
+    with torch.no_grad():
+        truth = project(hu_to_mu(p.targ_hu), m, fov, px)
+    return per_patient((project(hu_to_mu(p.pred_hu), m, fov, px) - truth).abs())
 
 def _matrices(p):
     "(B,V,3,4), the batch's own; refused where the loss knows no geometry or no whole volume."
-    if p.batch is None or 'geometry' not in p.batch: raise BadInput('the projection loss needs the geometry of the batch', fix='Pass batch= to compute_loss, or set loss.projection=0 and loss.projection_new=0.')
-    if 'crop' in p.batch: raise BadInput('a crop casts no shadow of its own', fix='Use loss.projection=0 and loss.projection_new=0 with train.crop.')
+    if p.batch is None or 'geometry' not in p.batch:
+        raise BadInput(
+            'the projection loss needs the geometry of the batch',
+            fix='Pass batch= to compute_loss, or set loss.projection=0 and loss.projection_new=0.',
+        )
+    if 'crop' in p.batch:
+        raise BadInput(
+            'a crop casts no shadow of its own',
+            fix='Use loss.projection=0 and loss.projection_new=0 with train.crop.',
+        )
     return p.batch['geometry']['matrices']
 
 @loss_term('projection', 'projection_pixels')
 def projection_term(
-    p:LossInput,   # Prediction and target; its batch holds the geometry
-)->torch.Tensor:   # (B,)
+    p: LossInput,  # Prediction and target; its batch holds the geometry
+) -> torch.Tensor:  # (B,)
     "L1 between the line integrals of prediction and truth, in the batch's own views."
     return _shadow_error(p, _matrices(p))
 
 # %% ../../nbs/07_losses/02_terms.ipynb #20fb3b59
 @loss_term('projection_new', 'projection_pixels')
 def projection_new_term(
-    p:LossInput,   # Prediction and target; its batch holds the geometry
-)->torch.Tensor:   # (B,)
+    p: LossInput,  # Prediction and target; its batch holds the geometry
+) -> torch.Tensor:  # (B,)
     "L1 between the line integrals of prediction and truth, from a direction that is drawn at random."
-    m = _matrices(p)[:,0]
-    return _shadow_error(p, turn_views(m, 360*torch.rand(len(m)).to(m))[:,None])
+    m = _matrices(p)[:, 0]
+    return _shadow_error(p, turn_views(m, 360 * torch.rand(len(m)).to(m))[:, None])
 
 # %% ../../nbs/07_losses/02_terms.ipynb #db79571e
-LEAST_LOG_B = math.log(1e-3)   # A smaller spread counts as this one
+LEAST_LOG_B = math.log(1e-3)  # A smaller spread counts as this one
 
 @loss_term('spread')
 def spread_term(
-    p:LossInput,   # Prediction and target; its last auxiliary output is log b, target scale
-)->torch.Tensor:   # (B,)
+    p: LossInput,  # Prediction and target; its last auxiliary output is log b, target scale
+) -> torch.Tensor:  # (B,)
     "Laplace negative log-likelihood of the errors under the model's own spread, without the constant log 2."
-    if not p.aux or p.aux[-1].shape != p.pred.shape: raise BadInput('loss.spread needs a model that says its spread', fix='Set model.spread=true, or loss.spread=0.')
+    if not p.aux or p.aux[-1].shape != p.pred.shape:
+        raise BadInput(
+            'loss.spread needs a model that says its spread',
+            fix='Set model.spread=true, or loss.spread=0.',
+        )
     log_b = p.aux[-1].clamp_min(LEAST_LOG_B)
-    return per_patient(p.err.detach().abs()*(-log_b).exp() + log_b)
+    return per_patient(p.err.detach().abs() * (-log_b).exp() + log_b)
 
 # %% ../../nbs/07_losses/02_terms.ipynb #f071b0b9
 @lru_cache
 def active_terms(
-    cfg:LossCfg,  # Weights and settings
-)->tuple:         # ((name, weight, function), ...)
+    cfg: LossCfg,  # Weights and settings
+) -> tuple:  # ((name, weight, function), ...)
     "The terms with a positive weight; a setting that would have no effect is an error."
-    on = tuple((n, getattr(cfg, n), f) for n,f in _TERMS.items() if getattr(cfg, n, 0.) > 0)
-    if not on: raise BadInput('every loss weight is 0', fix='Give at least one, such as loss.l1=1.')
+    on = tuple((n, getattr(cfg, n), f) for n, f in _TERMS.items() if getattr(cfg, n, 0.0) > 0)
+    if not on:
+        raise BadInput('every loss weight is 0', fix='Give at least one, such as loss.l1=1.')
     idle = cfg.no_effect()
     for f in fields(cfg):
         if f.name in idle and getattr(cfg, f.name) != f.default:
-            raise BadInput(f'loss.{f.name}={getattr(cfg, f.name)!r} has no effect: {idle[f.name]}', fix='Remove it, or change what switches it off.')
+            raise BadInput(
+                f'loss.{f.name}={getattr(cfg, f.name)!r} has no effect: {idle[f.name]}',
+                fix='Remove it, or change what switches it off.',
+            )
     return on
 
 # %% ../../nbs/07_losses/02_terms.ipynb #fe0ff709
 def loss_per_patient(
-    pred:torch.Tensor,     # (B,1,D,H,W) target scale, any float type
-    targ:torch.Tensor,     # (B,1,D,H,W) target scale
-    cfg:LossCfg,           # Weights and settings
-    target_cfg:TargetCfg,  # Which HU are -1 and 1
-    batch:dict=None,       # The batch, for the projection term
-    aux=(),                # The model's auxiliary outputs, (B,1,d,h,w) each, for the aux term
-)->dict:                   # Term -> (B,), unweighted, with gradient
+    pred: torch.Tensor,  # (B,1,D,H,W) target scale, any float type
+    targ: torch.Tensor,  # (B,1,D,H,W) target scale
+    cfg: LossCfg,  # Weights and settings
+    target_cfg: TargetCfg,  # Which HU are -1 and 1
+    batch: dict = None,  # The batch, for the projection term
+    aux=(),  # The model's auxiliary outputs, (B,1,d,h,w) each, for the aux term
+) -> dict:  # Term -> (B,), unweighted, with gradient
     "Every active term, one number a patient: a bad value has a name."
-    if pred.shape != targ.shape: raise BadInput(f'prediction {tuple(pred.shape)} and target {tuple(targ.shape)} differ in shape', fix='Compare them on one grid.')
+    if pred.shape != targ.shape:
+        raise BadInput(
+            f'prediction {tuple(pred.shape)} and target {tuple(targ.shape)} differ in shape',
+            fix='Compare them on one grid.',
+        )
     on = active_terms(cfg)
-    names = {n for n,_,_ in on}
-    if names & {'window_l1', 'window_mse'} and not (target_cfg.lo <= cfg.window_lo and cfg.window_hi <= target_cfg.hi):
-        raise BadInput(f'the loss window [{cfg.window_lo:g}, {cfg.window_hi:g}] HU is not inside the target scale [{target_cfg.lo:g}, {target_cfg.hi:g}]', fix='Widen target.lo and target.hi, or narrow the window.')
+    names = {n for n, _, _ in on}
+    if names & {'window_l1', 'window_mse'} and not (
+        target_cfg.lo <= cfg.window_lo and cfg.window_hi <= target_cfg.hi
+    ):
+        raise BadInput(
+            f'the loss window [{cfg.window_lo:g}, {cfg.window_hi:g}] HU is not inside the target scale [{target_cfg.lo:g}, {target_cfg.hi:g}]',
+            fix='Widen target.lo and target.hi, or narrow the window.',
+        )
     with torch.autocast(pred.device.type, enabled=False):
-        p = LossInput(pred.float(), targ.float(), cfg, target_cfg, batch, tuple(a.float() for a in aux))
-        return {n: f(p) for n,_,f in on}
+        p = LossInput(
+            pred.float(), targ.float(), cfg, target_cfg, batch, tuple(a.float() for a in aux)
+        )
+        return {n: f(p) for n, _, f in on}
 
 def compute_loss(
-    pred:torch.Tensor,     # (B,1,D,H,W) target scale, any float type
-    targ:torch.Tensor,     # (B,1,D,H,W) target scale
-    cfg:LossCfg,           # Weights and settings
-    target_cfg:TargetCfg,  # Which HU are -1 and 1
-    batch:dict=None,       # The batch, for the projection term
-    aux=(),                # The model's auxiliary outputs, (B,1,d,h,w) each, for the aux term
-)->tuple:                  # (scalar to differentiate, term -> detached unweighted scalar)
+    pred: torch.Tensor,  # (B,1,D,H,W) target scale, any float type
+    targ: torch.Tensor,  # (B,1,D,H,W) target scale
+    cfg: LossCfg,  # Weights and settings
+    target_cfg: TargetCfg,  # Which HU are -1 and 1
+    batch: dict = None,  # The batch, for the projection term
+    aux=(),  # The model's auxiliary outputs, (B,1,d,h,w) each, for the aux term
+) -> tuple:  # (scalar to differentiate, term -> detached unweighted scalar)
     "Weighted sum of the active terms, averaged over patients; nothing waits for the device."
-    vals = {n: v.mean() for n,v in loss_per_patient(pred, targ, cfg, target_cfg, batch, aux).items()}
-    total = sum(getattr(cfg, n)*v for n,v in vals.items())
-    return total, {n: v.detach() for n,v in vals.items()}
+    vals = {
+        n: v.mean() for n, v in loss_per_patient(pred, targ, cfg, target_cfg, batch, aux).items()
+    }
+    total = sum(getattr(cfg, n) * v for n, v in vals.items())
+    return total, {n: v.detach() for n, v in vals.items()}

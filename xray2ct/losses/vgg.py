@@ -15,79 +15,123 @@ from safetensors.torch import load_file
 from ..core import BadInput, did_you_mean, seed_of
 
 # %% ../../nbs/07_losses/01_vgg.ipynb #34bb23f3
-_BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))   # (channels, convolutions) of each block
-VGG_LAYERS = tuple(f'relu{b}_{i}' for b,(_,n) in enumerate(_BLOCKS, 1) for i in range(1, n+1))
+_BLOCKS = (
+    (64, 2),
+    (128, 2),
+    (256, 3),
+    (512, 3),
+    (512, 3),
+)  # (channels, convolutions) of each block
+VGG_LAYERS = tuple(f'relu{b}_{i}' for b, (_, n) in enumerate(_BLOCKS, 1) for i in range(1, n + 1))
 
 class Vgg16(nn.Module):
     "The convolutional part of VGG16 (configuration D), modules at torchvision's indices; frozen and in eval mode."
+
     def __init__(self):
         super().__init__()
-        mods, self.at, c_in = [], {}, 3                      # layer name -> index of its ReLU
-        for b,(c,n) in enumerate(_BLOCKS, 1):
-            for i in range(1, n+1):
+        mods, self.at, c_in = [], {}, 3  # layer name -> index of its ReLU
+        for b, (c, n) in enumerate(_BLOCKS, 1):
+            for i in range(1, n + 1):
                 mods += [nn.Conv2d(c_in, c, 3, padding=1), nn.ReLU(inplace=False)]
-                self.at[f'relu{b}_{i}'], c_in = len(mods)-1, c
+                self.at[f'relu{b}_{i}'], c_in = len(mods) - 1, c
             mods.append(nn.MaxPool2d(2, 2))
         self.features = nn.Sequential(*mods)
         self.eval().requires_grad_(False)
-    def train(self, mode=True): return super().train(False)  # never anything but eval
+
+    def train(self, mode=True):
+        return super().train(False)  # never anything but eval
 
 # %% ../../nbs/07_losses/01_vgg.ipynb #d8b0a24a
 def vgg16_features(
-    net:Vgg16,        # Network
-    x:torch.Tensor,   # (B,3,H,W) in the scale that the weights expect
-    layers,           # Names out of `VGG_LAYERS`, any order
-)->dict:              # Name -> (B,C,h,w), shallow first
+    net: Vgg16,  # Network
+    x: torch.Tensor,  # (B,3,H,W) in the scale that the weights expect
+    layers,  # Names out of `VGG_LAYERS`, any order
+) -> dict:  # Name -> (B,C,h,w), shallow first
     "Activations at the named layers; nothing beyond the deepest of them is computed."
     for k in layers:
-        if k not in net.at: raise BadInput(f'VGG16 has no layer {k!r}', fix=did_you_mean(k, VGG_LAYERS))
+        if k not in net.at:
+            raise BadInput(f'VGG16 has no layer {k!r}', fix=did_you_mean(k, VGG_LAYERS))
     want = {net.at[k]: k for k in layers}
     deepest, out = max(want), {}
     halvings = sum(isinstance(m, nn.MaxPool2d) for m in net.features[:deepest])
-    if min(x.shape[-2:]) < 2**halvings: raise BadInput(f'an image of {tuple(x.shape[-2:])} pixels is too small for {want[deepest]}', fix=f'It needs {2**halvings}, or compare shallower layers.')
-    for i,m in enumerate(net.features[:deepest+1]):
+    if min(x.shape[-2:]) < 2**halvings:
+        raise BadInput(
+            f'an image of {tuple(x.shape[-2:])} pixels is too small for {want[deepest]}',
+            fix=f'It needs {2**halvings}, or compare shallower layers.',
+        )
+    for i, m in enumerate(net.features[: deepest + 1]):
         x = m(x)
-        if i in want: out[want[i]] = x
+        if i in want:
+            out[want[i]] = x
     return out
 
 # %% ../../nbs/07_losses/01_vgg.ipynb #38522413
-VGG16_URL = 'https://download.pytorch.org/models/vgg16-397923af.pth'   # torchvision's IMAGENET1K_V1; the name ends in the file's hash
+VGG16_URL = 'https://download.pytorch.org/models/vgg16-397923af.pth'  # torchvision's IMAGENET1K_V1; the name ends in the file's hash
 
 def _load(net, state, path):
     "Put torchvision's `features.*` into `net`; the classifier is not ours."
-    mine = {k: v for k,v in state.items() if k.startswith('features.')} if isinstance(state, dict) else {}
+    mine = (
+        {k: v for k, v in state.items() if k.startswith('features.')}
+        if isinstance(state, dict)
+        else {}
+    )
     want = net.state_dict()
-    bad = sorted(set(want) ^ set(mine)) or [k for k in want if getattr(mine[k], 'shape', None) != want[k].shape]
-    if bad: raise BadInput(f'not the weights of VGG16: {bad[0]} is missing, unknown or of another shape', path, "Give torchvision's vgg16 as .pth or .safetensors.")
+    bad = sorted(set(want) ^ set(mine)) or [
+        k for k in want if getattr(mine[k], 'shape', None) != want[k].shape
+    ]
+    if bad:
+        raise BadInput(
+            f'not the weights of VGG16: {bad[0]} is missing, unknown or of another shape',
+            path,
+            "Give torchvision's vgg16 as .pth or .safetensors.",
+        )
     net.load_state_dict(mine)
 
 def load_vgg16(
-    path,        # .pth or .safetensors in torchvision's names: features.0.weight, ..
-)->Vgg16:        # Frozen, on the CPU
+    path,  # .pth or .safetensors in torchvision's names: features.0.weight, ..
+) -> Vgg16:  # Frozen, on the CPU
     "VGG16 with the weights of a file."
     path, net = Path(path), Vgg16()
-    if not path.is_file(): raise BadInput('no such file of VGG16 weights', path, 'Correct XRAY2CT_VGG16.')
-    try: state = load_file(path) if path.suffix == '.safetensors' else torch.load(path, map_location='cpu', weights_only=True)
-    except Exception as e: raise BadInput(f'cannot be read as weights ({type(e).__name__})', path, "Give torchvision's vgg16 as .pth or .safetensors.") from e
+    if not path.is_file():
+        raise BadInput('no such file of VGG16 weights', path, 'Correct XRAY2CT_VGG16.')
+    try:
+        state = (
+            load_file(path)
+            if path.suffix == '.safetensors'
+            else torch.load(path, map_location='cpu', weights_only=True)
+        )
+    except Exception as e:
+        raise BadInput(
+            f'cannot be read as weights ({type(e).__name__})',
+            path,
+            "Give torchvision's vgg16 as .pth or .safetensors.",
+        ) from e
     _load(net, state, path)
     return net
 
-def random_vgg16(
-)->Vgg16:        # Frozen, on the CPU
+def random_vgg16() -> Vgg16:  # Frozen, on the CPU
     "VGG16 with seeded noise for weights: the architecture without ImageNet's knowledge."
     net, g = Vgg16(), torch.Generator().manual_seed(seed_of('vgg16', 'random'))
     for m in net.features:
-        if isinstance(m, nn.Conv2d): m.weight.normal_(0, math.sqrt(2/(9*m.in_channels)), generator=g); m.bias.zero_()
+        if isinstance(m, nn.Conv2d):
+            m.weight.normal_(0, math.sqrt(2 / (9 * m.in_channels)), generator=g)
+            m.bias.zero_()
     return net
 
 # %% ../../nbs/07_losses/01_vgg.ipynb #6140ebbc
 def _from_hub():
     "torchvision's file through torch.hub, or a sentence about what to do without a network."
     net = Vgg16()
-    try: state = torch.hub.load_state_dict_from_url(VGG16_URL, map_location='cpu', progress=False, check_hash=True, weights_only=True)
+    try:
+        state = torch.hub.load_state_dict_from_url(
+            VGG16_URL, map_location='cpu', progress=False, check_hash=True, weights_only=True
+        )
     except (OSError, RuntimeError) as e:
-        raise BadInput(f'the ImageNet weights of VGG16 are not here and cannot be fetched ({e})', fix='Set XRAY2CT_VGG16=FILE (vgg16-397923af.pth, or its .safetensors), or use '
-                       'loss.vgg_weights=random, which is for tests and reduced-scale runs and is no ImageNet knowledge.') from e
+        raise BadInput(
+            f'the ImageNet weights of VGG16 are not here and cannot be fetched ({e})',
+            fix='Set XRAY2CT_VGG16=FILE (vgg16-397923af.pth, or its .safetensors), or use '
+            'loss.vgg_weights=random, which is for tests and reduced-scale runs and is no ImageNet knowledge.',
+        ) from e
     _load(net, state, VGG16_URL)
     return net
 
@@ -98,9 +142,16 @@ def _cached(weights, device, file):
     return net.to(device, memory_format=torch.channels_last)
 
 def vgg16(
-    weights:str='imagenet',  # 'imagenet' or 'random'
-    device='cpu',            # Where
-)->Vgg16:                    # Frozen; the same object at every call
+    weights: str = 'imagenet',  # 'imagenet' or 'random'
+    device='cpu',  # Where
+) -> Vgg16:  # Frozen; the same object at every call
     "VGG16 on a device, built or loaded once a process."
-    if weights not in ('imagenet', 'random'): raise BadInput(f'VGG16 has no weights {weights!r}', fix=did_you_mean(weights, ('imagenet', 'random')))
-    return _cached(weights, str(torch.device(device)), os.environ.get('XRAY2CT_VGG16', '') if weights == 'imagenet' else '')
+    if weights not in ('imagenet', 'random'):
+        raise BadInput(
+            f'VGG16 has no weights {weights!r}', fix=did_you_mean(weights, ('imagenet', 'random'))
+        )
+    return _cached(
+        weights,
+        str(torch.device(device)),
+        os.environ.get('XRAY2CT_VGG16', '') if weights == 'imagenet' else '',
+    )

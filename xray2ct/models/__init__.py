@@ -11,33 +11,48 @@ from torch import nn
 from ..core import BadInput, did_you_mean
 from .reproduced.direct64 import Direct, DirectCfg
 from .reproduced.direct128 import Direct128, Direct128Cfg
-from .reproduced.direct256 import Direct256V1, Direct256V1Cfg, Direct256V2, Direct256V2Cfg
+from xray2ct.models.reproduced.direct256 import (
+    Direct256V1,
+    Direct256V1Cfg,
+    Direct256V2,
+    Direct256V2Cfg,
+)
 from .reproduced.cnn import Enhanced, EnhancedCfg
 from .lift import Lift, LiftCfg, LiftFine, LiftFineCfg
 from .reproduced.refinement import Refine, RefineCfg
 from .reproduced.unet import MonaiUnet, MonaiUnetCfg, UnetB24, UnetB24Cfg
 
 # %% ../../nbs/06_models/11_models.ipynb #5b5056a4
-MODELS = {}   # kind -> (config class, module class)
+MODELS = {}  # kind -> (config class, module class)
 
 def register_model(
-    kind:str,            # Name of the family, as it stands in configs
-    Cfg:type,            # Frozen dataclass whose first field is `kind`, with this name as its default
-    cls:type[nn.Module], # Built as `cls(cfg)`
+    kind: str,  # Name of the family, as it stands in configs
+    Cfg: type,  # Frozen dataclass whose first field is `kind`, with this name as its default
+    cls: type[nn.Module],  # Built as `cls(cfg)`
 ):
     "Make a family known to `build_model`, recipes and checkpoints."
     first = fields(Cfg)[0] if is_dataclass(Cfg) and fields(Cfg) else None
-    if first is None or first.name != 'kind' or first.default != kind or not Cfg.__dataclass_params__.frozen:
-        raise BadInput(f'{Cfg.__name__} cannot register as {kind!r}', fix=f'Make it a frozen dataclass that begins with kind: str = {kind!r}.')
+    if (
+        first is None
+        or first.name != 'kind'
+        or first.default != kind
+        or not Cfg.__dataclass_params__.frozen
+    ):
+        raise BadInput(
+            f'{Cfg.__name__} cannot register as {kind!r}',
+            fix=f'Make it a frozen dataclass that begins with kind: str = {kind!r}.',
+        )
     same = lambda a, b: (a.__module__, a.__qualname__) == (b.__module__, b.__qualname__)
-    if kind in MODELS and not all(map(same, MODELS[kind], (Cfg, cls))): raise BadInput(f'{kind!r} is already the name of {MODELS[kind][1].__name__}')
+    if kind in MODELS and not all(map(same, MODELS[kind], (Cfg, cls))):
+        raise BadInput(f'{kind!r} is already the name of {MODELS[kind][1].__name__}')
     MODELS[kind] = Cfg, cls
 
 def model_family(
-    kind:str,  # As in a config
-)->tuple:      # (config class, module class)
+    kind: str,  # As in a config
+) -> tuple:  # (config class, module class)
     "Look a family up; a misspelt name is answered with the nearest."
-    if kind not in MODELS: raise BadInput(f'no model is called {kind!r}', fix=did_you_mean(str(kind), MODELS))
+    if kind not in MODELS:
+        raise BadInput(f'no model is called {kind!r}', fix=did_you_mean(str(kind), MODELS))
     return MODELS[kind]
 
 # %% ../../nbs/06_models/11_models.ipynb #2391deea
@@ -54,25 +69,37 @@ register_model('monai_unet', MonaiUnetCfg, MonaiUnet)
 
 # %% ../../nbs/06_models/11_models.ipynb #00c7f31a
 def build_model(
-    cfg,          # Config of a registered family
-)->nn.Module:     # With fresh weights, on the default device
+    cfg,  # Config of a registered family
+) -> nn.Module:  # With fresh weights, on the default device
     "The model that a config describes."
     Cfg, cls = model_family(getattr(cfg, 'kind', cfg))
-    if not isinstance(cfg, Cfg): raise BadInput(f'{type(cfg).__name__} is not the config of {cfg.kind!r}, {Cfg.__name__} is')
+    if not isinstance(cfg, Cfg):
+        raise BadInput(f'{type(cfg).__name__} is not the config of {cfg.kind!r}, {Cfg.__name__} is')
     return cls(cfg)
 
 def model_cfg_from_dict(
-    d:dict,  # `kind` and any other fields, as JSON gives them
-):           # The config
+    d: dict,  # `kind` and any other fields, as JSON gives them
+):  # The config
     "Read a model's config from plain values; unknown keys and wrong types are errors."
-    if not isinstance(d, dict) or 'kind' not in d: raise BadInput('a model config is an object with a field kind', fix=f'Known kinds: {", ".join(MODELS)}.')
+    if not isinstance(d, dict) or 'kind' not in d:
+        raise BadInput(
+            'a model config is an object with a field kind',
+            fix=f'Known kinds: {", ".join(MODELS)}.',
+        )
     Cfg, _ = model_family(d['kind'])
     known, out = {f.name: f.default for f in fields(Cfg)}, {}
-    for k,v in d.items():
-        if k not in known: raise BadInput(f'{Cfg.__name__} has no field {k!r}', fix=did_you_mean(k, known))
+    for k, v in d.items():
+        if k not in known:
+            raise BadInput(f'{Cfg.__name__} has no field {k!r}', fix=did_you_mean(k, known))
         old, v = known[k], tuple(v) if isinstance(v, list) else v
-        if is_dataclass(old) and isinstance(v, dict): v = model_cfg_from_dict(v)        # a model inside a model
-        if isinstance(old, float) and type(v) is int: v = float(v)
-        if type(v) is not type(old): raise BadInput(f'{Cfg.__name__}.{k} is {v!r}', fix=f'It takes a {type(old).__name__}, such as {old!r}.')
+        if is_dataclass(old) and isinstance(v, dict):
+            v = model_cfg_from_dict(v)  # a model inside a model
+        if isinstance(old, float) and type(v) is int:
+            v = float(v)
+        if type(v) is not type(old):
+            raise BadInput(
+                f'{Cfg.__name__}.{k} is {v!r}',
+                fix=f'It takes a {type(old).__name__}, such as {old!r}.',
+            )
         out[k] = v
     return Cfg(**out)

@@ -17,199 +17,278 @@ from ..physics.geometry import Geometry
 
 # %% ../../nbs/06_models/01_base.ipynb #d159153f
 def choice(
-    cfg,            # A config
-    field:str,      # One of its fields
-    known:tuple,    # The values that mean something
+    cfg,  # A config
+    field: str,  # One of its fields
+    known: tuple,  # The values that mean something
 ):
     "Refuse a misspelt option, and say which one was probably meant."
     v = getattr(cfg, field)
-    if v not in known: raise BadInput(f'{type(cfg).__name__}.{field} is {v!r}', fix=did_you_mean(str(v), known))
+    if v not in known:
+        raise BadInput(f'{type(cfg).__name__}.{field} is {v!r}', fix=did_you_mean(str(v), known))
 
 def whole(
-    cfg,             # A config
-    field:str,       # One of its fields: a number or a tuple of numbers
-    by:int=1,        # What must divide it
-    least:int=1,     # Its smallest sensible value
+    cfg,  # A config
+    field: str,  # One of its fields: a number or a tuple of numbers
+    by: int = 1,  # What must divide it
+    least: int = 1,  # Its smallest sensible value
 ):
     "Refuse sizes that are not whole numbers of at least `least`, or that `by` does not divide."
     v = getattr(cfg, field)
     for o in v if isinstance(v, tuple) else (v,):
-        if isinstance(o, bool) or not isinstance(o, int) or o < least or o%by:
-            raise BadInput(f'{type(cfg).__name__}.{field} is {v!r}', fix=f'It takes whole numbers from {least} up'
-                                                                     + (f' that {by} divides.' if by > 1 else '.'))
+        if isinstance(o, bool) or not isinstance(o, int) or o < least or o % by:
+            raise BadInput(
+                f'{type(cfg).__name__}.{field} is {v!r}',
+                fix=f'It takes whole numbers from {least} up'
+                + (f' that {by} divides.' if by > 1 else '.'),
+            )
 
 # %% ../../nbs/06_models/01_base.ipynb #cd216f60
 class KeepsMean(nn.Module):
     "A module that may hold the mean training volume in a buffer of that name."
+
     def __init__(self):
         super().__init__()
-        self.register_buffer('mean_volume', None)   # a subclass that wants it registers zeros (1,1,n,n,n)
+        self.register_buffer(
+            'mean_volume', None
+        )  # a subclass that wants it registers zeros (1,1,n,n,n)
+
     @property
-    def wants_mean(self)->bool:
+    def wants_mean(self) -> bool:
         "Does this model use the mean training volume?"
         return self.mean_volume is not None
+
     @torch.no_grad()
-    def set_mean_volume(self,
-        t:torch.Tensor,  # (n,n,n) or with leading ones, target scale
+    def set_mean_volume(
+        self,
+        t: torch.Tensor,  # (n,n,n) or with leading ones, target scale
     ):
         "Fill the buffer."
         m = self.mean_volume
-        if m is None: raise BadInput(f'{type(self).__name__} takes no mean volume as it is configured')
-        if t.numel() != m.numel() or t.shape[-3:] != m.shape[-3:]: raise BadInput(f'the mean volume is {tuple(t.shape)}, the model wants {tuple(m.shape)}')
-        if not bool(t.isfinite().all()): raise BadInput('the mean volume has infinite or NaN voxels')
+        if m is None:
+            raise BadInput(f'{type(self).__name__} takes no mean volume as it is configured')
+        if t.numel() != m.numel() or t.shape[-3:] != m.shape[-3:]:
+            raise BadInput(f'the mean volume is {tuple(t.shape)}, the model wants {tuple(m.shape)}')
+        if not bool(t.isfinite().all()):
+            raise BadInput('the mean volume has infinite or NaN voxels')
         m.copy_(t.view_as(m))
 
 # %% ../../nbs/06_models/01_base.ipynb #f0edc52d
 def toy_batch(
-    n:int=32,                     # Voxels along a side
-    pixels:int=64,                # Pixels along a film's side
-    b:int=2,                      # Patients
-    seed:int=0,                   # Of the noise
-    geometry:Geometry=Geometry(), # Views, with the distances of the default acquisition
-    fov_mm:float=360.,            # Side of the cube, mm
-)->dict:                          # xrays (b,V,1,h,w), volume (b,1,n,n,n) HU, geometry, patient
+    n: int = 32,  # Voxels along a side
+    pixels: int = 64,  # Pixels along a film's side
+    b: int = 2,  # Patients
+    seed: int = 0,  # Of the noise
+    geometry: Geometry = Geometry(),  # Views, with the distances of the default acquisition
+    fov_mm: float = 360.0,  # Side of the cube, mm
+) -> dict:  # xrays (b,V,1,h,w), volume (b,1,n,n,n) HU, geometry, patient
     "Noise in the shape of a batch."
     g, m = torch.Generator().manual_seed(seed), geometry.matrices()
-    return dict(xrays=torch.rand(b, len(m), 1, pixels, pixels, generator=g)*4, volume=torch.randn(b, 1, n, n, n, generator=g)*300,
-                geometry=dict(matrices=m.expand(b,-1,-1,-1).clone(), fov_mm=torch.full((b,), fov_mm)), patient=[f'toy{i}' for i in range(b)])
+    return dict(
+        xrays=torch.rand(b, len(m), 1, pixels, pixels, generator=g) * 4,
+        volume=torch.randn(b, 1, n, n, n, generator=g) * 300,
+        geometry=dict(matrices=m.expand(b, -1, -1, -1).clone(), fov_mm=torch.full((b,), fov_mm)),
+        patient=[f'toy{i}' for i in range(b)],
+    )
 
 def take(
-    batch:dict,  # A batch, or the geometry inside one
-    idx,         # Slice or indices of patients
-)->dict:
+    batch: dict,  # A batch, or the geometry inside one
+    idx,  # Slice or indices of patients
+) -> dict:
     "Some patients of a batch."
-    pick = lambda v: take(v, idx) if isinstance(v, dict) else v[idx] if torch.is_tensor(v) else [v[i] for i in torch.arange(len(v))[idx]]
-    return {k: pick(v) for k,v in batch.items()}
+    pick = lambda v: (
+        take(v, idx)
+        if isinstance(v, dict)
+        else v[idx]
+        if torch.is_tensor(v)
+        else [v[i] for i in torch.arange(len(v))[idx]]
+    )
+    return {k: pick(v) for k, v in batch.items()}
 
 # %% ../../nbs/06_models/01_base.ipynb #72b1c7b2
-_WAITS = '_local_scalar_dense', 'nonzero', 'masked_select', 'is_nonzero', 'equal', 'unique', '_unique2', 'unique_dim', 'unique_consecutive', 'bincount'
+_WAITS = (
+    '_local_scalar_dense',
+    'nonzero',
+    'masked_select',
+    'is_nonzero',
+    'equal',
+    'unique',
+    '_unique2',
+    'unique_dim',
+    'unique_consecutive',
+    'bincount',
+)
 
 class NoSync(TorchDispatchMode):
     "Inside this block, an operation that makes the host wait for the device is an error."
+
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         name, masks = func.overloadpacket.__name__, (args[1] if len(args) > 1 else ())
-        by_mask = name in ('index', 'index_put', 'index_put_') and any(getattr(o, 'dtype', None) in (torch.bool, torch.uint8) for o in masks or ())
-        if name in _WAITS or by_mask: raise AssertionError(f'the host waits for the device: aten.{name}' + (' with a mask' if by_mask else ''))
+        by_mask = name in ('index', 'index_put', 'index_put_') and any(
+            getattr(o, 'dtype', None) in (torch.bool, torch.uint8) for o in masks or ()
+        )
+        if name in _WAITS or by_mask:
+            raise AssertionError(
+                f'the host waits for the device: aten.{name}' + (' with a mask' if by_mask else '')
+            )
         return func(*args, **(kwargs or {}))
 
 # %% ../../nbs/06_models/01_base.ipynb #73bf8e3d
 def to_meta(
-    batch:dict,  # A batch, or the geometry inside one
-)->dict:
+    batch: dict,  # A batch, or the geometry inside one
+) -> dict:
     "The batch without its values."
-    return {k: to_meta(v) if isinstance(v, dict) else v.to('meta') if torch.is_tensor(v) else v for k,v in batch.items()}
+    return {
+        k: to_meta(v) if isinstance(v, dict) else v.to('meta') if torch.is_tensor(v) else v
+        for k, v in batch.items()
+    }
 
 def seen_by_model(
-    batch:dict,  # A batch
-)->dict:         # xrays and geometry
+    batch: dict,  # A batch
+) -> dict:  # xrays and geometry
     "What a model is allowed to see."
     return {k: batch[k] for k in ('xrays', 'geometry')}
 
 def check_no_sync(
-    model:nn.Module,  # Any model
-    batch:dict,       # It is called with
+    model: nn.Module,  # Any model
+    batch: dict,  # It is called with
 ):
     "Assert that `forward` never waits for the device and puts nothing on a device of its own choice."
     name = type(model).__name__
-    with torch.no_grad(), NoSync(): model(seen_by_model(batch))
+    with torch.no_grad(), NoSync():
+        model(seen_by_model(batch))
     try:
-        with torch.no_grad(): copy.deepcopy(model).to('meta')(seen_by_model(to_meta(batch)))
+        with torch.no_grad():
+            copy.deepcopy(model).to('meta')(seen_by_model(to_meta(batch)))
     except (RuntimeError, NotImplementedError, TypeError) as e:
-        raise AssertionError(f'{name}.forward leaves the device it is on: {str(e).splitlines()[0]}') from None
+        raise AssertionError(
+            f'{name}.forward leaves the device it is on: {str(e).splitlines()[0]}'
+        ) from None
 
 # %% ../../nbs/06_models/01_base.ipynb #54a54bed
 def open_gates(
-    model:nn.Module,  # Changed in place
-    std:float=.05,    # Of the noise
-    seed:int=0,       # Of the noise
-)->nn.Module:         # The same model
+    model: nn.Module,  # Changed in place
+    std: float = 0.05,  # Of the noise
+    seed: int = 0,  # Of the noise
+) -> nn.Module:  # The same model
     "Add noise to parameters that are constant, so that no branch is silent."
     with torch.no_grad():
         for i, p in enumerate(model.parameters()):
-            if p.is_meta or p.unique().numel() > 1: continue
-            p.add_(torch.randn(p.shape, generator=torch.Generator().manual_seed(seed*100_003 + i)).to(p)*std)
+            if p.is_meta or p.unique().numel() > 1:
+                continue
+            p.add_(
+                torch.randn(
+                    p.shape, generator=torch.Generator().manual_seed(seed * 100_003 + i)
+                ).to(p)
+                * std
+            )
     return model
 
 def check_gradients(
-    model:nn.Module,       # With open gates
-    batch:dict,            # It is called with
-    dead:tuple[str,...]=(),# Names of parameters that cannot have a gradient
+    model: nn.Module,  # With open gates
+    batch: dict,  # It is called with
+    dead: tuple[str, ...] = (),  # Names of parameters that cannot have a gradient
 ):
     "Assert that every parameter is reached by a finite gradient."
     model.train()
     model.zero_grad(set_to_none=True)
     y = model(seen_by_model(batch))
-    (y*torch.linspace(-1, 1, y.numel(), device=y.device).view_as(y)).sum().backward()
-    got = {k: p.grad for k,p in model.named_parameters() if p.requires_grad}
+    (y * torch.linspace(-1, 1, y.numel(), device=y.device).view_as(y)).sum().backward()
+    got = {k: p.grad for k, p in model.named_parameters() if p.requires_grad}
     unknown = [k for k in dead if k not in got]
-    none = [k for k,g in got.items() if (g is None or not g.any()) and k not in dead]
-    odd = [k for k,g in got.items() if g is not None and not g.isfinite().all()]
+    none = [k for k, g in got.items() if (g is None or not g.any()) and k not in dead]
+    odd = [k for k, g in got.items() if g is not None and not g.isfinite().all()]
     alive = [k for k in dead if k in got and got[k] is not None and got[k].any()]
-    for names, what in ((unknown, 'no such parameter'), (odd, 'infinite or NaN gradient'), (none, 'no gradient'), (alive, 'declared dead, but has a gradient')):
-        if names: raise AssertionError(f'{type(model).__name__}: {what}: {", ".join(names[:5])}')
+    for names, what in (
+        (unknown, 'no such parameter'),
+        (odd, 'infinite or NaN gradient'),
+        (none, 'no gradient'),
+        (alive, 'declared dead, but has a gradient'),
+    ):
+        if names:
+            raise AssertionError(f'{type(model).__name__}: {what}: {", ".join(names[:5])}')
 
 # %% ../../nbs/06_models/01_base.ipynb #5d7efce7
 @torch.no_grad()
 def check_alone(
-    model:nn.Module,  # In eval mode
-    batch:dict,       # Two patients or more
-    tol:float=1e-4,   # Relative to the largest output; kernels for other batch sizes round differently
+    model: nn.Module,  # In eval mode
+    batch: dict,  # Two patients or more
+    tol: float = 1e-4,  # Relative to the largest output; kernels for other batch sizes round differently
 ):
     "Assert that a patient's result does not depend on the others in the batch."
-    y, again, alone = (model(seen_by_model(o)) for o in (batch, batch, take(batch, slice(0,1))))
+    y, again, alone = (model(seen_by_model(o)) for o in (batch, batch, take(batch, slice(0, 1))))
     name = type(model).__name__
-    if not torch.equal(y, again): raise AssertionError(f'{name}: two calls in eval mode differ')
-    gap = ((y[:1] - alone).abs().max()/y.abs().max().clamp_min(1e-12)).item()
-    if not gap <= tol: raise AssertionError(f'{name}: a patient alone differs from the same patient in a batch by {gap:.1e} of the output')
+    if not torch.equal(y, again):
+        raise AssertionError(f'{name}: two calls in eval mode differ')
+    gap = ((y[:1] - alone).abs().max() / y.abs().max().clamp_min(1e-12)).item()
+    if not gap <= tol:
+        raise AssertionError(
+            f'{name}: a patient alone differs from the same patient in a batch by {gap:.1e} of the output'
+        )
 
 @torch.no_grad()
 def view_effects(
-    model:nn.Module,  # In eval mode
-    batch:dict,       # Two patients or more
-)->list[float]:       # One per view, relative to the standard deviation of the output
+    model: nn.Module,  # In eval mode
+    batch: dict,  # Two patients or more
+) -> list[float]:  # One per view, relative to the standard deviation of the output
     "How much the output changes when one view is replaced by the next patient's."
     b, effects = seen_by_model(batch), []
     y = model(b)
     for v in range(b['xrays'].shape[1]):
         x = b['xrays'].clone()
-        x[:,v] = x[:,v].roll(1, 0)
-        effects.append(((model(dict(b, xrays=x)) - y).std()/y.std().clamp_min(1e-12)).item())
+        x[:, v] = x[:, v].roll(1, 0)
+        effects.append(((model(dict(b, xrays=x)) - y).std() / y.std().clamp_min(1e-12)).item())
     return effects
 
 @torch.no_grad()
 def check_roundtrip(
-    model:nn.Module,  # In eval mode
-    batch:dict,       # It is called with
+    model: nn.Module,  # In eval mode
+    batch: dict,  # It is called with
 ):
     "Assert that the weights survive safetensors bit for bit and are all that a model's answer depends on."
-    blob = save_safetensors({k: v.contiguous() for k,v in model.state_dict().items()})
+    blob = save_safetensors({k: v.contiguous() for k, v in model.state_dict().items()})
     other, b = type(model)(model.cfg).eval(), seen_by_model(batch)
     other.load_state_dict(load_safetensors(blob))
     other.to(b['xrays'].device)
-    if not torch.equal(model(b), other(b)): raise AssertionError(f'{type(model).__name__}: saved and loaded weights give another answer')
+    if not torch.equal(model(b), other(b)):
+        raise AssertionError(
+            f'{type(model).__name__}: saved and loaded weights give another answer'
+        )
 
 # %% ../../nbs/06_models/01_base.ipynb #f556fc73
 def check_model(
-    model:nn.Module,        # Any model of ours; left as it was
-    batch:dict,             # Two patients or more
-    n_params:int=None,      # Exact number of trained values, where one is known
-    views_matter:bool=True, # Must each view change the output?
-    dead:tuple[str,...]=(), # Names of parameters that cannot have a gradient
-    tol:float=1e-4,         # Of `check_alone`
-)->dict:                    # n_params, shape, range and the effect of each view
+    model: nn.Module,  # Any model of ours; left as it was
+    batch: dict,  # Two patients or more
+    n_params: int = None,  # Exact number of trained values, where one is known
+    views_matter: bool = True,  # Must each view change the output?
+    dead: tuple[str, ...] = (),  # Names of parameters that cannot have a gradient
+    tol: float = 1e-4,  # Of `check_alone`
+) -> dict:  # n_params, shape, range and the effect of each view
     "Hold a model to its contract; an `AssertionError` says which promise it breaks."
     name, count = type(model).__name__, count_params(model)
-    if n_params is not None and count != n_params: raise AssertionError(f'{name} has {count:,} parameters, not {n_params:,}')
+    if n_params is not None and count != n_params:
+        raise AssertionError(f'{name} has {count:,} parameters, not {n_params:,}')
     b, n = len(batch['xrays']), batch['volume'].shape[-1]
-    if b < 2: raise BadInput('check_model needs a batch of two patients or more')
+    if b < 2:
+        raise BadInput('check_model needs a batch of two patients or more')
     model = open_gates(copy.deepcopy(model)).eval()
-    with torch.no_grad(): y = model(seen_by_model(batch))
-    if y.shape != (b,1,n,n,n): raise AssertionError(f'{name} gives {tuple(y.shape)}, not {(b,1,n,n,n)}')
-    if not y.isfinite().all(): raise AssertionError(f'{name} gives infinite or NaN voxels')
+    with torch.no_grad():
+        y = model(seen_by_model(batch))
+    if y.shape != (b, 1, n, n, n):
+        raise AssertionError(f'{name} gives {tuple(y.shape)}, not {(b, 1, n, n, n)}')
+    if not y.isfinite().all():
+        raise AssertionError(f'{name} gives infinite or NaN voxels')
     check_no_sync(model, batch)
     check_alone(model, batch, tol)
     effects = view_effects(model, batch)
-    if views_matter and min(effects) < 1e-4: raise AssertionError(f'{name} ignores view {effects.index(min(effects))}: effects {effects}')
+    if views_matter and min(effects) < 1e-4:
+        raise AssertionError(
+            f'{name} ignores view {effects.index(min(effects))}: effects {effects}'
+        )
     check_roundtrip(model, batch)
     check_gradients(model, batch, dead)
-    return dict(n_params=count, shape=tuple(y.shape), range=(y.min().item(), y.max().item()), view_effects=effects)
+    return dict(
+        n_params=count,
+        shape=tuple(y.shape),
+        range=(y.min().item(), y.max().item()),
+        view_effects=effects,
+    )

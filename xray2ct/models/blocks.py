@@ -19,29 +19,32 @@ CONVS = {2: nn.Conv2d, 3: nn.Conv3d}
 UPCONVS = {2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
 
 def conv(
-    dim:int,        # 2 or 3 space dimensions
-    ni:int,         # Channels in
-    no:int,         # Channels out
-    k:int=3,        # Kernel, odd
-    stride:int=1,   # Step
-    **kwargs        # Of `nn.Conv2d` or `nn.Conv3d`
-)->nn.Module:
+    dim: int,  # 2 or 3 space dimensions
+    ni: int,  # Channels in
+    no: int,  # Channels out
+    k: int = 3,  # Kernel, odd
+    stride: int = 1,  # Step
+    **kwargs,  # Of `nn.Conv2d` or `nn.Conv3d`
+) -> nn.Module:
     "A convolution that keeps the size at stride 1 and halves an even one at stride 2."
-    return CONVS[dim](ni, no, k, stride=stride, padding=k//2, **kwargs)
+    return CONVS[dim](ni, no, k, stride=stride, padding=k // 2, **kwargs)
 
 def zero_(
-    m:nn.Module,  # With `weight` and perhaps `bias`
-)->nn.Module:     # The same module
+    m: nn.Module,  # With `weight` and perhaps `bias`
+) -> nn.Module:  # The same module
     "Set a layer to zero, so that the branch it ends starts out silent."
     nn.init.zeros_(m.weight)
-    if m.bias is not None: nn.init.zeros_(m.bias)
+    if m.bias is not None:
+        nn.init.zeros_(m.bias)
     return m
 
 def channels_last(
-    x:torch.Tensor,  # (B,C,h,w) or (B,C,D,H,W)
-)->torch.Tensor:     # The same values
+    x: torch.Tensor,  # (B,C,h,w) or (B,C,D,H,W)
+) -> torch.Tensor:  # The same values
     "The layout in which convolutions are fastest here."
-    if x.shape[1]==1:   # both layouts at once, which torch reads as channels-first: say it with strides
+    if (
+        x.shape[1] == 1
+    ):  # both layouts at once, which torch reads as channels-first: say it with strides
         x = x.contiguous()
         return x.as_strided(x.shape, (x.stride(0), 1, *x.stride()[2:]))
     return x.contiguous(memory_format={4: torch.channels_last, 5: torch.channels_last_3d}[x.ndim])
@@ -49,200 +52,284 @@ def channels_last(
 # %% ../../nbs/06_models/02_blocks.ipynb #857ea61f
 class ResBlock(nn.Module):
     "`x + conv(act(conv(norm(x))))`, silent at the start."
-    def __init__(self,
-        dim:int,       # 2 or 3 space dimensions
-        c:int,         # Channels
-        groups:int=1,  # Of the group norm
-        act=nn.SiLU,   # Activation class
+
+    def __init__(
+        self,
+        dim: int,  # 2 or 3 space dimensions
+        c: int,  # Channels
+        groups: int = 1,  # Of the group norm
+        act=nn.SiLU,  # Activation class
     ):
         super().__init__()
         self.norm, self.act = nn.GroupNorm(groups, c), act()
         self.conv1, self.conv2 = conv(dim, c, c), zero_(conv(dim, c, c))
-    def forward(self, x): return x + self.conv2(self.act(self.conv1(self.norm(x))))
+
+    def forward(self, x):
+        return x + self.conv2(self.act(self.conv1(self.norm(x))))
 
 # %% ../../nbs/06_models/02_blocks.ipynb #ada4f75d
 class UNet(nn.Module):
     "Residual blocks on the way down and up, with added skips; the size must divide by 2 for each further level."
-    def __init__(self,
-        dim:int,                 # 2 or 3 space dimensions
-        ni:int,                  # Channels in
-        widths:tuple[int,...],   # Channels of each level, the finest first
-        blocks:int=1,            # Residual blocks a level, on each way
-        first:int=None,          # Residual blocks of the finest level on the way down; None: `blocks`
-        stem_k:int=3,            # Kernel of the first convolution
-        groups:int=1,            # Of the group norms
-        middle:nn.Module=None,   # What the coarsest level goes through besides, such as attention
+
+    def __init__(
+        self,
+        dim: int,  # 2 or 3 space dimensions
+        ni: int,  # Channels in
+        widths: tuple[int, ...],  # Channels of each level, the finest first
+        blocks: int = 1,  # Residual blocks a level, on each way
+        first: int = None,  # Residual blocks of the finest level on the way down; None: `blocks`
+        stem_k: int = 3,  # Kernel of the first convolution
+        groups: int = 1,  # Of the group norms
+        middle: nn.Module = None,  # What the coarsest level goes through besides, such as attention
     ):
         super().__init__()
         res = lambda c, k=blocks: nn.Sequential(*[ResBlock(dim, c, groups) for _ in range(k)])
         pairs = list(zip(widths, widths[1:]))
         self.stem = conv(dim, ni, widths[0], stem_k)
-        self.enc = nn.ModuleList([res(widths[0], blocks if first is None else first), *(res(c) for c in widths[1:])])
-        self.down = nn.ModuleList(CONVS[dim](a, b, 2, stride=2) for a,b in pairs)
-        self.up = nn.ModuleList(UPCONVS[dim](b, a, 2, stride=2) for a,b in pairs)
+        self.enc = nn.ModuleList(
+            [res(widths[0], blocks if first is None else first), *(res(c) for c in widths[1:])]
+        )
+        self.down = nn.ModuleList(CONVS[dim](a, b, 2, stride=2) for a, b in pairs)
+        self.up = nn.ModuleList(UPCONVS[dim](b, a, 2, stride=2) for a, b in pairs)
         self.dec = nn.ModuleList(res(c) for c in widths[:-1])
         self.middle = middle or nn.Identity()
-    def forward(self,
+
+    def forward(
+        self,
         x,  # (B,ni,...)
-    ):      # (B,widths[0],...)
+    ):  # (B,widths[0],...)
         x, skips = self.enc[0](self.stem(x)), []
         for down, enc in zip(self.down, self.enc[1:]):
             skips.append(x)
             x = enc(down(x))
         x = self.middle(x)
-        for up, dec, skip in zip(reversed(self.up), reversed(self.dec), reversed(skips)): x = dec(up(x) + skip)
+        for up, dec, skip in zip(reversed(self.up), reversed(self.dec), reversed(skips)):
+            x = dec(up(x) + skip)
         return x
 
 # %% ../../nbs/06_models/02_blocks.ipynb #fc246562
 def pixel_shuffle_3d(
-    x:torch.Tensor,  # (B,C*r³,D,H,W), channels in the order (c, rz, ry, rx)
-    r:int=2,         # Factor of refinement
-)->torch.Tensor:     # (B,C,r*D,r*H,r*W)
+    x: torch.Tensor,  # (B,C*r³,D,H,W), channels in the order (c, rz, ry, rx)
+    r: int = 2,  # Factor of refinement
+) -> torch.Tensor:  # (B,C,r*D,r*H,r*W)
     "Deal channels out as finer voxels."
     b, c, d, h, w = x.shape
-    if c%r**3: raise BadInput(f'{c} channels cannot be dealt out as {r}x{r}x{r} voxels')
-    return x.view(b, c//r**3, r, r, r, d, h, w).permute(0,1,5,2,6,3,7,4).reshape(b, c//r**3, d*r, h*r, w*r)
+    if c % r**3:
+        raise BadInput(f'{c} channels cannot be dealt out as {r}x{r}x{r} voxels')
+    return (
+        x.view(b, c // r**3, r, r, r, d, h, w)
+        .permute(0, 1, 5, 2, 6, 3, 7, 4)
+        .reshape(b, c // r**3, d * r, h * r, w * r)
+    )
 
 def pixel_unshuffle_3d(
-    x:torch.Tensor,  # (B,C,r*D,r*H,r*W)
-    r:int=2,         # Factor
-)->torch.Tensor:     # (B,C*r³,D,H,W)
+    x: torch.Tensor,  # (B,C,r*D,r*H,r*W)
+    r: int = 2,  # Factor
+) -> torch.Tensor:  # (B,C*r³,D,H,W)
     "Gather r³ cells into channels: the inverse of `pixel_shuffle_3d`."
     b, c, d, h, w = x.shape
-    if any(o%r for o in (d,h,w)): raise BadInput(f'{(d,h,w)} voxels do not divide by {r}')
-    return x.reshape(b, c, d//r, r, h//r, r, w//r, r).permute(0,1,3,5,7,2,4,6).reshape(b, c*r**3, d//r, h//r, w//r)
+    if any(o % r for o in (d, h, w)):
+        raise BadInput(f'{(d, h, w)} voxels do not divide by {r}')
+    return (
+        x.reshape(b, c, d // r, r, h // r, r, w // r, r)
+        .permute(0, 1, 3, 5, 7, 2, 4, 6)
+        .reshape(b, c * r**3, d // r, h // r, w // r)
+    )
 
 # %% ../../nbs/06_models/02_blocks.ipynb #cb73fce8
 def sample_views(
-    maps:torch.Tensor,  # (B,V,C,h,w), features of each film
-    uv:torch.Tensor,    # (B,V,N,2), normalised film coordinates, ±1 on the outer edges
-)->torch.Tensor:        # (B,V,C,N) float32; 0 outside the film
+    maps: torch.Tensor,  # (B,V,C,h,w), features of each film
+    uv: torch.Tensor,  # (B,V,N,2), normalised film coordinates, ±1 on the outer edges
+) -> torch.Tensor:  # (B,V,C,N) float32; 0 outside the film
     "Each film's features under each point's shadow."
     b, v, c, h, w = maps.shape
-    y = F.grid_sample(maps.reshape(b*v, c, h, w).float(), uv.float().reshape(b*v, 1, -1, 2), align_corners=False)
+    y = F.grid_sample(
+        maps.reshape(b * v, c, h, w).float(),
+        uv.float().reshape(b * v, 1, -1, 2),
+        align_corners=False,
+    )
     return y.view(b, v, c, -1)
 
 # %% ../../nbs/06_models/02_blocks.ipynb #1b25ded2
 def resize(
-    x:torch.Tensor,            # (B,C,h,w) or (B,C,D,H,W)
-    size:int|tuple[int,...],   # Sides of the result, or one side
-    align_corners:bool=False,  # True puts the outermost *centres* on each other, as the documented base does
-)->torch.Tensor:
+    x: torch.Tensor,  # (B,C,h,w) or (B,C,D,H,W)
+    size: int | tuple[int, ...],  # Sides of the result, or one side
+    align_corners: bool = False,  # True puts the outermost *centres* on each other, as the documented base does
+) -> torch.Tensor:
     "Linear interpolation to `size`; shrinking averages (whole cells, or with torch's antialiasing in 2-D), so that nothing aliases."
     nd = x.ndim - 2
-    size = (size,)*nd if isinstance(size, int) else tuple(size)
+    size = (size,) * nd if isinstance(size, int) else tuple(size)
     old = tuple(x.shape[2:])
-    if old == size: return x
-    if all(o >= s and o%s == 0 for o,s in zip(old, size)):
-        return (F.avg_pool2d if nd==2 else F.avg_pool3d)(x, tuple(o//s for o,s in zip(old, size)))
-    if nd==2 and max(old) > max(size): return F.interpolate(x, size=size, mode='bilinear', antialias=True)
-    return F.interpolate(x, size=size, mode='bilinear' if nd==2 else 'trilinear', align_corners=align_corners)
+    if old == size:
+        return x
+    if all(o >= s and o % s == 0 for o, s in zip(old, size)):
+        return (F.avg_pool2d if nd == 2 else F.avg_pool3d)(
+            x, tuple(o // s for o, s in zip(old, size))
+        )
+    if nd == 2 and max(old) > max(size):
+        return F.interpolate(x, size=size, mode='bilinear', antialias=True)
+    return F.interpolate(
+        x, size=size, mode='bilinear' if nd == 2 else 'trilinear', align_corners=align_corners
+    )
 
 # %% ../../nbs/06_models/02_blocks.ipynb #9e01cfd2
 def sinusoids(
-    x:torch.Tensor,      # (N,), positions or times
-    dim:int,             # Even
-    longest:float=1e4,   # Longest period, over 2 pi
-)->torch.Tensor:         # (N,dim)
+    x: torch.Tensor,  # (N,), positions or times
+    dim: int,  # Even
+    longest: float = 1e4,  # Longest period, over 2 pi
+) -> torch.Tensor:  # (N,dim)
     "Sines and cosines of `x` at geometrically spaced frequencies."
-    if dim%2: raise BadInput(f'sinusoids need an even number of channels, not {dim}')
-    f = torch.exp(-math.log(longest)*torch.arange(dim//2, device=x.device, dtype=torch.float32)/(dim//2))
-    a = x.float()[:,None]*f
+    if dim % 2:
+        raise BadInput(f'sinusoids need an even number of channels, not {dim}')
+    f = torch.exp(
+        -math.log(longest)
+        * torch.arange(dim // 2, device=x.device, dtype=torch.float32)
+        / (dim // 2)
+    )
+    a = x.float()[:, None] * f
     return torch.cat([a.sin(), a.cos()], -1)
 
 def sinusoids_2d(
-    h:int,     # Rows
-    w:int,     # Columns
-    dim:int,   # Divisible by 4
+    h: int,  # Rows
+    w: int,  # Columns
+    dim: int,  # Divisible by 4
     device=None,  # Where
-)->torch.Tensor:  # (h*w,dim), row by row
+) -> torch.Tensor:  # (h*w,dim), row by row
     "A fixed position for every pixel of an h x w map."
-    if dim%4: raise BadInput(f'2-D positions need a number of channels that 4 divides, not {dim}')
-    r, c = sinusoids(torch.arange(h, device=device), dim//2), sinusoids(torch.arange(w, device=device), dim//2)
-    return torch.cat([r[:,None].expand(h,w,-1), c[None].expand(h,w,-1)], -1).reshape(h*w, dim)
+    if dim % 4:
+        raise BadInput(f'2-D positions need a number of channels that 4 divides, not {dim}')
+    r, c = (
+        sinusoids(torch.arange(h, device=device), dim // 2),
+        sinusoids(torch.arange(w, device=device), dim // 2),
+    )
+    return torch.cat([r[:, None].expand(h, w, -1), c[None].expand(h, w, -1)], -1).reshape(
+        h * w, dim
+    )
 
 # %% ../../nbs/06_models/02_blocks.ipynb #a5b8bc62
 def dropout(
-    x:torch.Tensor,      # Anything
-    p:float,             # Probability of a zero; on the CPU rounded to whole 256ths
-    training:bool=True,  # Else `x` comes back as it is
-)->torch.Tensor:
+    x: torch.Tensor,  # Anything
+    p: float,  # Probability of a zero; on the CPU rounded to whole 256ths
+    training: bool = True,  # Else `x` comes back as it is
+) -> torch.Tensor:
     "Zero elements at random and scale the others up; cheap also on a CPU."
-    if not training or p == 0: return x
-    if x.device.type != 'cpu': return F.dropout(x, p)
-    k, n = round(256*p), x.numel()
-    draw = torch.empty((n + 7)//8, dtype=torch.int64).random_(-2**63, None).view(torch.uint8)[:n].view(x.shape)
-    return x.masked_fill(draw < k, 0)*(256/(256 - k))
+    if not training or p == 0:
+        return x
+    if x.device.type != 'cpu':
+        return F.dropout(x, p)
+    k, n = round(256 * p), x.numel()
+    draw = (
+        torch.empty((n + 7) // 8, dtype=torch.int64)
+        .random_(-(2**63), None)
+        .view(torch.uint8)[:n]
+        .view(x.shape)
+    )
+    return x.masked_fill(draw < k, 0) * (256 / (256 - k))
 
 class Dropout(nn.Dropout):
     "`dropout` as a layer."
-    def forward(self, x): return dropout(x, self.p, self.training)
+
+    def forward(self, x):
+        return dropout(x, self.p, self.training)
 
 def attend(
-    q:torch.Tensor,     # (B,heads,N,c) queries
-    k:torch.Tensor,     # (B,heads,M,c) keys
-    v:torch.Tensor,     # (B,heads,M,c) values
-    drop:float=0.,      # Dropout on the weights
-    largest:int=2**19,  # Maps of more than this many weights a head go to the fused kernel on a CPU too
-)->torch.Tensor:        # (B,heads,N,c)
+    q: torch.Tensor,  # (B,heads,N,c) queries
+    k: torch.Tensor,  # (B,heads,M,c) keys
+    v: torch.Tensor,  # (B,heads,M,c) values
+    drop: float = 0.0,  # Dropout on the weights
+    largest: int = 2
+    ** 19,  # Maps of more than this many weights a head go to the fused kernel on a CPU too
+) -> torch.Tensor:  # (B,heads,N,c)
     "softmax(q k'/sqrt(c)) v."
-    if q.device.type != 'cpu' or q.shape[-2]*k.shape[-2] > largest: return F.scaled_dot_product_attention(q, k, v, dropout_p=drop)
-    a = (q*q.shape[-1]**-.5)@k.transpose(-1,-2)
-    return dropout(torch.softmax(a, -1, dtype=a.dtype), drop)@v
+    if q.device.type != 'cpu' or q.shape[-2] * k.shape[-2] > largest:
+        return F.scaled_dot_product_attention(q, k, v, dropout_p=drop)
+    a = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
+    return dropout(torch.softmax(a, -1, dtype=a.dtype), drop) @ v
 
 # %% ../../nbs/06_models/02_blocks.ipynb #272bcd6e
 class Attention(nn.Module):
     "Multi-head attention: onto itself, or onto a context."
-    def __init__(self,
-        dim:int,                # Channels of the tokens
-        heads:int,              # Divides `dim`
-        context_dim:int=None,   # Channels of the context; None attends to the tokens themselves
-        dropout:float=0.,       # On the attention weights
-        proj_dropout:float=0.,  # On the output
+
+    def __init__(
+        self,
+        dim: int,  # Channels of the tokens
+        heads: int,  # Divides `dim`
+        context_dim: int = None,  # Channels of the context; None attends to the tokens themselves
+        dropout: float = 0.0,  # On the attention weights
+        proj_dropout: float = 0.0,  # On the output
     ):
         super().__init__()
-        if dim%heads: raise BadInput(f'{heads} heads do not divide {dim} channels')
+        if dim % heads:
+            raise BadInput(f'{heads} heads do not divide {dim} channels')
         self.heads, self.dropout, self.cross = heads, dropout, context_dim is not None
-        if self.cross: self.q, self.kv = nn.Linear(dim, dim, bias=False), nn.Linear(context_dim, 2*dim, bias=False)
-        else: self.qkv = nn.Linear(dim, 3*dim, bias=False)
+        if self.cross:
+            self.q, self.kv = (
+                nn.Linear(dim, dim, bias=False),
+                nn.Linear(context_dim, 2 * dim, bias=False),
+            )
+        else:
+            self.qkv = nn.Linear(dim, 3 * dim, bias=False)
         self.proj, self.drop = nn.Linear(dim, dim), Dropout(proj_dropout)
-    def forward(self,
-        x,             # (B,N,dim)
+
+    def forward(
+        self,
+        x,  # (B,N,dim)
         context=None,  # (B,M,context_dim) for cross-attention
-    ):                 # (B,N,dim)
+    ):  # (B,N,dim)
         b, n, d = x.shape
-        split = lambda t, k: t.view(b, -1, k, self.heads, d//self.heads).permute(2,0,3,1,4)
-        q, k, v = (*split(self.q(x), 1), *split(self.kv(context), 2)) if self.cross else split(self.qkv(x), 3)
-        y = attend(q, k, v, self.dropout if self.training else 0.)
-        return self.drop(self.proj(y.transpose(1,2).reshape(b, n, d)))
+        split = lambda t, k: t.view(b, -1, k, self.heads, d // self.heads).permute(2, 0, 3, 1, 4)
+        q, k, v = (
+            (*split(self.q(x), 1), *split(self.kv(context), 2))
+            if self.cross
+            else split(self.qkv(x), 3)
+        )
+        y = attend(q, k, v, self.dropout if self.training else 0.0)
+        return self.drop(self.proj(y.transpose(1, 2).reshape(b, n, d)))
 
 # %% ../../nbs/06_models/02_blocks.ipynb #7dff3df9
 class AdaBlock(nn.Module):
     "Self-attention, cross-attention and MLP, the first and last scaled and gated by a conditioning vector."
-    def __init__(self,
-        dim:int,                # Channels of the tokens
-        heads:int,              # Heads of both attentions
-        cond_dim:int,           # Channels of the conditioning vector
-        context_dim:int=None,   # Channels of the context; None leaves cross-attention out
-        mlp_ratio:int=4,        # Hidden over outer width
-        dropout:float=0.,       # On projections and both stages of the MLP
-        attention_dropout:float=0., # On attention weights
-        zero_gates:bool=True,   # Start with closed gates?
+
+    def __init__(
+        self,
+        dim: int,  # Channels of the tokens
+        heads: int,  # Heads of both attentions
+        cond_dim: int,  # Channels of the conditioning vector
+        context_dim: int = None,  # Channels of the context; None leaves cross-attention out
+        mlp_ratio: int = 4,  # Hidden over outer width
+        dropout: float = 0.0,  # On projections and both stages of the MLP
+        attention_dropout: float = 0.0,  # On attention weights
+        zero_gates: bool = True,  # Start with closed gates?
     ):
         super().__init__()
         self.norm1, self.norm3 = nn.LayerNorm(dim), nn.LayerNorm(dim)
         self.attn = Attention(dim, heads, None, attention_dropout, dropout)
-        if context_dim is not None: self.norm2, self.cross = nn.LayerNorm(dim), Attention(dim, heads, context_dim, attention_dropout, dropout)
-        else: self.cross = None
-        self.mlp = nn.Sequential(nn.Linear(dim, mlp_ratio*dim), nn.GELU(), Dropout(dropout), nn.Linear(mlp_ratio*dim, dim), Dropout(dropout))
-        self.ada = nn.Linear(cond_dim, 6*dim)
-        if zero_gates: zero_(self.ada)
-    def forward(self,
-        x,             # (B,N,dim)
-        cond,          # (B,cond_dim)
+        if context_dim is not None:
+            self.norm2, self.cross = (
+                nn.LayerNorm(dim),
+                Attention(dim, heads, context_dim, attention_dropout, dropout),
+            )
+        else:
+            self.cross = None
+        self.mlp = nn.Sequential(
+            nn.Linear(dim, mlp_ratio * dim),
+            nn.GELU(),
+            Dropout(dropout),
+            nn.Linear(mlp_ratio * dim, dim),
+            Dropout(dropout),
+        )
+        self.ada = nn.Linear(cond_dim, 6 * dim)
+        if zero_gates:
+            zero_(self.ada)
+
+    def forward(
+        self,
+        x,  # (B,N,dim)
+        cond,  # (B,cond_dim)
         context=None,  # (B,M,context_dim)
-    ):                 # (B,N,dim)
-        scale1, shift1, gate1, scale2, shift2, gate2 = self.ada(cond)[:,None].chunk(6, -1)
-        x = x + gate1*self.attn(self.norm1(x)*(1 + scale1) + shift1)
-        if self.cross is not None: x = x + self.cross(self.norm2(x), context)
-        return x + gate2*self.mlp(self.norm3(x)*(1 + scale2) + shift2)
+    ):  # (B,N,dim)
+        scale1, shift1, gate1, scale2, shift2, gate2 = self.ada(cond)[:, None].chunk(6, -1)
+        x = x + gate1 * self.attn(self.norm1(x) * (1 + scale1) + shift1)
+        if self.cross is not None:
+            x = x + self.cross(self.norm2(x), context)
+        return x + gate2 * self.mlp(self.norm3(x) * (1 + scale2) + shift2)

@@ -15,8 +15,23 @@ import torch.nn.functional as F
 from fastcore.basics import patch
 from torch import nn
 from ..core import BadInput
-from ..physics.geometry import Grid, pixel_centers, project_points, ray_directions, source_positions
-from .blocks import Attention, UNet, channels_last, conv, pixel_shuffle_3d, resize, sample_views, zero_
+from xray2ct.physics.geometry import (
+    Grid,
+    pixel_centers,
+    project_points,
+    ray_directions,
+    source_positions,
+)
+from xray2ct.models.blocks import (
+    Attention,
+    UNet,
+    channels_last,
+    conv,
+    pixel_shuffle_3d,
+    resize,
+    sample_views,
+    zero_,
+)
 from .base import KeepsMean, choice, whole
 from ..physics.projection import MU_WATER, Consistency, hu_to_mu, mu_to_hu
 from ..io.volume import TargetCfg, hu_to_unit, unit_to_hu
@@ -25,271 +40,415 @@ from ..io.volume import TargetCfg, hu_to_unit, unit_to_hu
 @dataclass(frozen=True, kw_only=True)
 class LiftCfg:
     "Film features lifted into space along the rays that made them."
-    kind: str = 'lift'                        # Family
-    n: int = 64                               # Voxels along a side of the result
-    views: int = 2                            # Films, where they are concatenated
-    fusion: str = 'concat'                    # 'concat' of the views in their order, or 'mean' of any number of them
-    pixels: int = 128                         # Films are brought to this many pixels along a side
-    film_widths: tuple[int,...] = (16, 32, 48, 64)  # 2-D U-Net, from half of the pixels down
-    trunk_n: int = 32                         # Grid of the 3-D U-Net, at most; `n` is a multiple
-    widths: tuple[int,...] = (32, 64, 96, 128)      # 3-D U-Net, from `trunk_n` down
-    blocks: int = 1                           # Residual blocks a level, on each way, in both
-    first: int = 0                            # Residual blocks of the trunk's finest level, on the way down
-    fine: int = 0                             # Channels of a stage at full resolution; 0 finishes with sub-pixels
-    fine_film: int = 4                        # Film features that this stage lifts again
-    use_chord: bool = True                    # Give the mean attenuation along each ray, p/L, beside p?
-    use_rays: bool = True                     # Give direction, depth and chord of the ray through each voxel?
-    residual: bool = True                     # Add the mean training volume to the result?
-    heads: int = 0                            # Attention heads between all cells of the trunk's coarsest level; 0 = none
-    physics: int = 0                          # SIRT updates of the mean volume, on the trunk's grid, that the trunk sees
-    unroll: int = 0                           # SIRT updates of the result, on the trunk's grid, with learnt steps
-    spread: bool = False                      # Say also how far off each voxel may be?
-    spread_hidden: int = 0                    # Channels of two layers of its own that read the spread off the features; 0: the last layer says it beside the volume
-    drop_view: float = 0.                     # Probability, in training, that one of the films is missing
-    hu: tuple[float,...] = (-200., 200.)      # What -1 and 1 are in HU, as in the run's target: for the physics
+
+    kind: str = 'lift'  # Family
+    n: int = 64  # Voxels along a side of the result
+    views: int = 2  # Films, where they are concatenated
+    fusion: str = 'concat'  # 'concat' of the views in their order, or 'mean' of any number of them
+    pixels: int = 128  # Films are brought to this many pixels along a side
+    film_widths: tuple[int, ...] = (16, 32, 48, 64)  # 2-D U-Net, from half of the pixels down
+    trunk_n: int = 32  # Grid of the 3-D U-Net, at most; `n` is a multiple
+    widths: tuple[int, ...] = (32, 64, 96, 128)  # 3-D U-Net, from `trunk_n` down
+    blocks: int = 1  # Residual blocks a level, on each way, in both
+    first: int = 0  # Residual blocks of the trunk's finest level, on the way down
+    fine: int = 0  # Channels of a stage at full resolution; 0 finishes with sub-pixels
+    fine_film: int = 4  # Film features that this stage lifts again
+    use_chord: bool = True  # Give the mean attenuation along each ray, p/L, beside p?
+    use_rays: bool = True  # Give direction, depth and chord of the ray through each voxel?
+    residual: bool = True  # Add the mean training volume to the result?
+    heads: int = 0  # Attention heads between all cells of the trunk's coarsest level; 0 = none
+    physics: int = 0  # SIRT updates of the mean volume, on the trunk's grid, that the trunk sees
+    unroll: int = 0  # SIRT updates of the result, on the trunk's grid, with learnt steps
+    spread: bool = False  # Say also how far off each voxel may be?
+    spread_hidden: int = 0  # Channels of two layers of its own that read the spread off the features; 0: the last layer says it beside the volume
+    drop_view: float = 0.0  # Probability, in training, that one of the films is missing
+    hu: tuple[float, ...] = (
+        -200.0,
+        200.0,
+    )  # What -1 and 1 are in HU, as in the run's target: for the physics
 
     def __post_init__(self):
         choice(self, 'fusion', ('concat', 'mean'))
-        for f in ('n', 'views', 'pixels', 'film_widths', 'trunk_n', 'widths', 'blocks', 'fine_film'): whole(self, f)
-        for f in ('first', 'fine', 'heads', 'physics', 'unroll', 'spread_hidden'): whole(self, f, least=0)
-        if self.n%self.coarse: raise BadInput(f'LiftCfg.n is {self.n}, but the trunk works at {self.coarse}', fix='Choose n as a multiple of trunk_n.')
-        for f, size in dict(widths=self.coarse, film_widths=self.pixels/2).items():
-            k = 2**(len(getattr(self, f)) - 1)
-            if size%k: raise BadInput(f'LiftCfg.{f} has {len(getattr(self, f))} levels, but {size:g} does not divide by {k}', fix='Use fewer levels.')
+        for f in (
+            'n',
+            'views',
+            'pixels',
+            'film_widths',
+            'trunk_n',
+            'widths',
+            'blocks',
+            'fine_film',
+        ):
+            whole(self, f)
+        for f in ('first', 'fine', 'heads', 'physics', 'unroll', 'spread_hidden'):
+            whole(self, f, least=0)
+        if self.n % self.coarse:
+            raise BadInput(
+                f'LiftCfg.n is {self.n}, but the trunk works at {self.coarse}',
+                fix='Choose n as a multiple of trunk_n.',
+            )
+        for f, size in dict(widths=self.coarse, film_widths=self.pixels / 2).items():
+            k = 2 ** (len(getattr(self, f)) - 1)
+            if size % k:
+                raise BadInput(
+                    f'LiftCfg.{f} has {len(getattr(self, f))} levels, but {size:g} does not divide by {k}',
+                    fix='Use fewer levels.',
+                )
 
-        if self.spread_hidden and not self.spread: raise BadInput(f'LiftCfg.spread_hidden={self.spread_hidden} has no effect: the model says no spread', fix='Set spread=true, or spread_hidden=0.')
-        if self.heads and self.widths[-1]%self.heads: raise BadInput(f'LiftCfg.heads={self.heads} do not divide {self.widths[-1]} channels')
-        if not 0 <= self.drop_view < 1: raise BadInput(f'LiftCfg.drop_view={self.drop_view} is no probability')
-        if len(self.hu) != 2 or not self.hu[0] < self.hu[1]: raise BadInput(f'LiftCfg.hu={self.hu} is no window', fix='Give (low, high) in HU.')
+        if self.spread_hidden and not self.spread:
+            raise BadInput(
+                f'LiftCfg.spread_hidden={self.spread_hidden} has no effect: the model says no spread',
+                fix='Set spread=true, or spread_hidden=0.',
+            )
+        if self.heads and self.widths[-1] % self.heads:
+            raise BadInput(f'LiftCfg.heads={self.heads} do not divide {self.widths[-1]} channels')
+        if not 0 <= self.drop_view < 1:
+            raise BadInput(f'LiftCfg.drop_view={self.drop_view} is no probability')
+        if len(self.hu) != 2 or not self.hu[0] < self.hu[1]:
+            raise BadInput(f'LiftCfg.hu={self.hu} is no window', fix='Give (low, high) in HU.')
 
     @property
-    def coarse(self)->int:
+    def coarse(self) -> int:
         "Voxels along a side of the trunk's grid."
         return min(self.n, self.trunk_n)
 
-    resizes_films = True   # `data.pixels` may differ from `pixels`
+    resizes_films = True  # `data.pixels` may differ from `pixels`
 
     @property
-    def ray_channels(self)->int:
+    def ray_channels(self) -> int:
         "What a voxel is told of a view beside the film: the ray and whether the film has it, or only that."
         return 7 if self.use_rays else 1
 
     @property
     def wants_target(self):
         "The target that the physics needs, or None: shadows need HU that are not clipped."
-        return TargetCfg(lo=self.hu[0], hi=self.hu[1], clip=False) if self.physics or self.unroll else None
+        return (
+            TargetCfg(lo=self.hu[0], hi=self.hu[1], clip=False)
+            if self.physics or self.unroll
+            else None
+        )
 
 # %% ../../nbs/06_models/09_lift.ipynb #51c1d7e1
 def chord(
-    source:torch.Tensor,  # (...,3), mm
-    d:torch.Tensor,       # (...,3), direction of any length
-    fov_mm:torch.Tensor,  # (...), side of the cube around the origin, mm
-)->tuple[torch.Tensor,torch.Tensor]: # Where the ray enters, in units of `d`; how far it runs inside, mm
+    source: torch.Tensor,  # (...,3), mm
+    d: torch.Tensor,  # (...,3), direction of any length
+    fov_mm: torch.Tensor,  # (...), side of the cube around the origin, mm
+) -> tuple[
+    torch.Tensor, torch.Tensor
+]:  # Where the ray enters, in units of `d`; how far it runs inside, mm
     "The piece of a ray inside the cube; its length is 0 if it misses."
-    d, half = torch.where(d.abs() < 1e-6, 1e-6, d), fov_mm[...,None]/2
-    a, b = (-half - source)/d, (half - source)/d
+    d, half = torch.where(d.abs() < 1e-6, 1e-6, d), fov_mm[..., None] / 2
+    a, b = (-half - source) / d, (half - source) / d
     enter, leave = torch.minimum(a, b).amax(-1), torch.maximum(a, b).amin(-1)
-    return enter, (leave - enter).clamp_min(0)*d.norm(dim=-1)
+    return enter, (leave - enter).clamp_min(0) * d.norm(dim=-1)
 
 # %% ../../nbs/06_models/09_lift.ipynb #779b7261
 def film_inputs(
-    xrays:torch.Tensor,     # (B,V,1,h,w), line integrals
-    matrices:torch.Tensor,  # (B,V,3,4), world mm to film
-    fov_mm:torch.Tensor,    # (B,), side of the cube, mm
-    use_chord:bool=True,    # With p/L?
-)->torch.Tensor:            # (B,V,7,h,w), or 6 without chord: p/4, [p/L over water's], u, v, direction to the source
+    xrays: torch.Tensor,  # (B,V,1,h,w), line integrals
+    matrices: torch.Tensor,  # (B,V,3,4), world mm to film
+    fov_mm: torch.Tensor,  # (B,), side of the cube, mm
+    use_chord: bool = True,  # With p/L?
+) -> (
+    torch.Tensor
+):  # (B,V,7,h,w), or 6 without chord: p/4, [p/L over water's], u, v, direction to the source
     "What the film network sees of each pixel: its value, what that means for its ray, and where the pixel is."
     b, v, _, h, w = xrays.shape
-    uv, s = pixel_centers((h,w), device=xrays.device), source_positions(matrices)
-    full = lambda t: t[...,None,None].expand(b, v, -1, h, w)
-    maps = [xrays/4]
+    uv, s = pixel_centers((h, w), device=xrays.device), source_positions(matrices)
+    full = lambda t: t[..., None, None].expand(b, v, -1, h, w)
+    maps = [xrays / 4]
     if use_chord:
-        length = chord(s[:,:,None], ray_directions(matrices, uv.view(-1,2)), fov_mm[:,None,None])[1].view(b, v, 1, h, w)
-        maps.append(torch.where(length > 1, xrays/(MU_WATER*length.clamp_min(1)), 0))
-    return torch.cat(maps + [uv.permute(2,0,1).expand(b, v, -1, h, w), full(F.normalize(s, dim=-1))], 2)
+        length = chord(
+            s[:, :, None], ray_directions(matrices, uv.view(-1, 2)), fov_mm[:, None, None]
+        )[1].view(b, v, 1, h, w)
+        maps.append(torch.where(length > 1, xrays / (MU_WATER * length.clamp_min(1)), 0))
+    return torch.cat(
+        maps + [uv.permute(2, 0, 1).expand(b, v, -1, h, w), full(F.normalize(s, dim=-1))], 2
+    )
 
 # %% ../../nbs/06_models/09_lift.ipynb #71d96b95
 def ray_inputs(
-    matrices:torch.Tensor,  # (B,V,3,4), world mm to film
-    points:torch.Tensor,    # (B,N,3), mm
-    fov_mm:torch.Tensor,    # (B,), side of the cube, mm
-    use_rays:bool=True,     # Else only `seen`
-)->tuple[torch.Tensor,torch.Tensor]: # uv (B,V,N,2); features (B,V,7,N): depth, direction (3), chord, place on it, seen; or (B,V,1,N)
+    matrices: torch.Tensor,  # (B,V,3,4), world mm to film
+    points: torch.Tensor,  # (B,N,3), mm
+    fov_mm: torch.Tensor,  # (B,), side of the cube, mm
+    use_rays: bool = True,  # Else only `seen`
+) -> tuple[
+    torch.Tensor, torch.Tensor
+]:  # uv (B,V,N,2); features (B,V,7,N): depth, direction (3), chord, place on it, seen; or (B,V,1,N)
     "The ray through each voxel in each view."
     uv, depth = project_points(matrices, points)
     seen = (uv.abs().amax(-1) <= 1).to(depth.dtype)
-    if not use_rays: return uv, seen[:,:,None]
-    s, fov, points = source_positions(matrices)[:,:,None], fov_mm[:,None,None], points[:,None]
+    if not use_rays:
+        return uv, seen[:, :, None]
+    s, fov, points = source_positions(matrices)[:, :, None], fov_mm[:, None, None], points[:, None]
     d = F.normalize(points - s, dim=-1)
     enter, length = chord(s, d, fov)
-    along = ((points - s)*d).sum(-1) - enter
-    return uv, torch.stack([(depth - s.norm(dim=-1))/fov, *d.unbind(-1), length/fov, along/fov, seen], 2)
+    along = ((points - s) * d).sum(-1) - enter
+    return uv, torch.stack(
+        [(depth - s.norm(dim=-1)) / fov, *d.unbind(-1), length / fov, along / fov, seen], 2
+    )
 
 # %% ../../nbs/06_models/09_lift.ipynb #83510233
 class Everywhere(nn.Module):
     "Each cell of a small grid attends to all others; silent at the start."
-    def __init__(self,
-        c:int,      # Channels
-        k:int,      # Cells along a side
-        heads:int,  # Of the attention
+
+    def __init__(
+        self,
+        c: int,  # Channels
+        k: int,  # Cells along a side
+        heads: int,  # Of the attention
     ):
         super().__init__()
-        self.place, self.norm1, self.norm2 = nn.Parameter(.02*torch.randn(k**3, c)), nn.LayerNorm(c), nn.LayerNorm(c)
-        self.attn, self.mlp = Attention(c, heads), nn.Sequential(nn.Linear(c, 2*c), nn.GELU(), zero_(nn.Linear(2*c, c)))
+        self.place, self.norm1, self.norm2 = (
+            nn.Parameter(0.02 * torch.randn(k**3, c)),
+            nn.LayerNorm(c),
+            nn.LayerNorm(c),
+        )
+        self.attn, self.mlp = (
+            Attention(c, heads),
+            nn.Sequential(nn.Linear(c, 2 * c), nn.GELU(), zero_(nn.Linear(2 * c, c))),
+        )
         zero_(self.attn.proj)
-    def forward(self,
-        x:torch.Tensor,  # (B,c,k,k,k)
-    )->torch.Tensor:
-        t = x.flatten(2).transpose(1,2)
+
+    def forward(
+        self,
+        x: torch.Tensor,  # (B,c,k,k,k)
+    ) -> torch.Tensor:
+        t = x.flatten(2).transpose(1, 2)
         t = t + self.attn(self.norm1(t + self.place))
-        return channels_last((t + self.mlp(self.norm2(t))).transpose(1,2).reshape(x.shape))
+        return channels_last((t + self.mlp(self.norm2(t))).transpose(1, 2).reshape(x.shape))
 
 # %% ../../nbs/06_models/09_lift.ipynb #c4d6fd98
 class Lift(KeepsMean):
     "A shared 2-D U-Net on each film, its features at every voxel's shadow, a 3-D U-Net, the difference from the mean volume."
-    def __init__(self,
-        cfg:LiftCfg=LiftCfg(),  # Sizes and switches
+
+    def __init__(
+        self,
+        cfg: LiftCfg = LiftCfg(),  # Sizes and switches
     ):
         super().__init__()
-        self.cfg, w, r = cfg, cfg.widths[0], cfg.n//cfg.coarse
-        self.lift_n = cfg.coarse      # Grid on which films are looked up: a finer one is averaged, and brings nothing (`bench` sets it)
+        self.cfg, w, r = cfg, cfg.widths[0], cfg.n // cfg.coarse
+        self.lift_n = cfg.coarse  # Grid on which films are looked up: a finer one is averaged, and brings nothing (`bench` sets it)
         self.register_buffer('mean_volume', torch.zeros(1, 1, cfg.n, cfg.n, cfg.n))
-        for k in {cfg.coarse, cfg.n}: self.register_buffer(f'grid{k}', Grid(k, 2.).centers().view(1,-1,3), persistent=False)
-        self.film = UNet(2, 4*(6 + cfg.use_chord), cfg.film_widths, cfg.blocks)
+        for k in {cfg.coarse, cfg.n}:
+            self.register_buffer(
+                f'grid{k}', Grid(k, 2.0).centers().view(1, -1, 3), persistent=False
+            )
+        self.film = UNet(2, 4 * (6 + cfg.use_chord), cfg.film_widths, cfg.blocks)
         per_view = cfg.film_widths[0] + 2 + cfg.use_chord + cfg.ray_channels
-        if cfg.fusion=='mean': self.mixer = nn.Conv1d(per_view, per_view, 1)
-        times = cfg.views if cfg.fusion=='concat' else 1
-        middle = Everywhere(cfg.widths[-1], cfg.coarse//2**(len(cfg.widths) - 1), cfg.heads) if cfg.heads else None
-        self.trunk = UNet(3, per_view*times + 4 + bool(cfg.physics), cfg.widths, cfg.blocks, cfg.first, middle=middle)
-        if cfg.unroll: self.steps = nn.Parameter(torch.zeros(cfg.unroll))
-        beside = cfg.spread and not cfg.spread_hidden      # the last layer says the spread too
-        if not cfg.fine or r==1: c, sub = w, r**3
+        if cfg.fusion == 'mean':
+            self.mixer = nn.Conv1d(per_view, per_view, 1)
+        times = cfg.views if cfg.fusion == 'concat' else 1
+        middle = (
+            Everywhere(cfg.widths[-1], cfg.coarse // 2 ** (len(cfg.widths) - 1), cfg.heads)
+            if cfg.heads
+            else None
+        )
+        self.trunk = UNet(
+            3,
+            per_view * times + 4 + bool(cfg.physics),
+            cfg.widths,
+            cfg.blocks,
+            cfg.first,
+            middle=middle,
+        )
+        if cfg.unroll:
+            self.steps = nn.Parameter(torch.zeros(cfg.unroll))
+        beside = cfg.spread and not cfg.spread_hidden  # the last layer says the spread too
+        if not cfg.fine or r == 1:
+            c, sub = w, r**3
         else:
-            c, sub, self.up, self.fine_film = cfg.fine, 1, conv(3, w, cfg.fine*r**3, 1), nn.Conv2d(cfg.film_widths[0], 4*cfg.fine_film, 1)
-            self.mix = conv(3, (cfg.fine_film + 1)*times + 1, cfg.fine)
-        self.out = zero_(conv(3, c, (1 + beside)*sub))
-        if cfg.spread_hidden: self.reader = nn.Sequential(nn.SiLU(), conv(3, c, cfg.spread_hidden), nn.SiLU(), zero_(conv(3, cfg.spread_hidden, sub)))
-    def forward(self,
-        batch:dict,      # `xrays` (B,V,1,h,w) and `geometry`: `matrices` (B,V,3,4), `fov_mm` (B,); a film of zeros is a missing one
-        aux:bool=False,  # Also what else it says?
-    ):                   # (B,1,n,n,n), target scale; with `aux` also a tuple: the logarithm of the spread, if `spread`
-        cfg, x, (mats, fov) = self.cfg, batch['xrays'], (batch['geometry'][k] for k in ('matrices', 'fov_mm'))
-        if cfg.fusion=='concat' and x.shape[1] != cfg.views:
-            raise BadInput(f'the model concatenates {cfg.views} views, the batch has {x.shape[1]}', fix="Give a film of zeros for a missing one, or train with fusion='mean' for any number of views.")
-        x, there = self.present(resize(x.flatten(0,1), cfg.pixels).unflatten(0, x.shape[:2]))
-        films, physics = film_inputs(x, mats, fov, cfg.use_chord), self.consistency(x, mats, fov, there)
-        feats = self.film(channels_last(F.pixel_unshuffle(films.flatten(0,1), 2)))   # (B*V,C,h/2,w/2)
+            c, sub, self.up, self.fine_film = (
+                cfg.fine,
+                1,
+                conv(3, w, cfg.fine * r**3, 1),
+                nn.Conv2d(cfg.film_widths[0], 4 * cfg.fine_film, 1),
+            )
+            self.mix = conv(3, (cfg.fine_film + 1) * times + 1, cfg.fine)
+        self.out = zero_(conv(3, c, (1 + beside) * sub))
+        if cfg.spread_hidden:
+            self.reader = nn.Sequential(
+                nn.SiLU(),
+                conv(3, c, cfg.spread_hidden),
+                nn.SiLU(),
+                zero_(conv(3, cfg.spread_hidden, sub)),
+            )
+
+    def forward(
+        self,
+        batch: dict,  # `xrays` (B,V,1,h,w) and `geometry`: `matrices` (B,V,3,4), `fov_mm` (B,); a film of zeros is a missing one
+        aux: bool = False,  # Also what else it says?
+    ):  # (B,1,n,n,n), target scale; with `aux` also a tuple: the logarithm of the spread, if `spread`
+        cfg, x, (mats, fov) = (
+            self.cfg,
+            batch['xrays'],
+            (batch['geometry'][k] for k in ('matrices', 'fov_mm')),
+        )
+        if cfg.fusion == 'concat' and x.shape[1] != cfg.views:
+            raise BadInput(
+                f'the model concatenates {cfg.views} views, the batch has {x.shape[1]}',
+                fix="Give a film of zeros for a missing one, or train with fusion='mean' for any number of views.",
+            )
+        x, there = self.present(resize(x.flatten(0, 1), cfg.pixels).unflatten(0, x.shape[:2]))
+        films, physics = (
+            film_inputs(x, mats, fov, cfg.use_chord),
+            self.consistency(x, mats, fov, there),
+        )
+        feats = self.film(
+            channels_last(F.pixel_unshuffle(films.flatten(0, 1), 2))
+        )  # (B*V,C,h/2,w/2)
         y = self.trunk(self.lift(feats, films, mats, fov, there, physics))
         fine = cfg.fine and cfg.n > cfg.coarse
-        y = self.refine(y, feats, films, mats, fov, there) if fine else pixel_shuffle_3d(self.said(y), cfg.n//cfg.coarse)
+        y = (
+            self.refine(y, feats, films, mats, fov, there)
+            if fine
+            else pixel_shuffle_3d(self.said(y), cfg.n // cfg.coarse)
+        )
         y, *more = y.float().split(1, 1)
-        if cfg.residual: y = y + self.mean_volume
-        for step in self.steps if cfg.unroll else (): y = self.nearer(y, physics, step)
+        if cfg.residual:
+            y = y + self.mean_volume
+        for step in self.steps if cfg.unroll else ():
+            y = self.nearer(y, physics, step)
         return (y, tuple(more)) if aux else y
 
 # %% ../../nbs/06_models/09_lift.ipynb #8fe33a7f
 def film_maps(
-    squeeze:nn.Module,   # (B*V,C,h/2,w/2) to (B*V,4c,h/2,w/2)
-    feats:torch.Tensor,  # (B*V,C,h/2,w/2), film features
-    films:torch.Tensor,  # (B,V,7,h,w), as `film_inputs` makes them
-    raw:int=1,           # The first so many of its maps are kept
-)->torch.Tensor:         # (B,V,c+raw,h,w)
+    squeeze: nn.Module,  # (B*V,C,h/2,w/2) to (B*V,4c,h/2,w/2)
+    feats: torch.Tensor,  # (B*V,C,h/2,w/2), film features
+    films: torch.Tensor,  # (B,V,7,h,w), as `film_inputs` makes them
+    raw: int = 1,  # The first so many of its maps are kept
+) -> torch.Tensor:  # (B,V,c+raw,h,w)
     "A few features at every pixel of the films, beside what was measured there."
-    return torch.cat([F.pixel_shuffle(squeeze(feats), 2).float(), films[:,:,:raw].flatten(0,1)], 1).unflatten(0, films.shape[:2])
+    return torch.cat(
+        [F.pixel_shuffle(squeeze(feats), 2).float(), films[:, :, :raw].flatten(0, 1)], 1
+    ).unflatten(0, films.shape[:2])
 
 @patch
-def said(self:Lift,
-    y:torch.Tensor,  # (B,C,d,h,w), the last features
-)->torch.Tensor:     # (B,c,d,h,w): what becomes of the volume, then, with `spread`, of the logarithm of the spread
+def said(
+    self: Lift,
+    y: torch.Tensor,  # (B,C,d,h,w), the last features
+) -> (
+    torch.Tensor
+):  # (B,c,d,h,w): what becomes of the volume, then, with `spread`, of the logarithm of the spread
     "The last layer. A reader of its own has the spread learn from the features without shaping them: the volume is that of a model that says none."
-    return torch.cat([self.out(y), self.reader(y.detach())], 1) if self.cfg.spread_hidden else self.out(y)
+    return (
+        torch.cat([self.out(y), self.reader(y.detach())], 1)
+        if self.cfg.spread_hidden
+        else self.out(y)
+    )
 
 @patch
-def points(self:Lift,
-    n:int,             # Voxels along a side: `n` or `coarse` of the config
-    fov:torch.Tensor,  # (B,), mm
-)->torch.Tensor:       # (B,n³,3), mm
+def points(
+    self: Lift,
+    n: int,  # Voxels along a side: `n` or `coarse` of the config
+    fov: torch.Tensor,  # (B,), mm
+) -> torch.Tensor:  # (B,n³,3), mm
     "World position of each voxel."
-    return getattr(self, f'grid{n}')*(fov[:,None,None]/2)
+    return getattr(self, f'grid{n}') * (fov[:, None, None] / 2)
 
 @patch
-def present(self:Lift,
-    x:torch.Tensor,  # (B,V,1,h,w), line integrals
-)->tuple[torch.Tensor,torch.Tensor]: # The films, a dropped one all zeros; (B,V) 1 where there is a film
+def present(
+    self: Lift,
+    x: torch.Tensor,  # (B,V,1,h,w), line integrals
+) -> tuple[
+    torch.Tensor, torch.Tensor
+]:  # The films, a dropped one all zeros; (B,V) 1 where there is a film
     "Which films are there. In training one of them may be taken away, so that the model learns to do without."
     there = (x.flatten(2).amax(-1) > 0).to(x.dtype)
     if self.training and self.cfg.drop_view and x.shape[1] > 1:
         b, v = there.shape
-        lost = F.one_hot(torch.randint(v, (b,), device=x.device), v)*(torch.rand(b, 1, device=x.device) < self.cfg.drop_view)
-        there = torch.where((there*(1 - lost)).sum(1, keepdim=True) > 0, there*(1 - lost), there)   # never the last one
-    return x*there[...,None,None,None], there
+        lost = F.one_hot(torch.randint(v, (b,), device=x.device), v) * (
+            torch.rand(b, 1, device=x.device) < self.cfg.drop_view
+        )
+        there = torch.where(
+            (there * (1 - lost)).sum(1, keepdim=True) > 0, there * (1 - lost), there
+        )  # never the last one
+    return x * there[..., None, None, None], there
 
 @patch
-def fuse(self:Lift,
-    t:torch.Tensor,      # (B,V,C,n³)
-    n:int,               # Voxels along a side
-    there:torch.Tensor,  # (B,V), 1 where there is a film
-)->torch.Tensor:         # (B,C',n,n,n)
+def fuse(
+    self: Lift,
+    t: torch.Tensor,  # (B,V,C,n³)
+    n: int,  # Voxels along a side
+    there: torch.Tensor,  # (B,V), 1 where there is a film
+) -> torch.Tensor:  # (B,C',n,n,n)
     "Views side by side, or averaged over those that are there."
-    w = there[:,:,None,None].to(t.dtype)
-    t = t*w
-    return (t.flatten(1,2) if self.cfg.fusion=='concat' else t.sum(1)/w.sum(1).clamp_min(1)).unflatten(2, (n,n,n))
+    w = there[:, :, None, None].to(t.dtype)
+    t = t * w
+    return (
+        t.flatten(1, 2) if self.cfg.fusion == 'concat' else t.sum(1) / w.sum(1).clamp_min(1)
+    ).unflatten(2, (n, n, n))
 
 # %% ../../nbs/06_models/09_lift.ipynb #5dd4f8a4
 @patch
-def lift(self:Lift,
-    feats:torch.Tensor,  # (B*V,C,h/2,w/2), film features
-    films:torch.Tensor,  # (B,V,7,h,w), as `film_inputs` makes them
-    mats:torch.Tensor,   # (B,V,3,4)
-    fov:torch.Tensor,    # (B,), mm
-    there:torch.Tensor,  # (B,V), 1 where there is a film
-    physics=None,        # `Consistency` of the films on this grid
-)->torch.Tensor:         # (B,C',n,n,n) on the coarse grid
+def lift(
+    self: Lift,
+    feats: torch.Tensor,  # (B*V,C,h/2,w/2), film features
+    films: torch.Tensor,  # (B,V,7,h,w), as `film_inputs` makes them
+    mats: torch.Tensor,  # (B,V,3,4)
+    fov: torch.Tensor,  # (B,), mm
+    there: torch.Tensor,  # (B,V), 1 where there is a film
+    physics=None,  # `Consistency` of the films on this grid
+) -> torch.Tensor:  # (B,C',n,n,n) on the coarse grid
     "What every voxel of the coarse grid finds on the films, knows about its rays, and about its place in the mean volume."
     cfg, n, dt = self.cfg, self.lift_n, feats.dtype
     uv, rays = ray_inputs(mats, self.points(n, fov), fov, cfg.use_rays)
-    raw = F.avg_pool2d(films[:,:,:1 + cfg.use_chord].flatten(0,1), 2)
-    coarser = resize(resize(raw[:,:1], raw.shape[-1]//8), raw.shape[-1])
+    raw = F.avg_pool2d(films[:, :, : 1 + cfg.use_chord].flatten(0, 1), 2)
+    coarser = resize(resize(raw[:, :1], raw.shape[-1] // 8), raw.shape[-1])
     maps = torch.cat([feats.float(), raw, coarser], 1).unflatten(0, films.shape[:2])
     t = torch.cat([sample_views(maps, uv), rays], 2).to(dt)
-    if cfg.fusion=='mean': t = F.silu(self.mixer(t.flatten(0,1))).unflatten(0, t.shape[:2])
+    if cfg.fusion == 'mean':
+        t = F.silu(self.mixer(t.flatten(0, 1))).unflatten(0, t.shape[:2])
     mean = resize(self.mean_volume, n)
-    place = torch.cat([getattr(self, f'grid{n}').transpose(1,2).unflatten(2, (n,n,n)), mean], 1).expand(len(fov), -1, -1, -1, -1)
-    if cfg.physics: place = torch.cat([place, self.explained(mean, physics)], 1)
+    place = torch.cat(
+        [getattr(self, f'grid{n}').transpose(1, 2).unflatten(2, (n, n, n)), mean], 1
+    ).expand(len(fov), -1, -1, -1, -1)
+    if cfg.physics:
+        place = torch.cat([place, self.explained(mean, physics)], 1)
     return channels_last(resize(torch.cat([self.fuse(t, n, there), place.to(dt)], 1), cfg.coarse))
 
 @patch
-def refine(self:Lift,
-    y:torch.Tensor,      # (B,C,m,m,m), features of the trunk
-    feats:torch.Tensor,  # As in `lift`
-    films:torch.Tensor,  # As in `lift`
-    mats:torch.Tensor,   # (B,V,3,4)
-    fov:torch.Tensor,    # (B,), mm
-    there:torch.Tensor,  # (B,V), 1 where there is a film
-)->torch.Tensor:         # (B,1,n,n,n), or 2 channels with `spread`
+def refine(
+    self: Lift,
+    y: torch.Tensor,  # (B,C,m,m,m), features of the trunk
+    feats: torch.Tensor,  # As in `lift`
+    films: torch.Tensor,  # As in `lift`
+    mats: torch.Tensor,  # (B,V,3,4)
+    fov: torch.Tensor,  # (B,), mm
+    there: torch.Tensor,  # (B,V), 1 where there is a film
+) -> torch.Tensor:  # (B,1,n,n,n), or 2 channels with `spread`
     "To full resolution: sub-voxels from the trunk, and a few finer film features lifted again."
-    n, y = self.cfg.n, pixel_shuffle_3d(self.up(y), self.cfg.n//self.cfg.coarse)
-    t = self.fuse(sample_views(film_maps(self.fine_film, feats, films), project_points(mats, self.points(n, fov))[0]), n, there).to(y.dtype)
+    n, y = self.cfg.n, pixel_shuffle_3d(self.up(y), self.cfg.n // self.cfg.coarse)
+    t = self.fuse(
+        sample_views(
+            film_maps(self.fine_film, feats, films), project_points(mats, self.points(n, fov))[0]
+        ),
+        n,
+        there,
+    ).to(y.dtype)
     t = torch.cat([t, self.mean_volume.expand(len(y), -1, -1, -1, -1).to(y.dtype)], 1)
     return self.said(F.silu(channels_last(y) + self.mix(channels_last(t))))
 
 # %% ../../nbs/06_models/09_lift.ipynb #96bd32ba
 @patch
-def consistency(self:Lift,
-    x:torch.Tensor,     # (B,V,1,h,w), line integrals
-    mats:torch.Tensor,  # (B,V,3,4)
-    fov:torch.Tensor,   # (B,), mm
-    there:torch.Tensor, # (B,V), 1 where there is a film
-):                      # `Consistency`, or None where the model uses no physics
+def consistency(
+    self: Lift,
+    x: torch.Tensor,  # (B,V,1,h,w), line integrals
+    mats: torch.Tensor,  # (B,V,3,4)
+    fov: torch.Tensor,  # (B,), mm
+    there: torch.Tensor,  # (B,V), 1 where there is a film
+):  # `Consistency`, or None where the model uses no physics
     "The films as equations about the coarse grid."
-    if not (self.cfg.physics or self.cfg.unroll): return None
-    with torch.no_grad(): return Consistency(x.float(), mats.float(), fov, self.cfg.coarse, there)
+    if not (self.cfg.physics or self.cfg.unroll):
+        return None
+    with torch.no_grad():
+        return Consistency(x.float(), mats.float(), fov, self.cfg.coarse, there)
 
 @patch
-def explained(self:Lift,
-    mean:torch.Tensor,    # (1,1,m,m,m), mean volume on the coarse grid, target scale
-    physics:Consistency,  # The films
-)->torch.Tensor:          # (B,1,m,m,m), target scale
+def explained(
+    self: Lift,
+    mean: torch.Tensor,  # (1,1,m,m,m), mean volume on the coarse grid, target scale
+    physics: Consistency,  # The films
+) -> torch.Tensor:  # (B,1,m,m,m), target scale
     "The mean volume after some SIRT updates: the least change that explains the films better."
     t = self.cfg.wants_target
     with torch.no_grad():
@@ -297,46 +456,68 @@ def explained(self:Lift,
         return hu_to_unit(mu_to_hu(physics.improve(mu, self.cfg.physics)), t)
 
 @patch
-def nearer(self:Lift,
-    y:torch.Tensor,       # (B,1,n,n,n), target scale
-    physics:Consistency,  # The films
-    step:torch.Tensor,    # How far to go, learnt
-)->torch.Tensor:          # (B,1,n,n,n)
+def nearer(
+    self: Lift,
+    y: torch.Tensor,  # (B,1,n,n,n), target scale
+    physics: Consistency,  # The films
+    step: torch.Tensor,  # How far to go, learnt
+) -> torch.Tensor:  # (B,1,n,n,n)
     "One learnt SIRT update of the result: its coarse part moves towards what the films say, its detail stays."
     t = self.cfg.wants_target
     mu = resize(hu_to_mu(unit_to_hu(y, t)), self.cfg.coarse)
-    return y + step*resize(physics.step(mu), self.cfg.n)*(2000/(MU_WATER*(t.hi - t.lo)))        # 1/mm to HU to target scale
+    return y + step * resize(physics.step(mu), self.cfg.n) * (
+        2000 / (MU_WATER * (t.hi - t.lo))
+    )  # 1/mm to HU to target scale
 
 # %% ../../nbs/06_models/09_lift.ipynb #1b1496a3
 @dataclass(frozen=True, kw_only=True)
 class LiftFineCfg:
     "A finer volume by crops, behind a frozen lifter, told of films and rays what the lifter is told."
-    kind: str = 'lift_fine'                    # Family
-    n: int = 256                               # Voxels along a side of the result
-    pixels: int = 256                          # Films are brought to this many pixels along a side
-    base: LiftCfg = LiftCfg()                  # The frozen lifter that gives the coarse volume
-    film_widths: tuple[int,...] = (8, 16, 24)  # 2-D U-Net, from half of the pixels down
-    film: int = 6                              # Film features that are looked up
-    width: int = 24                            # Channels on the half grid
-    blocks: int = 2                            # Residual blocks there
-    fine: int = 8                              # Channels at full resolution
-    tile: int = 64                             # Voxels along a side of the cubes that a whole volume is made of
-    spread: bool = False                       # Say also how far off each voxel may be?
+
+    kind: str = 'lift_fine'  # Family
+    n: int = 256  # Voxels along a side of the result
+    pixels: int = 256  # Films are brought to this many pixels along a side
+    base: LiftCfg = LiftCfg()  # The frozen lifter that gives the coarse volume
+    film_widths: tuple[int, ...] = (8, 16, 24)  # 2-D U-Net, from half of the pixels down
+    film: int = 6  # Film features that are looked up
+    width: int = 24  # Channels on the half grid
+    blocks: int = 2  # Residual blocks there
+    fine: int = 8  # Channels at full resolution
+    tile: int = 64  # Voxels along a side of the cubes that a whole volume is made of
+    spread: bool = False  # Say also how far off each voxel may be?
 
     def __post_init__(self):
-        for f in ('pixels', 'film_widths', 'film', 'width', 'blocks', 'fine'): whole(self, f)
-        for f in ('n', 'tile'): whole(self, f, by=2)
-        if self.n%self.tile: raise BadInput(f'LiftFineCfg.n is {self.n}, which tiles of {self.tile} do not fill', fix='Choose a tile that divides n.')
-        if self.base.fusion != 'concat': raise BadInput('LiftFineCfg.base averages its views, and a finer stage lays them side by side', fix="Choose a base with fusion='concat'.")
-        if self.base.n >= self.n: raise BadInput(f'LiftFineCfg.n is {self.n}, its base has {self.base.n} already', fix='Choose a larger n, or a coarser base.')
-        if self.pixels%2**len(self.film_widths): raise BadInput(f'LiftFineCfg.film_widths has {len(self.film_widths)} levels, but {self.pixels} pixels do not divide by {2**len(self.film_widths)}', fix='Use fewer levels.')
+        for f in ('pixels', 'film_widths', 'film', 'width', 'blocks', 'fine'):
+            whole(self, f)
+        for f in ('n', 'tile'):
+            whole(self, f, by=2)
+        if self.n % self.tile:
+            raise BadInput(
+                f'LiftFineCfg.n is {self.n}, which tiles of {self.tile} do not fill',
+                fix='Choose a tile that divides n.',
+            )
+        if self.base.fusion != 'concat':
+            raise BadInput(
+                'LiftFineCfg.base averages its views, and a finer stage lays them side by side',
+                fix="Choose a base with fusion='concat'.",
+            )
+        if self.base.n >= self.n:
+            raise BadInput(
+                f'LiftFineCfg.n is {self.n}, its base has {self.base.n} already',
+                fix='Choose a larger n, or a coarser base.',
+            )
+        if self.pixels % 2 ** len(self.film_widths):
+            raise BadInput(
+                f'LiftFineCfg.film_widths has {len(self.film_widths)} levels, but {self.pixels} pixels do not divide by {2 ** len(self.film_widths)}',
+                fix='Use fewer levels.',
+            )
 
     @property
-    def margin(self)->int:
+    def margin(self) -> int:
         "Voxels of the half grid that the convolutions eat up on each side."
-        return 2 + 2*self.blocks
+        return 2 + 2 * self.blocks
 
-    resizes_films = True   # As in `LiftCfg`
+    resizes_films = True  # As in `LiftCfg`
 
     @property
     def wants_target(self):
@@ -345,114 +526,196 @@ class LiftFineCfg:
 
 # %% ../../nbs/06_models/09_lift.ipynb #e7faabf9
 def in_parallel(
-    f,             # Called with the parts of each job; what it does must not need a gradient, if `most` > 1
-    jobs,          # Tuples
-    most:int=4,    # Jobs at once, at most: each holds its own memory
+    f,  # Called with the parts of each job; what it does must not need a gradient, if `most` > 1
+    jobs,  # Tuples
+    most: int = 4,  # Jobs at once, at most: each holds its own memory
 ):
     "Do jobs in threads that share torch's threads, in the caller's modes of inference and autocast, which belong to a thread."
-    total = torch.get_num_threads(); k = min(most, total)
+    total = torch.get_num_threads()
+    k = min(most, total)
     if k < 2:
-        for job in jobs: f(*job)
+        for job in jobs:
+            f(*job)
         return
-    frozen, cast, kind = torch.is_inference_mode_enabled(), torch.is_autocast_enabled('cpu'), torch.get_autocast_dtype('cpu')
+    frozen, cast, kind = (
+        torch.is_inference_mode_enabled(),
+        torch.is_autocast_enabled('cpu'),
+        torch.get_autocast_dtype('cpu'),
+    )
+
     def alone(job):
-        torch.set_num_threads(total//k)
-        with torch.inference_mode(frozen), torch.no_grad(), torch.autocast('cpu', kind, enabled=cast): f(*job)
+        torch.set_num_threads(total // k)
+        with (
+            torch.inference_mode(frozen),
+            torch.no_grad(),
+            torch.autocast('cpu', kind, enabled=cast),
+        ):
+            f(*job)
+
     try:
-        with ThreadPoolExecutor(k) as pool: list(pool.map(alone, jobs))     # `list` raises what a job has raised
-    finally: torch.set_num_threads(total)
+        with ThreadPoolExecutor(k) as pool:
+            list(pool.map(alone, jobs))  # `list` raises what a job has raised
+    finally:
+        torch.set_num_threads(total)
 
 # %% ../../nbs/06_models/09_lift.ipynb #5da59af9
 class ValidRes(nn.Module):
     "A residual block of convolutions without padding: the cube loses two voxels on each side."
+
     def __init__(self, c):
         super().__init__()
         self.conv1, self.conv2 = nn.Conv3d(c, c, 3), zero_(nn.Conv3d(c, c, 3))
-    def forward(self, x): return x[...,2:-2,2:-2,2:-2] + self.conv2(F.silu(self.conv1(F.silu(x))))
+
+    def forward(self, x):
+        return x[..., 2:-2, 2:-2, 2:-2] + self.conv2(F.silu(self.conv1(F.silu(x))))
 
 def cube_points(
-    origin:torch.Tensor,  # (B,3) first voxel of each cube, (z,y,x); may lie outside
-    size:int,             # Voxels along a side of the cubes
-    n:int,                # Voxels along a side of the whole grid
-)->torch.Tensor:          # (B,size³,3), (x,y,z) from -1 to 1 on the outer faces of the grid
+    origin: torch.Tensor,  # (B,3) first voxel of each cube, (z,y,x); may lie outside
+    size: int,  # Voxels along a side of the cubes
+    n: int,  # Voxels along a side of the whole grid
+) -> torch.Tensor:  # (B,size³,3), (x,y,z) from -1 to 1 on the outer faces of the grid
     "Places of the voxels of a cube."
-    at = (origin[...,None] + torch.arange(size, device=origin.device) + .5)*(2/n) - 1     # (B,3,size)
+    at = (origin[..., None] + torch.arange(size, device=origin.device) + 0.5) * (
+        2 / n
+    ) - 1  # (B,3,size)
     z, y, x = at.unbind(1)
     shape = len(origin), size, size, size
-    return torch.stack([x[:,None,None,:].expand(shape), y[:,None,:,None].expand(shape), z[:,:,None,None].expand(shape)], -1).flatten(1,3)
+    return torch.stack(
+        [
+            x[:, None, None, :].expand(shape),
+            y[:, None, :, None].expand(shape),
+            z[:, :, None, None].expand(shape),
+        ],
+        -1,
+    ).flatten(1, 3)
 
 # %% ../../nbs/06_models/09_lift.ipynb #a2cc5fe1
 class LiftFine(nn.Module):
     "A frozen lifter, and a thin network that adds what the films show at a finer grid, cube by cube."
+
     takes_crops = True
-    def __init__(self,
-        cfg:LiftFineCfg=LiftFineCfg(),  # Sizes and switches
+
+    def __init__(
+        self,
+        cfg: LiftFineCfg = LiftFineCfg(),  # Sizes and switches
     ):
         super().__init__()
         self.cfg, self.raw, w, views = cfg, 1 + cfg.base.use_chord, cfg.width, cfg.base.views
         self.base = Lift(cfg.base).requires_grad_(False)
-        self.film, self.squeeze = UNet(2, 4*(5 + self.raw), cfg.film_widths), nn.Conv2d(cfg.film_widths[0], 4*cfg.film, 1)
-        self.stem = nn.Conv3d(views*(cfg.film + self.raw + cfg.base.ray_channels) + 4, w, 3)
+        self.film, self.squeeze = (
+            UNet(2, 4 * (5 + self.raw), cfg.film_widths),
+            nn.Conv2d(cfg.film_widths[0], 4 * cfg.film, 1),
+        )
+        self.stem = nn.Conv3d(views * (cfg.film + self.raw + cfg.base.ray_channels) + 4, w, 3)
         self.blocks = nn.Sequential(*[ValidRes(w) for _ in range(cfg.blocks)])
-        self.up, self.mix = nn.Conv3d(w, 8*cfg.fine, 1), nn.Conv3d(views*(cfg.film + self.raw) + 1, cfg.fine, 3)
-        self.after, self.out = nn.Conv3d(cfg.fine, cfg.fine, 1), zero_(nn.Conv3d(cfg.fine, 1 + cfg.spread, 1))
+        self.up, self.mix = (
+            nn.Conv3d(w, 8 * cfg.fine, 1),
+            nn.Conv3d(views * (cfg.film + self.raw) + 1, cfg.fine, 3),
+        )
+        self.after, self.out = (
+            nn.Conv3d(cfg.fine, cfg.fine, 1),
+            zero_(nn.Conv3d(cfg.fine, 1 + cfg.spread, 1)),
+        )
+
     def train(self, mode=True):
-        super().train(mode); self.base.eval()
+        super().train(mode)
+        self.base.eval()
         return self
-    def forward(self,
-        batch:dict,      # `xrays`, `geometry`; `crop`: (first voxels (B,3), voxels along a side) for a cube instead of everything
-        aux:bool=False,  # As in `Lift`
-    ):                   # (B,1,n,n,n), or (B,1,size,size,size) for a crop; target scale
-        cfg, x, (mats, fov) = self.cfg, batch['xrays'], (batch['geometry'][k] for k in ('matrices', 'fov_mm'))
-        with torch.no_grad(): coarse = self.base(batch)
-        x, there = self.base.present(resize(x.flatten(0,1), cfg.pixels).unflatten(0, x.shape[:2]))
+
+    def forward(
+        self,
+        batch: dict,  # `xrays`, `geometry`; `crop`: (first voxels (B,3), voxels along a side) for a cube instead of everything
+        aux: bool = False,  # As in `Lift`
+    ):  # (B,1,n,n,n), or (B,1,size,size,size) for a crop; target scale
+        cfg, x, (mats, fov) = (
+            self.cfg,
+            batch['xrays'],
+            (batch['geometry'][k] for k in ('matrices', 'fov_mm')),
+        )
+        with torch.no_grad():
+            coarse = self.base(batch)
+        x, there = self.base.present(resize(x.flatten(0, 1), cfg.pixels).unflatten(0, x.shape[:2]))
         films = film_inputs(x, mats, fov, cfg.base.use_chord)
-        maps = film_maps(self.squeeze, self.film(channels_last(F.pixel_unshuffle(films.flatten(0,1), 2))), films, raw=self.raw)*there[...,None,None,None]
-        if 'crop' in batch: y = self.cube(maps, coarse, mats, fov, there, *batch['crop'])
-        else: y = self.whole(maps, coarse, mats, fov, there)
-        return (y[:,:1], (y[:,1:],) if cfg.spread else ()) if aux else y[:,:1]
+        maps = (
+            film_maps(
+                self.squeeze,
+                self.film(channels_last(F.pixel_unshuffle(films.flatten(0, 1), 2))),
+                films,
+                raw=self.raw,
+            )
+            * there[..., None, None, None]
+        )
+        if 'crop' in batch:
+            y = self.cube(maps, coarse, mats, fov, there, *batch['crop'])
+        else:
+            y = self.whole(maps, coarse, mats, fov, there)
+        return (y[:, :1], (y[:, 1:],) if cfg.spread else ()) if aux else y[:, :1]
 
 # %% ../../nbs/06_models/09_lift.ipynb #06481a0d
 @patch
-def cube(self:LiftFine,
-    maps:torch.Tensor,    # (B,V,C,h,w), film features, p and what else `raw` counts
-    coarse:torch.Tensor,  # (B,1,m,m,m), from the base
-    mats:torch.Tensor,    # (B,V,3,4)
-    fov:torch.Tensor,     # (B,), mm
-    taken:torch.Tensor,   # (B,V), 1 where there is a film
-    origin:torch.Tensor,  # (B,3) first voxels, (z,y,x), even
-    size:int,             # Voxels along a side, even
-)->torch.Tensor:          # (B,1,size,size,size), or 2 channels with `spread`
+def cube(
+    self: LiftFine,
+    maps: torch.Tensor,  # (B,V,C,h,w), film features, p and what else `raw` counts
+    coarse: torch.Tensor,  # (B,1,m,m,m), from the base
+    mats: torch.Tensor,  # (B,V,3,4)
+    fov: torch.Tensor,  # (B,), mm
+    taken: torch.Tensor,  # (B,V), 1 where there is a film
+    origin: torch.Tensor,  # (B,3) first voxels, (z,y,x), even
+    size: int,  # Voxels along a side, even
+) -> torch.Tensor:  # (B,1,size,size,size), or 2 channels with `spread`
     "One cube of the fine volume a patient."
-    cfg, half, b = self.cfg, fov[:,None,None]/2, len(maps)
-    def look(first, k, n):                                    # where k³ voxels of the grid of n lie, what they see there, and the coarse volume
+    cfg, half, b = self.cfg, fov[:, None, None] / 2, len(maps)
+
+    def look(
+        first, k, n
+    ):  # where k³ voxels of the grid of n lie, what they see there, and the coarse volume
         at = cube_points(first, k, n)
-        there = F.grid_sample(coarse, at.view(b, k, k, k, 3).to(coarse), padding_mode='border', align_corners=False)
-        return at, lambda uv: sample_views(maps, uv).flatten(1,2).unflatten(2, (k,k,k)), there
-    k = size//2 + 2*cfg.margin
-    at, see, there = look(origin//2 - cfg.margin, k, cfg.n//2)
-    uv, rays = ray_inputs(mats, at*half, fov, cfg.base.use_rays)
-    t = torch.cat([see(uv), (rays*taken[...,None,None]).flatten(1,2).unflatten(2, (k,k,k)), at.transpose(1,2).unflatten(2, (k,k,k)), there], 1)
-    y = self.blocks(self.stem(channels_last(t)))              # one voxel of the half grid is left around the cube, two of the fine one
-    y = pixel_shuffle_3d(self.up(F.silu(y)), 2)[...,2:-2,2:-2,2:-2]
+        there = F.grid_sample(
+            coarse, at.view(b, k, k, k, 3).to(coarse), padding_mode='border', align_corners=False
+        )
+        return at, lambda uv: sample_views(maps, uv).flatten(1, 2).unflatten(2, (k, k, k)), there
+
+    k = size // 2 + 2 * cfg.margin
+    at, see, there = look(origin // 2 - cfg.margin, k, cfg.n // 2)
+    uv, rays = ray_inputs(mats, at * half, fov, cfg.base.use_rays)
+    t = torch.cat(
+        [
+            see(uv),
+            (rays * taken[..., None, None]).flatten(1, 2).unflatten(2, (k, k, k)),
+            at.transpose(1, 2).unflatten(2, (k, k, k)),
+            there,
+        ],
+        1,
+    )
+    y = self.blocks(
+        self.stem(channels_last(t))
+    )  # one voxel of the half grid is left around the cube, two of the fine one
+    y = pixel_shuffle_3d(self.up(F.silu(y)), 2)[..., 2:-2, 2:-2, 2:-2]
     at, see, there = look(origin - 1, size + 2, cfg.n)
-    y = y + self.mix(channels_last(torch.cat([see(project_points(mats, at*half)[0]), there], 1)))
+    y = y + self.mix(channels_last(torch.cat([see(project_points(mats, at * half)[0]), there], 1)))
     y = self.out(F.silu(self.after(F.silu(y)))).float()
-    return torch.cat([y[:,:1] + there[...,1:-1,1:-1,1:-1], y[:,1:]], 1)
+    return torch.cat([y[:, :1] + there[..., 1:-1, 1:-1, 1:-1], y[:, 1:]], 1)
 
 @patch
-def whole(self:LiftFine,
-    maps:torch.Tensor,    # As in `cube`
-    coarse:torch.Tensor,  # As in `cube`
-    mats:torch.Tensor,    # As in `cube`
-    fov:torch.Tensor,     # As in `cube`
-    taken:torch.Tensor,   # As in `cube`
-)->torch.Tensor:          # (B,1,n,n,n), or 2 channels with `spread`
+def whole(
+    self: LiftFine,
+    maps: torch.Tensor,  # As in `cube`
+    coarse: torch.Tensor,  # As in `cube`
+    mats: torch.Tensor,  # As in `cube`
+    fov: torch.Tensor,  # As in `cube`
+    taken: torch.Tensor,  # As in `cube`
+) -> torch.Tensor:  # (B,1,n,n,n), or 2 channels with `spread`
     "Every cube; on a CPU some at once, each with its share of the threads."
     n, t = self.cfg.n, self.cfg.tile
     out = maps.new_empty(len(maps), 1 + self.cfg.spread, n, n, n)
+
     def put(z, y, x):
-        first = torch.tensor([[z,y,x]], device=maps.device).expand(len(maps), -1)
-        out[...,z:z+t,y:y+t,x:x+t] = self.cube(maps, coarse, mats, fov, taken, first, t)
-    in_parallel(put, product(range(0, n, t), repeat=3), 1 if maps.is_cuda or torch.is_grad_enabled() else 4)
+        first = torch.tensor([[z, y, x]], device=maps.device).expand(len(maps), -1)
+        out[..., z : z + t, y : y + t, x : x + t] = self.cube(
+            maps, coarse, mats, fov, taken, first, t
+        )
+
+    in_parallel(
+        put, product(range(0, n, t), repeat=3), 1 if maps.is_cuda or torch.is_grad_enabled() else 4
+    )
     return out

@@ -14,168 +14,389 @@ from .shapes import Table, Warp, bell, pchip, rng_for
 @dataclass(frozen=True, kw_only=True)
 class Patient:
     "All that is decided about a virtual patient before any voxel exists; lengths in mm, densities in HU."
-    seed: int             # Where it came from
-    sex: str              # 'f' or 'm'
-    age: int              # Years
-    height_cm: float      # Standing height
-    bmi: float            # Body-mass index, kg/m2
-    scale: tuple          # (3,) patient mm per standard mm along x, y, z
-    shift_mm: tuple       # (3,) where the chest's origin lies in the world
-    degrees: tuple        # (3,) rotation on the table about x, y, z
-    bend_mm: float        # Largest vector of the smooth displacement
-    kyphosis: float       # 1 is the standard back
-    scoliosis: tuple      # (amplitude mm, apex height mm, half-length mm); amplitude 0 is a straight spine
-    dome_mm: tuple        # Height of the (right, left) dome of the diaphragm
-    squareness: float     # Cross-section of the chest: 0 ellipse, 1 box
-    fat_mm: tuple         # Subcutaneous fat (front, side, back) at the chest
-    visceral: float       # Girth of the belly against the standard
-    muscle: float         # Muscle thickness against the standard
-    breast_mm: float      # Radius of the breasts, 0 for none
-    arms: str             # 'up' or 'down'
-    heart: float          # Linear size of the heart against the standard
-    heart_turn: float     # Degrees by which the apex points further down
-    aorta_mm: tuple       # Radius of the (ascending, descending) aorta
-    trachea_mm: float     # Radius
-    rib_mm: tuple         # Rib (half-height, half-thickness, cortex)
-    rib_drop: float       # Obliqueness of the ribs against the standard
-    mediastinum: float    # Width of the mediastinal fat against the standard
-    organs: dict          # Sizes of liver, spleen, stomach, kidneys against the standard
-    gas: tuple            # (share of the stomach above its gas level, gas in the colon flexures right, left)
-    contrast: str         # 'none', 'pulmonary', 'arterial' or 'venous'
-    hu: dict              # Density of every tissue
-    lung_slope: float     # HU from the front of the lung to its back
-    noise_hu: float       # Scanner noise of a 1.4 mm voxel in the body
-    blur_mm: float        # Width of an edge in the scan
-    scan_mm: tuple        # (lowest, highest) world height scanned; nothing beyond
-    bore_mm: float        # Diameter of the reconstructed circle; nothing beyond
-    nodules: tuple        # (side, uniform that picks the place, diameter mm, HU) each
-    effusions: dict       # side -> depth mm of fluid on the back of the chest
-    emphysema: float      # Share of the upper lungs that is destroyed, 0 for none
+
+    seed: int  # Where it came from
+    sex: str  # 'f' or 'm'
+    age: int  # Years
+    height_cm: float  # Standing height
+    bmi: float  # Body-mass index, kg/m2
+    scale: tuple  # (3,) patient mm per standard mm along x, y, z
+    shift_mm: tuple  # (3,) where the chest's origin lies in the world
+    degrees: tuple  # (3,) rotation on the table about x, y, z
+    bend_mm: float  # Largest vector of the smooth displacement
+    kyphosis: float  # 1 is the standard back
+    scoliosis: (
+        tuple  # (amplitude mm, apex height mm, half-length mm); amplitude 0 is a straight spine
+    )
+    dome_mm: tuple  # Height of the (right, left) dome of the diaphragm
+    squareness: float  # Cross-section of the chest: 0 ellipse, 1 box
+    fat_mm: tuple  # Subcutaneous fat (front, side, back) at the chest
+    visceral: float  # Girth of the belly against the standard
+    muscle: float  # Muscle thickness against the standard
+    breast_mm: float  # Radius of the breasts, 0 for none
+    arms: str  # 'up' or 'down'
+    heart: float  # Linear size of the heart against the standard
+    heart_turn: float  # Degrees by which the apex points further down
+    aorta_mm: tuple  # Radius of the (ascending, descending) aorta
+    trachea_mm: float  # Radius
+    rib_mm: tuple  # Rib (half-height, half-thickness, cortex)
+    rib_drop: float  # Obliqueness of the ribs against the standard
+    mediastinum: float  # Width of the mediastinal fat against the standard
+    organs: dict  # Sizes of liver, spleen, stomach, kidneys against the standard
+    gas: tuple  # (share of the stomach above its gas level, gas in the colon flexures right, left)
+    contrast: str  # 'none', 'pulmonary', 'arterial' or 'venous'
+    hu: dict  # Density of every tissue
+    lung_slope: float  # HU from the front of the lung to its back
+    noise_hu: float  # Scanner noise of a 1.4 mm voxel in the body
+    blur_mm: float  # Width of an edge in the scan
+    scan_mm: tuple  # (lowest, highest) world height scanned; nothing beyond
+    bore_mm: float  # Diameter of the reconstructed circle; nothing beyond
+    nodules: tuple  # (side, uniform that picks the place, diameter mm, HU) each
+    effusions: dict  # side -> depth mm of fluid on the back of the chest
+    emphysema: float  # Share of the upper lungs that is destroyed, 0 for none
 
 # %% ../../nbs/03_phantom/02_anatomy.ipynb #71e5d871
 def sample_densities(
-    rng,            # Generator
-    contrast:str,   # Phase
-    age:int,        # Years: marrow turns to fat
-)->dict:            # HU by tissue
+    rng,  # Generator
+    contrast: str,  # Phase
+    age: int,  # Years: marrow turns to fat
+) -> dict:  # HU by tissue
     "HU of every tissue of one patient."
     b = lambda m, s, lo=-1e9, hi=1e9: round(bell(rng, m, s, lo, hi), 2)
-    h = dict(air=-1000., skin=b(20, 10), fat=b(-104, 6, -118, -88), muscle=b(48, 9, 22, 66), water=b(6, 6), blood=b(42, 5, 30, 52),
-             lung=b(-858, 28, -905, -770), disc=b(85, 12), cord=b(32, 5), cartilage=b(100, 18, 60, 150),
-             marrow=b(265 - 2.0*age, 32, 50, 300), cortex=b(860, 110, 600, 1200), rib_marrow=b(240 - 1.3*age, 35, 40, 300),
-             gland=b(30, 12), liver=b(56, 8, 25, 72), spleen=b(48, 5), kidney=b(31, 4), wall=b(38, 6), food=b(25, 18, -10, 70), stool=b(-20, 50))
+    h = dict(
+        air=-1000.0,
+        skin=b(20, 10),
+        fat=b(-104, 6, -118, -88),
+        muscle=b(48, 9, 22, 66),
+        water=b(6, 6),
+        blood=b(42, 5, 30, 52),
+        lung=b(-858, 28, -905, -770),
+        disc=b(85, 12),
+        cord=b(32, 5),
+        cartilage=b(100, 18, 60, 150),
+        marrow=b(265 - 2.0 * age, 32, 50, 300),
+        cortex=b(860, 110, 600, 1200),
+        rib_marrow=b(240 - 1.3 * age, 35, 40, 300),
+        gland=b(30, 12),
+        liver=b(56, 8, 25, 72),
+        spleen=b(48, 5),
+        kidney=b(31, 4),
+        wall=b(38, 6),
+        food=b(25, 18, -10, 70),
+        stool=b(-20, 50),
+    )
     blood = h['blood']
-    lift = {'none':(0,0,0,0), 'pulmonary':(420,330,170,90), 'arterial':(700,200,310,270), 'venous':(115,105,110,105)}[contrast]
-    f = b(1., .2, .55, 1.5)
-    vein, pa, left, art = (round(blood + f*x, 2) for x in lift)
-    on = {'none':0., 'pulmonary':.08, 'arterial':.35, 'venous':1.}[contrast]
-    h |= dict(vein=vein, right=round(.5*(pa + vein), 2) if contrast!='arterial' else round(pa + 60, 2), pulmonary=pa, left=left, aorta=art,
-              cava=round(blood + on*f*85, 2), myocardium=round(46 + {'none':0, 'pulmonary':15, 'arterial':70, 'venous':55}[contrast]*f, 2))
+    lift = {
+        'none': (0, 0, 0, 0),
+        'pulmonary': (420, 330, 170, 90),
+        'arterial': (700, 200, 310, 270),
+        'venous': (115, 105, 110, 105),
+    }[contrast]
+    f = b(1.0, 0.2, 0.55, 1.5)
+    vein, pa, left, art = (round(blood + f * x, 2) for x in lift)
+    on = {'none': 0.0, 'pulmonary': 0.08, 'arterial': 0.35, 'venous': 1.0}[contrast]
+    h |= dict(
+        vein=vein,
+        right=round(0.5 * (pa + vein), 2) if contrast != 'arterial' else round(pa + 60, 2),
+        pulmonary=pa,
+        left=left,
+        aorta=art,
+        cava=round(blood + on * f * 85, 2),
+        myocardium=round(
+            46 + {'none': 0, 'pulmonary': 15, 'arterial': 70, 'venous': 55}[contrast] * f, 2
+        ),
+    )
     for k, v in dict(liver=52, spleen=75, kidney=130, wall=30, muscle=12, gland=18).items():
-        h[k] = round(h[k] + (min(1., 1.6*on) if k in ('spleen','kidney') else on)*f*v, 2)      # spleen and kidneys take it up early
+        h[k] = round(
+            h[k] + (min(1.0, 1.6 * on) if k in ('spleen', 'kidney') else on) * f * v, 2
+        )  # spleen and kidneys take it up early
     return h
 
 # %% ../../nbs/03_phantom/02_anatomy.ipynb #a40fa4bd
 def _body(seed):
     "Sex, age, size, fat, posture."
-    r = rng_for(seed, 'body'); b = lambda *a: round(bell(r, *a), 4)
-    sex = 'fm'[int(r.random()<.5)]; m = sex=='m'; age = int(b(60, 13, 22, 88))
-    height = b(*((175.3, 7.5, 156, 196) if m else (161.5, 7., 145, 182))); bmi = b(27.2, 5.2, 17., 42.); big = height/(175.3 if m else 161.5)
-    scale = (b(1.09 if m else .985, .045)*big**.6*(1 + .003*(bmi - 27)), b(1.07 if m else .975, .055)*big**.6*(1 + .005*(bmi - 27)), b(1.07 if m else .98, .035)*big)
-    k = max(bmi - 16.5, 1.)*(.85 if m else 1.15)
-    fat = tuple(max(2.5, round(k*f*bell(r, 1, .22, .4, 1.7), 3)) for f in (.95, 1.05, 1.15))
-    breast = 0. if m else max(0., round(bell(r, 44, 9, 18, 68) + 1.1*(bmi - 27), 3)); arms = 'down' if r.random()<.2 else 'up'
-    return dict(sex=sex, age=age, height_cm=height, bmi=bmi, scale=tuple(round(s, 4) for s in scale), fat_mm=fat, breast_mm=breast, arms=arms,
-                visceral=b(1 + .011*(bmi - 26) + (.02 if m else 0), .035, .86, 1.22),
-                muscle=b(1.08 if m else .86, .15, .55, 1.5), kyphosis=b(1 + .004*(age - 55), .17, .5, 1.45),
-                squareness=b(.45, .12, .1, .75),
-                shift_mm=(b(0, 7), b(2, 12, -28, 28), b(-2, 14, -32, 32)), degrees=(b(0, 1.3, -4, 4), b(0, 2, -5, 5), b(0, 3, -8, 8)),
-                bend_mm=round(3 + 6*r.random(), 3))
+    r = rng_for(seed, 'body')
+    b = lambda *a: round(bell(r, *a), 4)
+    sex = 'fm'[int(r.random() < 0.5)]
+    m = sex == 'm'
+    age = int(b(60, 13, 22, 88))
+    height = b(*((175.3, 7.5, 156, 196) if m else (161.5, 7.0, 145, 182)))
+    bmi = b(27.2, 5.2, 17.0, 42.0)
+    big = height / (175.3 if m else 161.5)
+    scale = (
+        b(1.09 if m else 0.985, 0.045) * big**0.6 * (1 + 0.003 * (bmi - 27)),
+        b(1.07 if m else 0.975, 0.055) * big**0.6 * (1 + 0.005 * (bmi - 27)),
+        b(1.07 if m else 0.98, 0.035) * big,
+    )
+    k = max(bmi - 16.5, 1.0) * (0.85 if m else 1.15)
+    fat = tuple(max(2.5, round(k * f * bell(r, 1, 0.22, 0.4, 1.7), 3)) for f in (0.95, 1.05, 1.15))
+    breast = 0.0 if m else max(0.0, round(bell(r, 44, 9, 18, 68) + 1.1 * (bmi - 27), 3))
+    arms = 'down' if r.random() < 0.2 else 'up'
+    return dict(
+        sex=sex,
+        age=age,
+        height_cm=height,
+        bmi=bmi,
+        scale=tuple(round(s, 4) for s in scale),
+        fat_mm=fat,
+        breast_mm=breast,
+        arms=arms,
+        visceral=b(1 + 0.011 * (bmi - 26) + (0.02 if m else 0), 0.035, 0.86, 1.22),
+        muscle=b(1.08 if m else 0.86, 0.15, 0.55, 1.5),
+        kyphosis=b(1 + 0.004 * (age - 55), 0.17, 0.5, 1.45),
+        squareness=b(0.45, 0.12, 0.1, 0.75),
+        shift_mm=(b(0, 7), b(2, 12, -28, 28), b(-2, 14, -32, 32)),
+        degrees=(b(0, 1.3, -4, 4), b(0, 2, -5, 5), b(0, 3, -8, 8)),
+        bend_mm=round(3 + 6 * r.random(), 3),
+    )
 
 # %% ../../nbs/03_phantom/02_anatomy.ipynb #c6ba4718
 def _inside(seed, m, age):
     "Breath, organs, vessels, bones, findings, scanner."
-    r = rng_for(seed, 'inside'); b = lambda *a: round(bell(r, *a), 4); u = lambda lo, hi: round(lo + (hi - lo)*r.random(), 4)
-    breath = b(5, 12, -22, 32); gap = b(14, 6, 0, 32)
-    big = r.random()<.18; heart = u(1.08, 1.27) if big else b(.89, .05, .76, 1.02)
-    phase = r.random(); contrast = 'none' if phase<.42 else 'pulmonary' if phase<.52 else 'arterial' if phase<.72 else 'venous'
-    sco = (u(9, 26)*(1 if r.random()<.5 else -1), u(-60, 50), u(70, 110)) if r.random()<.2 else (b(0, 2.), u(-60, 50), u(80, 120))
-    cut, wide = r.random()<.55, r.random()<.7
-    scan = (round(-u(135, 180), 2), round(u(140, 180), 2)) if cut else (-400., 400.)
-    return dict(dome_mm=(-breath, -breath - gap), heart=heart, heart_turn=b(0, 7, -16, 16), contrast=contrast,
-                scoliosis=sco, scan_mm=scan, bore_mm=700. if wide else u(345, 480),
-                aorta_mm=(b(15.5 + .06*(age - 60) + m, 1.8, 11.5, 22), b(12. + .05*(age - 60) + m*.6, 1.2, 8.5, 17)), trachea_mm=b(9. if m else 7.6, .8, 5.5, 12),
-                rib_mm=(b(6.8 if m else 6.2, .7, 4.6, 8.5), b(3.9 if m else 3.5, .45, 2.5, 5.2), b(1.15, .2, .6, 1.8)),
-                rib_drop=b(1., .14, .62, 1.4), mediastinum=b(1., .16, .62, 1.5),
-                organs={k: b(1., s, 1-2.2*s, 1+2.2*s) for k, s in dict(liver=.07, spleen=.15, stomach=.16, kidney=.08).items()},
-                gas=(u(.15, .6) if r.random()<.65 else 0., u(0, 1), u(0, 1)), lung_slope=b(42, 15, 5, 90), noise_hu=u(10, 34), blur_mm=u(.9, 1.9))
+    r = rng_for(seed, 'inside')
+    b = lambda *a: round(bell(r, *a), 4)
+    u = lambda lo, hi: round(lo + (hi - lo) * r.random(), 4)
+    breath = b(5, 12, -22, 32)
+    gap = b(14, 6, 0, 32)
+    big = r.random() < 0.18
+    heart = u(1.08, 1.27) if big else b(0.89, 0.05, 0.76, 1.02)
+    phase = r.random()
+    contrast = (
+        'none'
+        if phase < 0.42
+        else 'pulmonary'
+        if phase < 0.52
+        else 'arterial'
+        if phase < 0.72
+        else 'venous'
+    )
+    sco = (
+        (u(9, 26) * (1 if r.random() < 0.5 else -1), u(-60, 50), u(70, 110))
+        if r.random() < 0.2
+        else (b(0, 2.0), u(-60, 50), u(80, 120))
+    )
+    cut, wide = r.random() < 0.55, r.random() < 0.7
+    scan = (round(-u(135, 180), 2), round(u(140, 180), 2)) if cut else (-400.0, 400.0)
+    return dict(
+        dome_mm=(-breath, -breath - gap),
+        heart=heart,
+        heart_turn=b(0, 7, -16, 16),
+        contrast=contrast,
+        scoliosis=sco,
+        scan_mm=scan,
+        bore_mm=700.0 if wide else u(345, 480),
+        aorta_mm=(
+            b(15.5 + 0.06 * (age - 60) + m, 1.8, 11.5, 22),
+            b(12.0 + 0.05 * (age - 60) + m * 0.6, 1.2, 8.5, 17),
+        ),
+        trachea_mm=b(9.0 if m else 7.6, 0.8, 5.5, 12),
+        rib_mm=(
+            b(6.8 if m else 6.2, 0.7, 4.6, 8.5),
+            b(3.9 if m else 3.5, 0.45, 2.5, 5.2),
+            b(1.15, 0.2, 0.6, 1.8),
+        ),
+        rib_drop=b(1.0, 0.14, 0.62, 1.4),
+        mediastinum=b(1.0, 0.16, 0.62, 1.5),
+        organs={
+            k: b(1.0, s, 1 - 2.2 * s, 1 + 2.2 * s)
+            for k, s in dict(liver=0.07, spleen=0.15, stomach=0.16, kidney=0.08).items()
+        },
+        gas=(u(0.15, 0.6) if r.random() < 0.65 else 0.0, u(0, 1), u(0, 1)),
+        lung_slope=b(42, 15, 5, 90),
+        noise_hu=u(10, 34),
+        blur_mm=u(0.9, 1.9),
+    )
 
 # %% ../../nbs/03_phantom/02_anatomy.ipynb #71197e6d
 def sample_patient(
-    seed:int,  # Any integer from 0
-)->Patient:
+    seed: int,  # Any integer from 0
+) -> Patient:
     "The virtual patient of a seed."
-    body = _body(seed); ins = _inside(seed, body['sex']=='m', body['age']); r = rng_for(seed, 'findings'); u = lambda lo, hi: round(lo + (hi - lo)*r.random(), 4)
+    body = _body(seed)
+    ins = _inside(seed, body['sex'] == 'm', body['age'])
+    r = rng_for(seed, 'findings')
+    u = lambda lo, hi: round(lo + (hi - lo) * r.random(), 4)
     nod = []
-    for _ in range(int(r.choice(5, p=(.40, .28, .16, .10, .06)))):
-        kind = r.random(); hu = u(-650, -350) if kind<.15 else u(180, 420) if kind<.25 else u(15, 65)   # ground glass, calcified, solid
-        nod.append((('right','left')[int(r.random()<.45)], round(r.random(), 6), round(6 + 24*r.random()**2, 2), hu))
-    eff = {s: u(14, 62) for s in ('right','left') if r.random()<.11}
-    emph = u(.12, .6) if r.random()<.16 else 0.
+    for _ in range(int(r.choice(5, p=(0.40, 0.28, 0.16, 0.10, 0.06)))):
+        kind = r.random()
+        hu = (
+            u(-650, -350) if kind < 0.15 else u(180, 420) if kind < 0.25 else u(15, 65)
+        )  # ground glass, calcified, solid
+        nod.append(
+            (
+                ('right', 'left')[int(r.random() < 0.45)],
+                round(r.random(), 6),
+                round(6 + 24 * r.random() ** 2, 2),
+                hu,
+            )
+        )
+    eff = {s: u(14, 62) for s in ('right', 'left') if r.random() < 0.11}
+    emph = u(0.12, 0.6) if r.random() < 0.16 else 0.0
     hu = sample_densities(rng_for(seed, 'hu'), ins['contrast'], body['age'])
-    if emph: hu['lung'] = round(hu['lung'] - 25, 2)
-    if ins['dome_mm'][0]>8: hu['lung'] = round(min(-730, hu['lung'] + 1.6*(ins['dome_mm'][0] - 8)), 2)   # shallow breath, denser lung
-    return Patient(seed=seed, **body, **ins, hu=hu, nodules=tuple(nod), effusions=eff, emphysema=emph)
+    if emph:
+        hu['lung'] = round(hu['lung'] - 25, 2)
+    if ins['dome_mm'][0] > 8:
+        hu['lung'] = round(
+            min(-730, hu['lung'] + 1.6 * (ins['dome_mm'][0] - 8)), 2
+        )  # shallow breath, denser lung
+    return Patient(
+        seed=seed, **body, **ins, hu=hu, nodules=tuple(nod), effusions=eff, emphysema=emph
+    )
 
 # %% ../../nbs/03_phantom/02_anatomy.ipynb #3b43f3ca
-LEVELS = {'C5':196, 'C6':180, 'C7':165, 'T1':148, 'T2':131, 'T3':113, 'T4':94, 'T5':74, 'T6':53, 'T7':31, 'T8':8, 'T9':-15, 'T10':-39,
-          'T11':-64, 'T12':-90, 'L1':-118, 'L2':-147, 'L3':-177, 'L4':-208, 'L5':-240}  # Height of vertebral centres, standard mm
-_Z   = [-300, -240, -180, -130, -90, -60, -20, 20, 60, 90, 110, 130, 150, 165, 190, 250]
-_W   = [ 125,  122,  114,  115, 119, 121, 120, 117, 112, 105, 97, 84, 62, 44, 40, 40]     # half-width inside the ribs
-_FR  = [  90,   92,   92,   92,  92,  90,  86,  84,  76,  66, 58, 48, 34, 26, 24, 24]     # front
-_BK  = [ -58,  -58,  -66,  -76, -86, -92, -97, -98, -88, -75, -62, -47, -30, -16, -8, 0]  # back
-_SPZ = [-300, -240, -208, -177, -147, -118, -90, -64, -39, -15, 8, 31, 53, 74, 94, 113, 131, 148, 165, 196, 260]
-_SPY = [ -12,   -6,   -4,   -8,  -17,  -28, -41, -51, -58, -63, -67, -69, -66, -58, -49, -36, -22, -10, 2, 14, 22]
+LEVELS = {
+    'C5': 196,
+    'C6': 180,
+    'C7': 165,
+    'T1': 148,
+    'T2': 131,
+    'T3': 113,
+    'T4': 94,
+    'T5': 74,
+    'T6': 53,
+    'T7': 31,
+    'T8': 8,
+    'T9': -15,
+    'T10': -39,
+    'T11': -64,
+    'T12': -90,
+    'L1': -118,
+    'L2': -147,
+    'L3': -177,
+    'L4': -208,
+    'L5': -240,
+}  # Height of vertebral centres, standard mm
+_Z = [-300, -240, -180, -130, -90, -60, -20, 20, 60, 90, 110, 130, 150, 165, 190, 250]
+_W = [
+    125,
+    122,
+    114,
+    115,
+    119,
+    121,
+    120,
+    117,
+    112,
+    105,
+    97,
+    84,
+    62,
+    44,
+    40,
+    40,
+]  # half-width inside the ribs
+_FR = [90, 92, 92, 92, 92, 90, 86, 84, 76, 66, 58, 48, 34, 26, 24, 24]  # front
+_BK = [-58, -58, -66, -76, -86, -92, -97, -98, -88, -75, -62, -47, -30, -16, -8, 0]  # back
+_SPZ = [
+    -300,
+    -240,
+    -208,
+    -177,
+    -147,
+    -118,
+    -90,
+    -64,
+    -39,
+    -15,
+    8,
+    31,
+    53,
+    74,
+    94,
+    113,
+    131,
+    148,
+    165,
+    196,
+    260,
+]
+_SPY = [
+    -12,
+    -6,
+    -4,
+    -8,
+    -17,
+    -28,
+    -41,
+    -51,
+    -58,
+    -63,
+    -67,
+    -69,
+    -66,
+    -58,
+    -49,
+    -36,
+    -22,
+    -10,
+    2,
+    14,
+    22,
+]
 
 # %% ../../nbs/03_phantom/02_anatomy.ipynb #d5be478d
 def build_tables(
-    p:Patient,  # Who
-)->Table:       # Functions of height in the patient's frame
+    p: Patient,  # Who
+) -> Table:  # Functions of height in the patient's frame
     "Outline, spine and layer thicknesses against height."
-    t = Table(); z = t.z
-    spy = pchip(_SPZ, _SPY, z); bend = (p.kyphosis - 1)*(spy + 45)*pchip([-300, -110, -40, 300], [.35, .35, 1, 1], z); bent = spy + bend
-    belly = 1 + (p.visceral - 1)*pchip([-300, -150, -70, 0, 300], [1, 1.1, .6, 0, 0], z)
-    front = pchip(_Z, _FR, z)*(1 + 1.4*(belly - 1)) + .25*bend; back = pchip(_Z, _BK, z) + bend
-    a, apex, half = p.scoliosis; q = np.clip(np.abs(z - apex)/half, 0, 2)
-    side = a*np.where(q<1, (1 - q*q)**2, -.35*((q - 1)*(2 - q)*4)**2)                       # a main curve between two small counter-curves
-    t.add('W', None, pchip(_Z, _W, z)*belly).add('D', None, (front - back)/2).add('cy', None, (front + back)/2)
+    t = Table()
+    z = t.z
+    spy = pchip(_SPZ, _SPY, z)
+    bend = (p.kyphosis - 1) * (spy + 45) * pchip([-300, -110, -40, 300], [0.35, 0.35, 1, 1], z)
+    bent = spy + bend
+    belly = 1 + (p.visceral - 1) * pchip([-300, -150, -70, 0, 300], [1, 1.1, 0.6, 0, 0], z)
+    front = pchip(_Z, _FR, z) * (1 + 1.4 * (belly - 1)) + 0.25 * bend
+    back = pchip(_Z, _BK, z) + bend
+    a, apex, half = p.scoliosis
+    q = np.clip(np.abs(z - apex) / half, 0, 2)
+    side = a * np.where(
+        q < 1, (1 - q * q) ** 2, -0.35 * ((q - 1) * (2 - q) * 4) ** 2
+    )  # a main curve between two small counter-curves
+    t.add('W', None, pchip(_Z, _W, z) * belly).add('D', None, (front - back) / 2).add(
+        'cy', None, (front + back) / 2
+    )
     t.add('front', None, front).add('back', None, back)
-    t.add('xs', None, side).add('ys', None, bent).add('cx', None, .45*side)
-    t.add('slope', None, np.gradient(bent, z)).add('tilt', None, np.gradient(side, z)).add('bend', None, .5*bend)
-    f, s, b = p.fat_mm; shape = lambda lo, mid, hi: pchip([-300, -120, 0, 90, 150, 300], [lo, lo, mid, mid, hi, hi], z)
-    t.add('fat_f', None, f*shape(1.5, .9, .5)).add('fat_s', None, s*shape(1.25, .9, .75)).add('fat_b', None, b*shape(1.15, .85, .9))
+    t.add('xs', None, side).add('ys', None, bent).add('cx', None, 0.45 * side)
+    t.add('slope', None, np.gradient(bent, z)).add('tilt', None, np.gradient(side, z)).add(
+        'bend', None, 0.5 * bend
+    )
+    f, s, b = p.fat_mm
+    shape = lambda lo, mid, hi: pchip([-300, -120, 0, 90, 150, 300], [lo, lo, mid, mid, hi, hi], z)
+    t.add('fat_f', None, f * shape(1.5, 0.9, 0.5)).add(
+        'fat_s', None, s * shape(1.25, 0.9, 0.75)
+    ).add('fat_b', None, b * shape(1.15, 0.85, 0.9))
     m = p.muscle
-    t.add('mus', [-300, -120, -60, 0, 90, 300], [14*m, 11*m, 4 + 6*m, 5 + 5*m, 6 + 5*m, 8 + 6*m])
-    t.add('pec', [-40, 0, 50, 90, 130, 200], [0, 4*m, 12*m, 16*m, 15*m, 5*m]).add('lat', [-140, -60, 20, 80, 130, 200], [0, 7*m, 16*m, 21*m, 19*m, 8*m])
-    t.add('erec', [-300, -150, -60, 40, 110, 200], [22*m, 21*m, 17*m, 13*m, 13*m, 12*m])
+    t.add(
+        'mus',
+        [-300, -120, -60, 0, 90, 300],
+        [14 * m, 11 * m, 4 + 6 * m, 5 + 5 * m, 6 + 5 * m, 8 + 6 * m],
+    )
+    t.add('pec', [-40, 0, 50, 90, 130, 200], [0, 4 * m, 12 * m, 16 * m, 15 * m, 5 * m]).add(
+        'lat', [-140, -60, 20, 80, 130, 200], [0, 7 * m, 16 * m, 21 * m, 19 * m, 8 * m]
+    )
+    t.add('erec', [-300, -150, -60, 40, 110, 200], [22 * m, 21 * m, 17 * m, 13 * m, 13 * m, 12 * m])
     t.add('bw', [-240, -147, -90, -15, 53, 113, 148, 200], [24, 22.5, 20.5, 17, 15, 14, 14.5, 13])
-    t.add('bd', [-240, -147, -90, -15, 53, 113, 148, 200], [17.5, 16.5, 15.5, 14.5, 13, 10.5, 9, 8.5])
-    zs = sorted(LEVELS.values()); mids = [zs[0]-15] + [(x + y)/2 for x, y in zip(zs, zs[1:])] + [zs[-1]+9]
-    ph = np.interp(t.z, mids, np.arange(len(mids))); t.add('span', None, np.interp(t.z, zs, np.diff(mids)))
-    t.add('phase', None, ph)                                             # whole numbers are the middles of discs
+    t.add(
+        'bd', [-240, -147, -90, -15, 53, 113, 148, 200], [17.5, 16.5, 15.5, 14.5, 13, 10.5, 9, 8.5]
+    )
+    zs = sorted(LEVELS.values())
+    mids = [zs[0] - 15] + [(x + y) / 2 for x, y in zip(zs, zs[1:])] + [zs[-1] + 9]
+    ph = np.interp(t.z, mids, np.arange(len(mids)))
+    t.add('span', None, np.interp(t.z, zs, np.diff(mids)))
+    t.add('phase', None, ph)  # whole numbers are the middles of discs
     return t
 
 # %% ../../nbs/03_phantom/02_anatomy.ipynb #4ae45998
 def build_warp(
-    p:Patient,  # Who
-)->Warp:        # World mm -> the patient's frame
+    p: Patient,  # Who
+) -> Warp:  # World mm -> the patient's frame
     "Place, turn, size and smooth individual bending."
-    l = rng_for(p.seed, 'bend').random((6,6,6,3))*2 - 1
-    return Warp(p.shift_mm, p.degrees, p.scale, (l*p.bend_mm).astype(np.float32))
+    l = rng_for(p.seed, 'bend').random((6, 6, 6, 3)) * 2 - 1
+    return Warp(p.shift_mm, p.degrees, p.scale, (l * p.bend_mm).astype(np.float32))
 
 def cobb_degrees(
-    t:Table,  # From `build_tables`
-)->float:
+    t: Table,  # From `build_tables`
+) -> float:
     "Largest angle between two vertebrae of the chest, seen from the front, in degrees."
-    s = t('tilt', np.arange(-120, 150, 2.)).astype(float)
+    s = t('tilt', np.arange(-120, 150, 2.0)).astype(float)
     return round(float(np.rad2deg(np.arctan(s.max()) - np.arctan(s.min()))), 1)

@@ -12,475 +12,903 @@ __all__ = ['OUTER', 'SLAB', 'GRAIN', 'Anatomy', 'build_anatomy', 'Field', 'dome_
 from dataclasses import dataclass
 import numpy as np
 from .anatomy import Patient, build_tables, build_warp, cobb_degrees, sample_patient
-from .shapes import Ellipsoid, Noise, Table, Warp, capsule, cover, frame, merge, ramp, rng_for, rotation, smax, smin, squircle, tubes
+from xray2ct.phantom.shapes import (
+    Ellipsoid,
+    Noise,
+    Table,
+    Warp,
+    capsule,
+    cover,
+    frame,
+    merge,
+    ramp,
+    rng_for,
+    rotation,
+    smax,
+    smin,
+    squircle,
+    tubes,
+)
 from .skeleton import bones, descending, lung_trees, shoulder, stems
 
 # %% ../../nbs/03_phantom/04_chest.ipynb #1c540a37
 @dataclass(frozen=True)
 class Anatomy:
     "Shapes of one patient, in the patient's frame."
+
     p: Patient
     t: Table
     warp: Warp
-    lift: float      # How far the diaphragm carries the heart up, mm
-    heart: dict      # name -> Ellipsoid
-    belly: dict      # name -> Ellipsoid
-    domes: dict      # side +1/-1 -> (x centre, y centre, half-width, half-depth, rim height, rise)
+    lift: float  # How far the diaphragm carries the heart up, mm
+    heart: dict  # name -> Ellipsoid
+    belly: dict  # name -> Ellipsoid
+    domes: dict  # side +1/-1 -> (x centre, y centre, half-width, half-depth, rim height, rise)
 
 def build_anatomy(
-    p:Patient,  # Who
-)->Anatomy:
+    p: Patient,  # Who
+) -> Anatomy:
     "Everything that follows from a `Patient` without looking at a voxel."
-    t = build_tables(p); R, L = p.dome_mm; lift = round(.8*((R + L)/2 + 17), 3); domes = {}
+    t = build_tables(p)
+    R, L = p.dome_mm
+    lift = round(0.8 * ((R + L) / 2 + 17), 3)
+    domes = {}
     for s, top in ((1, R), (-1, L)):
-        rise = 84. if s>0 else 56.; rim = top - rise; w = t('W', rim) - 1; c = .46*w
-        domes[s] = (s*c + t('cx', rim), t('cy', rim) + 12, w - c, t('D', rim) - 6, rim, rise)
-    z, wide = [-300, -60, -20, 20, 60, 88, 105, 130, 160], .75 + .25*p.mediastinum
-    for s, h in ((1, [12, 13, 15, 20, 28, 25, 25, 24, 22]), (-1, [9, 10, 12, 17, 26, 33, 27, 24, 22])): t.add(f'mid{s}', z, np.array(h)*wide + 6*(p.mediastinum - 1))
-    x, y = descending(t, p, t.z); t.add('aox', None, x).add('aoy', None, y)
+        rise = 84.0 if s > 0 else 56.0
+        rim = top - rise
+        w = t('W', rim) - 1
+        c = 0.46 * w
+        domes[s] = (s * c + t('cx', rim), t('cy', rim) + 12, w - c, t('D', rim) - 6, rim, rise)
+    z, wide = [-300, -60, -20, 20, 60, 88, 105, 130, 160], 0.75 + 0.25 * p.mediastinum
+    for s, h in (
+        (1, [12, 13, 15, 20, 28, 25, 25, 24, 22]),
+        (-1, [9, 10, 12, 17, 26, 33, 27, 24, 22]),
+    ):
+        t.add(f'mid{s}', z, np.array(h) * wide + 6 * (p.mediastinum - 1))
+    x, y = descending(t, p, t.z)
+    t.add('aox', None, x).add('aoy', None, y)
     return Anatomy(p, t, build_warp(p), lift, _heart(p, t, lift), _belly(p, t), domes)
 
 # %% ../../nbs/03_phantom/04_chest.ipynb #154aabb1
 def _heart(p, t, lift):
     "Outer heart and its four chambers; the apex points left, forwards and down."
-    g, turn = p.heart, rotation((0, p.heart_turn, 0)); y0 = 26 + t('bend', 0.)
-    hinge = np.array([16., 0, 20])
-    def at(q): v = (np.array(q, float) - hinge)*g; return tuple(np.array([(turn[i]*v).sum() for i in range(3)]) + hinge + [0, y0 - 26, lift])
-    def ax(q): v = np.array(q, float); return np.array([(turn[i]*v).sum() for i in range(3)])
-    F = frame(ax((-.80, .40, -.45)), ax((.30, .85, .25))); r = lambda *a: tuple(x*g for x in a)   # apex, right-down?, anterior
-    fwd = np.array(F[2])*g; apex = np.array(F[0])*g
+    g, turn = p.heart, rotation((0, p.heart_turn, 0))
+    y0 = 26 + t('bend', 0.0)
+    hinge = np.array([16.0, 0, 20])
+
+    def at(q):
+        v = (np.array(q, float) - hinge) * g
+        return tuple(np.array([(turn[i] * v).sum() for i in range(3)]) + hinge + [0, y0 - 26, lift])
+
+    def ax(q):
+        v = np.array(q, float)
+        return np.array([(turn[i] * v).sum() for i in range(3)])
+
+    F = frame(ax((-0.80, 0.40, -0.45)), ax((0.30, 0.85, 0.25)))
+    r = lambda *a: tuple(x * g for x in a)  # apex, right-down?, anterior
+    fwd = np.array(F[2]) * g
+    apex = np.array(F[0]) * g
     vent = np.array(at((-31, 25, -5)))
-    H = dict(ventricles=Ellipsoid(tuple(vent), r(64, 43, 41), F), right_atrium=Ellipsoid(at((15, 20, 8)), r(25, 29, 36)),
-             left_atrium=Ellipsoid(at((-4, -14, 22)), r(34, 21, 25)), outflow=Ellipsoid(at((-12, 44, 22)), r(22, 20, 30)))
-    H |= dict(lv=Ellipsoid(tuple(vent - 11*fwd + 4*apex), r(46, 21, 22), F), rv=Ellipsoid(tuple(vent + 21*fwd + 2*apex), r(47, 32, 14.5), F),
-              ra=Ellipsoid(at((15, 20, 8)), r(21.5, 25.5, 32)), la=Ellipsoid(at((-4, -14, 22)), r(31, 18, 22)), rvot=Ellipsoid(at((-12, 44, 22)), r(17, 15, 27)))
+    H = dict(
+        ventricles=Ellipsoid(tuple(vent), r(64, 43, 41), F),
+        right_atrium=Ellipsoid(at((15, 20, 8)), r(25, 29, 36)),
+        left_atrium=Ellipsoid(at((-4, -14, 22)), r(34, 21, 25)),
+        outflow=Ellipsoid(at((-12, 44, 22)), r(22, 20, 30)),
+    )
+    H |= dict(
+        lv=Ellipsoid(tuple(vent - 11 * fwd + 4 * apex), r(46, 21, 22), F),
+        rv=Ellipsoid(tuple(vent + 21 * fwd + 2 * apex), r(47, 32, 14.5), F),
+        ra=Ellipsoid(at((15, 20, 8)), r(21.5, 25.5, 32)),
+        la=Ellipsoid(at((-4, -14, 22)), r(31, 18, 22)),
+        rvot=Ellipsoid(at((-12, 44, 22)), r(17, 15, 27)),
+    )
     return H
 
 def _belly(p, t):
     "Liver, spleen, stomach, kidneys; they hang from the domes."
-    R, L = p.dome_mm; o = p.organs; l, s, g, k = (o[n] for n in ('liver','spleen','stomach','kidney')); W = t('W', -60.); back = t('back', -60.)
-    return dict(liver=Ellipsoid((.48*W, 2, R - 74*l), (66*l, 92*l, 80*l)), left_lobe=Ellipsoid((2, 46, R - 56*l), (82*l, 38*l, 34*l), frame((1, .1, .28))),
-                spleen=Ellipsoid((-.74*W, back + 48, L - 44), (25*s, 44*s, 40*s), frame((.8, .6, .2))),
-                stomach=Ellipsoid((-.40*W, 36, L - 52), (36*g, 40*g, 46*g)), antrum=Ellipsoid((-14, 62, L - 104), (46*g, 24*g, 24*g), frame((1, 0, .35))),
-                kidney_right=Ellipsoid((62, t('ys', -130.) - 4, R - 122), (26*k, 27*k, 54*k), frame((1, -.5, -.25))),
-                kidney_left=Ellipsoid((-64, t('ys', -120.) - 4, L - 88), (26*k, 27*k, 55*k), frame((-1, -.5, -.25))))
+    R, L = p.dome_mm
+    o = p.organs
+    l, s, g, k = (o[n] for n in ('liver', 'spleen', 'stomach', 'kidney'))
+    W = t('W', -60.0)
+    back = t('back', -60.0)
+    return dict(
+        liver=Ellipsoid((0.48 * W, 2, R - 74 * l), (66 * l, 92 * l, 80 * l)),
+        left_lobe=Ellipsoid((2, 46, R - 56 * l), (82 * l, 38 * l, 34 * l), frame((1, 0.1, 0.28))),
+        spleen=Ellipsoid(
+            (-0.74 * W, back + 48, L - 44), (25 * s, 44 * s, 40 * s), frame((0.8, 0.6, 0.2))
+        ),
+        stomach=Ellipsoid((-0.40 * W, 36, L - 52), (36 * g, 40 * g, 46 * g)),
+        antrum=Ellipsoid((-14, 62, L - 104), (46 * g, 24 * g, 24 * g), frame((1, 0, 0.35))),
+        kidney_right=Ellipsoid(
+            (62, t('ys', -130.0) - 4, R - 122), (26 * k, 27 * k, 54 * k), frame((1, -0.5, -0.25))
+        ),
+        kidney_left=Ellipsoid(
+            (-64, t('ys', -120.0) - 4, L - 88), (26 * k, 27 * k, 55 * k), frame((-1, -0.5, -0.25))
+        ),
+    )
 
 # %% ../../nbs/03_phantom/04_chest.ipynb #82aa9988
 class Field:
     "Coordinates of any shape in the patient's frame, with the distance to the inner chest wall."
+
     def __init__(self, A, X, Y, Z):
         self.A, self.X, self.Y, self.Z = A, X, Y, Z
-        t = A.t; self.i = t.index(Z)
+        t = A.t
+        self.i = t.index(Z)
         self.dx, dy = X - t.at('cx', self.i), Y - t.at('cy', self.i)
-        self.dc, self.nx, self.ny = squircle(self.dx, dy, t.at('W', self.i), t.at('D', self.i), A.p.squareness)
+        self.dc, self.nx, self.ny = squircle(
+            self.dx, dy, t.at('W', self.i), t.at('D', self.i), A.p.squareness
+        )
         self.root, self.sl, self.known = self, ..., {}
-    def at(self, name): return self.A.t.at(name, self.i)
+
+    def at(self, name):
+        return self.A.t.at(name, self.i)
+
     def crop(self, sl):
         "The same field on a part of the box."
-        f = object.__new__(Field); f.A, f.root, f.sl = self.A, self.root, sl
-        for k in ('X','Y','Z','i','dx','dc','nx','ny'): setattr(f, k, getattr(self, k)[sl])
+        f = object.__new__(Field)
+        f.A, f.root, f.sl = self.A, self.root, sl
+        for k in ('X', 'Y', 'Z', 'i', 'dx', 'dc', 'nx', 'ny'):
+            setattr(f, k, getattr(self, k)[sl])
         return f
+
     def shared(self, name, make):
         "A distance that several organs need, computed once for the whole box."
-        if name not in self.root.known: self.root.known[name] = make(self.root)
+        if name not in self.root.known:
+            self.root.known[name] = make(self.root)
         return self.root.known[name][self.sl]
 
 def dome_distance(
-    f:Field,    # Where
-    side:int,   # +1 right, -1 left
-)->np.ndarray:  # mm, negative below
+    f: Field,  # Where
+    side: int,  # +1 right, -1 left
+) -> np.ndarray:  # mm, negative below
     "Distance to one dome of the diaphragm; its rim slopes down to the back."
+
     def make(f):
-        x0, y0, a, b, rim, rise = f.A.domes[side]; y = f.Y - np.float32(y0); z = f.Z - np.float32(.45)*y - np.float32(rim)
-        return Ellipsoid((x0, 0, 0), (a, b, rise)).distance(f.X, y, np.maximum(z, 0)) + np.minimum(z, 0)*np.float32(.4)
+        x0, y0, a, b, rim, rise = f.A.domes[side]
+        y = f.Y - np.float32(y0)
+        z = f.Z - np.float32(0.45) * y - np.float32(rim)
+        return Ellipsoid((x0, 0, 0), (a, b, rise)).distance(f.X, y, np.maximum(z, 0)) + np.minimum(
+            z, 0
+        ) * np.float32(0.4)
+
     return f.shared(f'dome{side}', make)
 
-OUTER = ('ventricles','right_atrium','left_atrium','outflow')  # ellipsoids whose union is the outside of the heart
+OUTER = (
+    'ventricles',
+    'right_atrium',
+    'left_atrium',
+    'outflow',
+)  # ellipsoids whose union is the outside of the heart
 
 def heart_distance(
-    f:Field,    # Where
-)->np.ndarray:  # mm, negative inside; 60 in slabs that are far away
+    f: Field,  # Where
+) -> np.ndarray:  # mm, negative inside; 60 in slabs that are far away
     "Distance to the outside of the heart."
+
     def make(f):
         e = [f.A.heart[k] for k in OUTER]
-        if float(f.Z.min())>max(q.box()[1][2] for q in e) + 45 or float(f.Z.max())<min(q.box()[0][2] for q in e) - 45: return np.full(f.Z.shape, 60, np.float32)
+        if (
+            float(f.Z.min()) > max(q.box()[1][2] for q in e) + 45
+            or float(f.Z.max()) < min(q.box()[0][2] for q in e) - 45
+        ):
+            return np.full(f.Z.shape, 60, np.float32)
         d = [q.distance(f.X, f.Y, f.Z) for q in e]
         return smin(smin(d[0], d[1], 14), smin(d[2], d[3], 6), 12)
+
     return f.shared('heart', make)
 
 # %% ../../nbs/03_phantom/04_chest.ipynb #d69925f3
 def lung_distance(
-    f:Field,    # Where
-    side:int,   # +1 right, -1 left
-)->np.ndarray:  # mm, negative in the lung
+    f: Field,  # Where
+    side: int,  # +1 right, -1 left
+) -> np.ndarray:  # mm, negative in the lung
     "Distance to the pleura: inside the ribs, beside mediastinum, spine and aorta, above the diaphragm, under the apex."
-    p, s = f.A.p, np.float32(side); xs, ys, bd, bw = (f.at(k) for k in ('xs', 'ys', 'bd', 'bw'))
-    g = np.clip((f.at('front') - np.float32(10) - f.Y)*np.float32(1/34), 0, 1)                # 0 behind the sternum, 1 further back
-    m = 5 + (f.at(f'mid{side}') - 5)*g*(2 - g)
-    body = (bw + 5 + np.float32(.75)*np.maximum(ys - bd*np.float32(.2) - f.Y, 0))*np.clip((ys + bd + 8 - f.Y)*np.float32(.1), 0, 1)
-    d = smax(f.dc + np.float32(1.5), np.maximum(m, body) - s*(f.X - xs*np.float32(.5)), 8)
-    if side<0:
+    p, s = f.A.p, np.float32(side)
+    xs, ys, bd, bw = (f.at(k) for k in ('xs', 'ys', 'bd', 'bw'))
+    g = np.clip(
+        (f.at('front') - np.float32(10) - f.Y) * np.float32(1 / 34), 0, 1
+    )  # 0 behind the sternum, 1 further back
+    m = 5 + (f.at(f'mid{side}') - 5) * g * (2 - g)
+    body = (bw + 5 + np.float32(0.75) * np.maximum(ys - bd * np.float32(0.2) - f.Y, 0)) * np.clip(
+        (ys + bd + 8 - f.Y) * np.float32(0.1), 0, 1
+    )
+    d = smax(f.dc + np.float32(1.5), np.maximum(m, body) - s * (f.X - xs * np.float32(0.5)), 8)
+    if side < 0:
         u, v = f.X - f.at('aox'), f.Y - f.at('aoy')
-        d = smax(d, np.where(f.Z<74, np.float32(p.aorta_mm[1] + 3) - np.sqrt(u*u + v*v), np.float32(-30)), 5)
+        d = smax(
+            d,
+            np.where(
+                f.Z < 74, np.float32(p.aorta_mm[1] + 3) - np.sqrt(u * u + v * v), np.float32(-30)
+            ),
+            5,
+        )
     d = smax(smax(d, np.float32(3.5) - heart_distance(f), 5), -dome_distance(f, side), 5)
-    u, v = f.X - s*np.float32(46), f.Y - f.at('bend') + 8
-    return smax(d, f.Z - np.float32(148) + np.float32(.8)*(np.sqrt(u*u + v*v + 900) - 30), 10)
+    u, v = f.X - s * np.float32(46), f.Y - f.at('bend') + 8
+    return smax(
+        d, f.Z - np.float32(148) + np.float32(0.8) * (np.sqrt(u * u + v * v + 900) - 30), 10
+    )
 
 def body_layers(
-    f:Field,  # Where
-)->tuple:     # (distance to the outside of the muscles, thickness of the fat over them), mm
+    f: Field,  # Where
+) -> tuple:  # (distance to the outside of the muscles, thickness of the fat over them), mm
     "Muscles over the ribs, shoulders, neck and arms, and the fat on them."
     p, X, Y, Z = f.A.p, f.X, f.Y, f.Z
-    n2, fr, bk, ax = f.nx*f.nx, np.maximum(f.ny, 0), np.maximum(-f.ny, 0), np.abs(f.dx)
-    fr2, bk2 = fr*fr, bk*bk
-    mus = f.at('mus') + 4*n2*(f.at('pec')*fr2 + f.at('lat')*bk2) + f.at('erec')*bk2*bk2*ramp(ax, 4, 20)*ramp(ax, 82, 45)
+    n2, fr, bk, ax = f.nx * f.nx, np.maximum(f.ny, 0), np.maximum(-f.ny, 0), np.abs(f.dx)
+    fr2, bk2 = fr * fr, bk * bk
+    mus = (
+        f.at('mus')
+        + 4 * n2 * (f.at('pec') * fr2 + f.at('lat') * bk2)
+        + f.at('erec') * bk2 * bk2 * ramp(ax, 4, 20) * ramp(ax, 82, 45)
+    )
     d = f.dc - mus
-    if float(Z.max())>40:
+    if float(Z.max()) > 40:
         m = float(np.sqrt(p.muscle))
         for s in (1, -1):
             h, away = shoulder(p, s)
-            d = smin(d, capsule(X, Y, Z, (s*34, -26, 152), tuple(h), 34*m, 40*m), 22)
-            d = smin(d, capsule(X, Y, Z, tuple(h), tuple(h + 2*away), 39*m, 33*m), 14)
-        d = smin(d, capsule(X, Y, Z, (0, -6 + f.A.t('bend', 160.), 140), (0, 6, 400), 50*m, 54*m), 26)
-    elif p.arms=='down':
+            d = smin(d, capsule(X, Y, Z, (s * 34, -26, 152), tuple(h), 34 * m, 40 * m), 22)
+            d = smin(d, capsule(X, Y, Z, tuple(h), tuple(h + 2 * away), 39 * m, 33 * m), 14)
+        d = smin(
+            d,
+            capsule(X, Y, Z, (0, -6 + f.A.t('bend', 160.0), 140), (0, 6, 400), 50 * m, 54 * m),
+            26,
+        )
+    elif p.arms == 'down':
         m = float(np.sqrt(p.muscle))
-        for s in (1, -1): h, away = shoulder(p, s); d = smin(d, capsule(X, Y, Z, tuple(h), tuple(h + 2*away), 39*m, 33*m), 14)
-    return d, f.at('fat_f')*fr2 + f.at('fat_s')*n2 + f.at('fat_b')*bk2
+        for s in (1, -1):
+            h, away = shoulder(p, s)
+            d = smin(d, capsule(X, Y, Z, tuple(h), tuple(h + 2 * away), 39 * m, 33 * m), 14)
+    return d, f.at('fat_f') * fr2 + f.at('fat_s') * n2 + f.at('fat_b') * bk2
 
 def body_distance(
-    f:Field,    # Where
-    mus, fat,   # From `body_layers`
-)->np.ndarray:  # mm, negative inside
+    f: Field,  # Where
+    mus,
+    fat,  # From `body_layers`
+) -> np.ndarray:  # mm, negative inside
     "Distance to the outside of the skin."
     d = mus - fat
-    for e in breasts(f.A): d = smin(d, e.distance(f.X, f.Y, f.Z), 20)
+    for e in breasts(f.A):
+        d = smin(d, e.distance(f.X, f.Y, f.Z), 20)
     return d - 2
 
 # %% ../../nbs/03_phantom/04_chest.ipynb #3522e231
 def breasts(
-    A:Anatomy,  # Whose
-)->list:        # Two ellipsoids, or none
+    A: Anatomy,  # Whose
+) -> list:  # Two ellipsoids, or none
     "Breasts on the front of the chest, flattened as in a supine patient."
     r = A.p.breast_mm
-    if not r: return []
-    return [Ellipsoid((s*.56*A.t('W', 20.), A.t('front', 20.)*.72 + 4 + A.p.fat_mm[0], 18), (r, .62*r, r*1.05)) for s in (1, -1)]
+    if not r:
+        return []
+    return [
+        Ellipsoid(
+            (s * 0.56 * A.t('W', 20.0), A.t('front', 20.0) * 0.72 + 4 + A.p.fat_mm[0], 18),
+            (r, 0.62 * r, r * 1.05),
+        )
+        for s in (1, -1)
+    ]
 
 # %% ../../nbs/03_phantom/04_chest.ipynb #ee6d9031
 class Slab:
     "A few slices while they are painted: values, field, edge width, textures."
+
     def __init__(self, A, v, zs, ys, xs, w, noise):
         self.A, self.v, self.w, self.hu = A, v, w, A.p.hu
-        X, Y, Z = A.warp.dense(zs, ys, xs); self.f = Field(A, X, Y, Z)
+        X, Y, Z = A.warp.dense(zs, ys, xs)
+        self.f = Field(A, X, Y, Z)
         self.tex = {k: n.dense(zs, ys, xs) for k, n in noise.items()}
-        self.lo = [[q.min((1,2)), q.min((0,2)), q.min((0,1))] for q in (X, Y, Z)]; self.hi = [[q.max((1,2)), q.max((0,2)), q.max((0,1))] for q in (X, Y, Z)]
+        self.lo = [[q.min((1, 2)), q.min((0, 2)), q.min((0, 1))] for q in (X, Y, Z)]
+        self.hi = [[q.max((1, 2)), q.max((0, 2)), q.max((0, 1))] for q in (X, Y, Z)]
+
     def crop(self, lo, hi):
         "Slices that contain the box (mm, patient's frame), or None."
         out = []
         for ax in range(3):
             ok = np.ones(self.v.shape[ax], bool)
-            for c in range(3): ok &= (self.hi[c][ax]>=lo[c]) & (self.lo[c][ax]<=hi[c])
+            for c in range(3):
+                ok &= (self.hi[c][ax] >= lo[c]) & (self.lo[c][ax] <= hi[c])
             i = np.nonzero(ok)[0]
-            if not len(i): return None
+            if not len(i):
+                return None
             out.append(slice(int(i[0]), int(i[-1]) + 1))
         return tuple(out)
+
     def over(self, share, hu, sl=...):
         "Cover the voxels by their share with a density (a number or an array)."
-        v = self.v[sl]; v += share*(hu - v)
+        v = self.v[sl]
+        v += share * (hu - v)
+
     def shape(self, e, hu, inside=None):
         "Cover an Ellipsoid, within an optional distance function of the cropped field."
         sl = self.crop(*e.box(self.w))
-        if sl is None: return
-        f = self.f.crop(sl); d = e.distance(f.X, f.Y, f.Z)
-        if inside is not None: d = smax(d, inside(f), 4)
+        if sl is None:
+            return
+        f = self.f.crop(sl)
+        d = e.distance(f.X, f.Y, f.Z)
+        if inside is not None:
+            d = smax(d, inside(f), 4)
         self.over(cover(d, self.w), hu, sl)
 
 # %% ../../nbs/03_phantom/04_chest.ipynb #a4fba834
 def paint_wall(
-    c:Slab,  # Painted in place
+    c: Slab,  # Painted in place
 ):
     "Skin, fat with septa, muscle with fat planes, breasts, the space inside the ribs."
-    f, w, h, p = c.f, c.w, c.hu, c.A.p; mus, fat = body_layers(f); d = body_distance(f, mus, fat)
-    fat = h['fat'] + 28*_ridge(c.tex['fine'], 7) + 8*c.tex['mid']
-    c.v += cover(d, w)*np.float32(h['skin'] + 1000); c.v += cover(d + 2, w)*(fat - np.float32(h['skin']))
-    lean = np.clip(_ridge(c.tex['mid'], 6)*.5 + _ridge(c.tex['fine'], 9)*.35, 0, .8)
-    deep = f.dc - mus; plane = np.maximum(1 - np.abs(f.dc - 11.5)*np.float32(.45), 0)*ramp(deep, 14, 20)
-    plane += np.maximum(1 - np.abs(f.dc - np.float32(.6)*deep - 4)*np.float32(.5), 0)*ramp(deep, 17, 24)
-    lean = np.minimum(lean*np.float32(.75) + plane*np.float32(.6)*ramp(c.tex['mid'], -.6, .2), .9)                 # fat between the layers of muscle
-    meat = h['muscle'] + (h['fat'] - h['muscle'])*lean + 6*c.tex['fine']; c.v += cover(mus, w)*(meat - fat)
+    f, w, h, p = c.f, c.w, c.hu, c.A.p
+    mus, fat = body_layers(f)
+    d = body_distance(f, mus, fat)
+    fat = h['fat'] + 28 * _ridge(c.tex['fine'], 7) + 8 * c.tex['mid']
+    c.v += cover(d, w) * np.float32(h['skin'] + 1000)
+    c.v += cover(d + 2, w) * (fat - np.float32(h['skin']))
+    lean = np.clip(_ridge(c.tex['mid'], 6) * 0.5 + _ridge(c.tex['fine'], 9) * 0.35, 0, 0.8)
+    deep = f.dc - mus
+    plane = np.maximum(1 - np.abs(f.dc - 11.5) * np.float32(0.45), 0) * ramp(deep, 14, 20)
+    plane += np.maximum(1 - np.abs(f.dc - np.float32(0.6) * deep - 4) * np.float32(0.5), 0) * ramp(
+        deep, 17, 24
+    )
+    lean = np.minimum(
+        lean * np.float32(0.75) + plane * np.float32(0.6) * ramp(c.tex['mid'], -0.6, 0.2), 0.9
+    )  # fat between the layers of muscle
+    meat = h['muscle'] + (h['fat'] - h['muscle']) * lean + 6 * c.tex['fine']
+    c.v += cover(mus, w) * (meat - fat)
     for e in breasts(c.A):
-        r = e.radii; g = Ellipsoid((e.centre[0], e.centre[1] + .15*r[1], e.centre[2]), tuple(.62*q for q in r)); sl = c.crop(*g.box(w))
-        if sl: F = f.crop(sl); c.over(cover(g.distance(F.X, F.Y, F.Z), 10)*ramp(c.tex['fine'][sl], -.5, .5)*ramp(d[sl], -3, -9), h['gland'], sl)
-    sl = c.crop((-190, -60, 62), (190, 70, 122))                                            # the armpits are fat
+        r = e.radii
+        g = Ellipsoid(
+            (e.centre[0], e.centre[1] + 0.15 * r[1], e.centre[2]), tuple(0.62 * q for q in r)
+        )
+        sl = c.crop(*g.box(w))
+        if sl:
+            F = f.crop(sl)
+            c.over(
+                cover(g.distance(F.X, F.Y, F.Z), 10)
+                * ramp(c.tex['fine'][sl], -0.5, 0.5)
+                * ramp(d[sl], -3, -9),
+                h['gland'],
+                sl,
+            )
+    sl = c.crop((-190, -60, 62), (190, 70, 122))  # the armpits are fat
     if sl:
         F = f.crop(sl)
         for s in (1, -1):
-            e = Ellipsoid((s*(c.A.t('W', 95.) + 19), 2, 95), (17, 34, 34)).distance(F.X, F.Y, F.Z)
-            c.over(np.minimum(cover(e, 8), ramp(F.dc, 11, 14))*np.float32(.9), h['fat'], sl)
-    c.v += cover(f.dc, w)*(h['fat'] + 14*c.tex['mid'] + 40*_ridge(c.tex['fine'], 8) - meat)      # nested layers add up: no voxel is covered twice
+            e = Ellipsoid((s * (c.A.t('W', 95.0) + 19), 2, 95), (17, 34, 34)).distance(
+                F.X, F.Y, F.Z
+            )
+            c.over(np.minimum(cover(e, 8), ramp(F.dc, 11, 14)) * np.float32(0.9), h['fat'], sl)
+    c.v += cover(f.dc, w) * (
+        h['fat'] + 14 * c.tex['mid'] + 40 * _ridge(c.tex['fine'], 8) - meat
+    )  # nested layers add up: no voxel is covered twice
     sl = c.crop((-60, -150, -300), (60, 40, 200))
     if sl:
-        F = f.crop(sl); x = F.X - F.at('xs'); y = F.Y - F.at('ys') + F.at('bd') + 16; d = np.sqrt(x*x*np.float32(.42) + y*y) - 27
-        c.over(cover(smax(d, F.dc, 4), w), h['muscle'] - 90*_ridge(c.tex['mid'][sl], 6)*np.float32(.6), sl)
+        F = f.crop(sl)
+        x = F.X - F.at('xs')
+        y = F.Y - F.at('ys') + F.at('bd') + 16
+        d = np.sqrt(x * x * np.float32(0.42) + y * y) - 27
+        c.over(
+            cover(smax(d, F.dc, 4), w),
+            h['muscle'] - 90 * _ridge(c.tex['mid'][sl], 6) * np.float32(0.6),
+            sl,
+        )
 
-def _ridge(n, k): "Thin sheets where a noise passes through zero."; return np.maximum(1 - np.float32(k)*np.abs(n), 0)
+def _ridge(n, k):
+    "Thin sheets where a noise passes through zero."
+    return np.maximum(1 - np.float32(k) * np.abs(n), 0)
 
 # %% ../../nbs/03_phantom/04_chest.ipynb #8f54767a
 def paint_belly(
-    c:Slab,  # Painted in place
+    c: Slab,  # Painted in place
 ):
     "Organs under the diaphragm."
     A, w, h, b = c.A, c.w, c.hu, c.A.belly
-    if float(c.f.Z.min())>max(A.p.dome_mm) + 40: return
-    sl = c.crop((-190, -120, -300), (190, 130, -70))                                       # gut, mixed with fat
+    if float(c.f.Z.min()) > max(A.p.dome_mm) + 40:
+        return
+    sl = c.crop((-190, -120, -300), (190, 130, -70))  # gut, mixed with fat
     if sl:
-        f = c.f.crop(sl); t = c.tex['mid'][sl]; s = ramp(t, -.05, .25)*cover(smax(f.dc + 8, f.Z + 85 - f.Y*np.float32(.35), 10), 8)*ramp(f.Y - f.at('ys'), 30, 45)
-        c.over(s, h['wall'] - 5, sl); c.over(s*ramp(t, .48, .6)*ramp(f.Y, 20, 40)*np.float32(.8 if A.p.gas[1]>.4 else 0.), -850., sl)
-    for k in ('kidney_left','kidney_right'):
-        c.shape(b[k], h['kidney'], _under); e = b[k]
-        c.shape(Ellipsoid((e.centre[0]*.9, e.centre[1] + 4, e.centre[2]), tuple(.42*r for r in e.radii), e.axes), h['fat'] + 60, _under)
-    c.shape(b['spleen'], h['spleen'] + 0., _under)
+        f = c.f.crop(sl)
+        t = c.tex['mid'][sl]
+        s = (
+            ramp(t, -0.05, 0.25)
+            * cover(smax(f.dc + 8, f.Z + 85 - f.Y * np.float32(0.35), 10), 8)
+            * ramp(f.Y - f.at('ys'), 30, 45)
+        )
+        c.over(s, h['wall'] - 5, sl)
+        c.over(
+            s
+            * ramp(t, 0.48, 0.6)
+            * ramp(f.Y, 20, 40)
+            * np.float32(0.8 if A.p.gas[1] > 0.4 else 0.0),
+            -850.0,
+            sl,
+        )
+    for k in ('kidney_left', 'kidney_right'):
+        c.shape(b[k], h['kidney'], _under)
+        e = b[k]
+        c.shape(
+            Ellipsoid(
+                (e.centre[0] * 0.9, e.centre[1] + 4, e.centre[2]),
+                tuple(0.42 * r for r in e.radii),
+                e.axes,
+            ),
+            h['fat'] + 60,
+            _under,
+        )
+    c.shape(b['spleen'], h['spleen'] + 0.0, _under)
     lo, hi = b['stomach'].box(w + 6)
     sl = c.crop(np.minimum(lo, b['antrum'].box(w)[0]), np.maximum(hi, b['antrum'].box(w)[1]))
     if sl:
-        f = c.f.crop(sl); d = smax(smin(b['stomach'].distance(f.X, f.Y, f.Z), b['antrum'].distance(f.X, f.Y, f.Z), 16), _under(f), 4)
-        e = b['stomach']; level = e.centre[1] + e.radii[1]*(1 - 2*A.p.gas[0])
-        c.over(cover(d, w), h['wall'], sl); c.over(cover(d + 4, w), h['food'] + 14*c.tex['fine'][sl], sl)
-        if A.p.gas[0]: c.over(np.minimum(cover(d + 4, w), cover(level - f.Y, w)), -985., sl)
+        f = c.f.crop(sl)
+        d = smax(
+            smin(b['stomach'].distance(f.X, f.Y, f.Z), b['antrum'].distance(f.X, f.Y, f.Z), 16),
+            _under(f),
+            4,
+        )
+        e = b['stomach']
+        level = e.centre[1] + e.radii[1] * (1 - 2 * A.p.gas[0])
+        c.over(cover(d, w), h['wall'], sl)
+        c.over(cover(d + 4, w), h['food'] + 14 * c.tex['fine'][sl], sl)
+        if A.p.gas[0]:
+            c.over(np.minimum(cover(d + 4, w), cover(level - f.Y, w)), -985.0, sl)
     sl = c.crop((-190, -120, -300), (190, 130, max(A.p.dome_mm) + 5))
     if sl:
-        f = c.f.crop(sl); d = smin(b['liver'].distance(f.X, f.Y, f.Z), b['left_lobe'].distance(f.X, f.Y, f.Z), 18)
-        c.over(cover(smax(d, _under(f), 4), w), h['liver'] + 5*c.tex['fine'][sl] + 3*c.tex['mid'][sl], sl)
+        f = c.f.crop(sl)
+        d = smin(b['liver'].distance(f.X, f.Y, f.Z), b['left_lobe'].distance(f.X, f.Y, f.Z), 18)
+        c.over(
+            cover(smax(d, _under(f), 4), w),
+            h['liver'] + 5 * c.tex['fine'][sl] + 3 * c.tex['mid'][sl],
+            sl,
+        )
 
-def _below(f): return dome_distance(f, 1), dome_distance(f, -1)
+def _below(f):
+    return dome_distance(f, 1), dome_distance(f, -1)
+
 def _under(f):
     "Inside the belly: under the diaphragm and the heart that rests on it, and within the wall."
     return smax(smax(np.minimum(*_below(f)) + 4, 5 - heart_distance(f), 4), f.dc + 4, 4)
 
 # %% ../../nbs/03_phantom/04_chest.ipynb #4254a852
 def paint_lungs(
-    c:Slab,  # Painted in place
+    c: Slab,  # Painted in place
 ):
     "Diaphragm, parenchyma with fissures, gravity and emphysema, fluid."
     A, w, h, p = c.A, c.w, c.hu, c.A.p
     for s, side in ((1, 'right'), (-1, 'left')):
-        x = (-12, 200) if s>0 else (-200, 12); sl = c.crop((x[0], -140, -170), (x[1], 130, 160))
-        if sl is None: continue
-        f = c.f.crop(sl); d = lung_distance(f, s); dd = dome_distance(f, s)
+        x = (-12, 200) if s > 0 else (-200, 12)
+        sl = c.crop((x[0], -140, -170), (x[1], 130, 160))
+        if sl is None:
+            continue
+        f = c.f.crop(sl)
+        d = lung_distance(f, s)
+        dd = dome_distance(f, s)
         both = smax(np.minimum(dd, dome_distance(f, -s)), 1 - heart_distance(f), 4)
-        c.over(np.minimum(np.minimum(cover(both, w), cover(-4 - both, w)), cover(f.dc, w)), h['muscle'], sl)       # the muscle of the diaphragm
-        share = cover(d, w); t = {k: n[sl] for k, n in c.tex.items()}
-        back = (f.at('cy') - f.Y)*np.float32(p.lung_slope/180)
-        u = h['lung'] - 14 + back + 42*t['slow'] + 34*t['mid'] + 30*t['fine']
-        if p.emphysema: u += (np.float32(-975) - u)*destroyed(f, t)*np.float32(.85)
-        for q in fissures(f, s): u += (-560 - u)*np.maximum(1 - np.abs(q)/max(w, 1.4), 0)*np.float32(.5*1.4/max(w, 1.4))
-        u += 25*np.clip(d*np.float32(.25) + 1, 0, 1)                                      # vessels too fine to draw, at the pleura
+        c.over(
+            np.minimum(np.minimum(cover(both, w), cover(-4 - both, w)), cover(f.dc, w)),
+            h['muscle'],
+            sl,
+        )  # the muscle of the diaphragm
+        share = cover(d, w)
+        t = {k: n[sl] for k, n in c.tex.items()}
+        back = (f.at('cy') - f.Y) * np.float32(p.lung_slope / 180)
+        u = h['lung'] - 14 + back + 42 * t['slow'] + 34 * t['mid'] + 30 * t['fine']
+        if p.emphysema:
+            u += (np.float32(-975) - u) * destroyed(f, t) * np.float32(0.85)
+        for q in fissures(f, s):
+            u += (
+                (-560 - u)
+                * np.maximum(1 - np.abs(q) / max(w, 1.4), 0)
+                * np.float32(0.5 * 1.4 / max(w, 1.4))
+            )
+        u += 25 * np.clip(d * np.float32(0.25) + 1, 0, 1)  # vessels too fine to draw, at the pleura
         c.over(share, u, sl)
         if side in p.effusions:
             lv = f.Y - effusion_level(f, p.effusions[side])
-            c.over(share*np.clip((12 - lv)*np.float32(1/14), 0, 1)*np.float32(.7), -60., sl)       # lung that the fluid has pressed airless
-            c.over(share*cover(lv, max(w, 2)), h['water'] + 6, sl)
+            c.over(
+                share * np.clip((12 - lv) * np.float32(1 / 14), 0, 1) * np.float32(0.7), -60.0, sl
+            )  # lung that the fluid has pressed airless
+            c.over(share * cover(lv, max(w, 2)), h['water'] + 6, sl)
 
 def fissures(
-    f:Field,   # Where
-    side:int,  # +1 right, -1 left
-)->list:       # Signed distances, mm
+    f: Field,  # Where
+    side: int,  # +1 right, -1 left
+) -> list:  # Signed distances, mm
     "The oblique fissure, and on the right the horizontal one above it."
-    ob = (f.Z - 30)*np.float32(.60) + (f.Y + 28)*np.float32(.80) - f.X*np.float32(.06*side)
-    if side<0: return [ob]
-    return [ob, np.where(ob>0, f.Z - 18 + f.Y*np.float32(.10), np.float32(99))]
+    ob = (
+        (f.Z - 30) * np.float32(0.60)
+        + (f.Y + 28) * np.float32(0.80)
+        - f.X * np.float32(0.06 * side)
+    )
+    if side < 0:
+        return [ob]
+    return [ob, np.where(ob > 0, f.Z - 18 + f.Y * np.float32(0.10), np.float32(99))]
 
 def destroyed(
-    f:Field,    # Where
-    tex:dict,   # Noise there, `mid` and `fine`
-)->np.ndarray:  # 0..1
+    f: Field,  # Where
+    tex: dict,  # Noise there, `mid` and `fine`
+) -> np.ndarray:  # 0..1
     "Share of the parenchyma lost to emphysema: patches of 1-2 cm, more of them towards the apex."
-    e = f.A.p.emphysema; return ramp(tex['mid'] + np.float32(.4)*tex['fine'] + f.Z*np.float32(.0016), .62 - e, .72 - e)
+    e = f.A.p.emphysema
+    return ramp(
+        tex['mid'] + np.float32(0.4) * tex['fine'] + f.Z * np.float32(0.0016), 0.62 - e, 0.72 - e
+    )
 
 def textures(
-    p:Patient,  # Who
-    fov:float,  # Side of the cube, mm
-)->dict:        # name -> Noise
+    p: Patient,  # Who
+    fov: float,  # Side of the cube, mm
+) -> dict:  # name -> Noise
     "Noise of the tissue at three sizes."
-    return {k: Noise(rng_for(p.seed, 'texture', k), cell, fov) for k, cell in (('slow', 48.), ('mid', 18.), ('fine', 8.))}
+    return {
+        k: Noise(rng_for(p.seed, 'texture', k), cell, fov)
+        for k, cell in (('slow', 48.0), ('mid', 18.0), ('fine', 8.0))
+    }
 
 def effusion_level(
-    f:Field,      # Where
-    depth:float,  # Of the fluid on the back of the chest, mm
-)->np.ndarray:    # y of the surface, mm
+    f: Field,  # Where
+    depth: float,  # Of the fluid on the back of the chest, mm
+) -> np.ndarray:  # y of the surface, mm
     "Where free fluid ends in a supine patient: flat, and lower towards the apex."
-    return f.at('back') + np.float32(depth) - ramp(f.Z, -20, 150)*np.float32(.8*depth)
+    return f.at('back') + np.float32(depth) - ramp(f.Z, -20, 150) * np.float32(0.8 * depth)
 
 # %% ../../nbs/03_phantom/04_chest.ipynb #4f59e11b
 def paint_heart(
-    c:Slab,  # Painted in place
+    c: Slab,  # Painted in place
 ):
     "Myocardium and the chambers."
-    H, h, w = c.A.heart, c.hu, c.w; bx = [e.box(w + 8) for e in H.values()]
+    H, h, w = c.A.heart, c.hu, c.w
+    bx = [e.box(w + 8) for e in H.values()]
     sl = c.crop(np.min([b[0] for b in bx], 0), np.max([b[1] for b in bx], 0))
-    if sl is None: return
-    f = c.f.crop(sl); d = heart_distance(f)
-    c.over(cover(d, w), h['myocardium'] - 70*_ridge(c.tex['mid'][sl], 5)*ramp(d, -9, -3), sl)
-    for k, m in (('la','left'), ('ra','right'), ('rvot','pulmonary'), ('rv','right'), ('lv','left')):
-        e = H[k].distance(f.X, f.Y, f.Z); c.over(cover(smax(e, d + 2, 3), w), h[m], sl)
+    if sl is None:
+        return
+    f = c.f.crop(sl)
+    d = heart_distance(f)
+    c.over(cover(d, w), h['myocardium'] - 70 * _ridge(c.tex['mid'][sl], 5) * ramp(d, -9, -3), sl)
+    for k, m in (
+        ('la', 'left'),
+        ('ra', 'right'),
+        ('rvot', 'pulmonary'),
+        ('rv', 'right'),
+        ('lv', 'left'),
+    ):
+        e = H[k].distance(f.X, f.Y, f.Z)
+        c.over(cover(smax(e, d + 2, 3), w), h[m], sl)
 
 # %% ../../nbs/03_phantom/04_chest.ipynb #a770689c
 def paint_spine(
-    c:Slab,  # Painted in place
+    c: Slab,  # Painted in place
 ):
     "Vertebral bodies with endplates, discs, canal and cord."
-    h, w = c.hu, c.w; sl = c.crop((-70, -140, -300), (70, 60, 300))
-    if sl is None: return
-    F, T = c.f.crop(sl), c.A.t; near = lambda q: np.minimum(np.maximum(q, -20), 20)          # further away a slice would meet other levels
-    Z = F.Z + F.at('slope')*near(F.Y - F.at('ys')) + F.at('tilt')*near(F.X - F.at('xs')); i = T.index(Z)
-    x, y, a, b, ph = F.X - T.at('xs', i), F.Y - T.at('ys', i), T.at('bw', i), T.at('bd', i), T.at('phase', i)
-    fr = ph - np.floor(ph); q = fr*(1 - fr)*4; span = T.at('span', i); end = (np.float32(.5) - np.abs(fr - np.float32(.5)))*span
-    waist = 1 - np.float32(.09)*q
-    d, _, _ = squircle(x, y, a*waist, b*waist, .35); gap = span*np.float32(.09) + np.float32(.3)
+    h, w = c.hu, c.w
+    sl = c.crop((-70, -140, -300), (70, 60, 300))
+    if sl is None:
+        return
+    F, T = c.f.crop(sl), c.A.t
+    near = lambda q: np.minimum(
+        np.maximum(q, -20), 20
+    )  # further away a slice would meet other levels
+    Z = F.Z + F.at('slope') * near(F.Y - F.at('ys')) + F.at('tilt') * near(F.X - F.at('xs'))
+    i = T.index(Z)
+    x, y, a, b, ph = (
+        F.X - T.at('xs', i),
+        F.Y - T.at('ys', i),
+        T.at('bw', i),
+        T.at('bd', i),
+        T.at('phase', i),
+    )
+    fr = ph - np.floor(ph)
+    q = fr * (1 - fr) * 4
+    span = T.at('span', i)
+    end = (np.float32(0.5) - np.abs(fr - np.float32(0.5))) * span
+    waist = 1 - np.float32(0.09) * q
+    d, _, _ = squircle(x, y, a * waist, b * waist, 0.35)
+    gap = span * np.float32(0.09) + np.float32(0.3)
     bone = smax(d, gap - end, 2)
     c.over(cover(smax(d - 1, end - gap, 1), w), h['disc'], sl)
-    s = cover(bone, w); core = cover(bone + np.float32(1.1), w); c.over(s, h['cortex']*np.float32(.72), sl)
-    v = c.v[sl]; v += core*(h['marrow'] + 45*c.tex['fine'][sl] - h['cortex']*np.float32(.72))
-    yc = y + b + 8; r = np.sqrt(x*x + yc*yc)
-    c.over(cover(r - np.float32(9.5), w), h['fat'] + 60, sl); c.over(cover(r - 8, w), 12., sl); c.over(cover(r - 5, w), h['cord'], sl)
+    s = cover(bone, w)
+    core = cover(bone + np.float32(1.1), w)
+    c.over(s, h['cortex'] * np.float32(0.72), sl)
+    v = c.v[sl]
+    v += core * (h['marrow'] + 45 * c.tex['fine'][sl] - h['cortex'] * np.float32(0.72))
+    yc = y + b + 8
+    r = np.sqrt(x * x + yc * yc)
+    c.over(cover(r - np.float32(9.5), w), h['fat'] + 60, sl)
+    c.over(cover(r - 8, w), 12.0, sl)
+    c.over(cover(r - 5, w), h['cord'], sl)
 
 # %% ../../nbs/03_phantom/04_chest.ipynb #30f69894
-SLAB = 1<<16  # Voxels painted at a time: the arrays of a slab stay in the cache
+SLAB = 1 << 16  # Voxels painted at a time: the arrays of a slab stay in the cache
 
 def _world(A, sets):
     "Segments of every material from the patient's frame to world mm, in one go; thin axes turn with the patient."
-    q = A.warp.inverse(np.concatenate([x for a in sets.values() for x in a[:2]])); m, out, i = rotation(A.p.degrees), {}, 0
+    q = A.warp.inverse(np.concatenate([x for a in sets.values() for x in a[:2]]))
+    m, out, i = rotation(A.p.degrees), {}, 0
     for k, a in sets.items():
-        n, f = len(a[0]), a[4]; f = np.stack([m[0,j]*f[:,0] + m[1,j]*f[:,1] + m[2,j]*f[:,2] for j in range(3)], 1)
-        out[k] = q[i:i+n], q[i+n:i+2*n], a[2], a[3], f, a[5]; i += 2*n
+        n, f = len(a[0]), a[4]
+        f = np.stack(
+            [m[0, j] * f[:, 0] + m[1, j] * f[:, 1] + m[2, j] * f[:, 2] for j in range(3)], 1
+        )
+        out[k] = q[i : i + n], q[i + n : i + 2 * n], a[2], a[3], f, a[5]
+        i += 2 * n
     return out
 
 def paint_tubes(
-    A:Anatomy,  # Whose
-    v,          # (n,n,n) volume, painted in place
-    fov:float,  # Side of the cube, mm
-    sets:dict,  # material -> segments in world mm
-    w:float,    # Width of an edge, mm
+    A: Anatomy,  # Whose
+    v,  # (n,n,n) volume, painted in place
+    fov: float,  # Side of the cube, mm
+    sets: dict,  # material -> segments in world mm
+    w: float,  # Width of an edge, mm
 ):
     "Cartilage, bones, vessels and airways over the painted volume, in that order."
-    n, h, flat = len(v), A.p.hu, v.reshape(-1); scratch = np.zeros(n**3, np.float32)
-    def stroke(a, grow=0., lim=None):
-        p0, p1, r0, r1, f, q = a; r0, r1 = np.maximum(r0 + grow, .05), np.maximum(r1 + grow, .05)
-        if (q==1).all(): idx, s = tubes(p0, p1, r0, r1, n, fov, blur=w)
-        else: idx, s = tubes(p0, p1, r0, r1, n, fov, f, np.clip(q + np.minimum(grow, 0)*(1 - q)/np.minimum(r0, r1), .05, 1), w)
+    n, h, flat = len(v), A.p.hu, v.reshape(-1)
+    scratch = np.zeros(n**3, np.float32)
+
+    def stroke(a, grow=0.0, lim=None):
+        p0, p1, r0, r1, f, q = a
+        r0, r1 = np.maximum(r0 + grow, 0.05), np.maximum(r1 + grow, 0.05)
+        if (q == 1).all():
+            idx, s = tubes(p0, p1, r0, r1, n, fov, blur=w)
+        else:
+            idx, s = tubes(
+                p0,
+                p1,
+                r0,
+                r1,
+                n,
+                fov,
+                f,
+                np.clip(q + np.minimum(grow, 0) * (1 - q) / np.minimum(r0, r1), 0.05, 1),
+                w,
+            )
         return merge(idx, s, scratch)
-    def over(name, hu, grow=0.): i, s = stroke(sets[name], grow); flat[i] = flat[i] + s*(np.float32(hu) - flat[i])
-    over('cartilage', h['cartilage']); over('gut', h['wall'])
-    over('colon', h['wall']); over('colon', h['stool'], -3.); over('colon_gas', -960.)
-    for k, m in (('cava','cava'), ('vein','vein'), ('pulmonary','pulmonary'), ('left','left')): over(k, h[m])
-    over('aorta', h['wall'], 1.3); over('aorta', h['aorta'])
-    over('l_vein', h['left']); over('l_bronchus', 20., .8); over('l_artery', h['pulmonary']); over('l_bronchus', -960.)
-    over('airway', 45., 1.4); over('airway', -985.)
-    i, s = stroke(sets['bone']); flat[i] = flat[i] + s*(np.float32(h['cortex']) - flat[i])
-    i, s = stroke(sets['bone'], -A.p.rib_mm[2]); flat[i] = flat[i] + s*np.float32(h['rib_marrow'] - h['cortex'])
+
+    def over(name, hu, grow=0.0):
+        i, s = stroke(sets[name], grow)
+        flat[i] = flat[i] + s * (np.float32(hu) - flat[i])
+
+    over('cartilage', h['cartilage'])
+    over('gut', h['wall'])
+    over('colon', h['wall'])
+    over('colon', h['stool'], -3.0)
+    over('colon_gas', -960.0)
+    for k, m in (('cava', 'cava'), ('vein', 'vein'), ('pulmonary', 'pulmonary'), ('left', 'left')):
+        over(k, h[m])
+    over('aorta', h['wall'], 1.3)
+    over('aorta', h['aorta'])
+    over('l_vein', h['left'])
+    over('l_bronchus', 20.0, 0.8)
+    over('l_artery', h['pulmonary'])
+    over('l_bronchus', -960.0)
+    over('airway', 45.0, 1.4)
+    over('airway', -985.0)
+    i, s = stroke(sets['bone'])
+    flat[i] = flat[i] + s * (np.float32(h['cortex']) - flat[i])
+    i, s = stroke(sets['bone'], -A.p.rib_mm[2])
+    flat[i] = flat[i] + s * np.float32(h['rib_marrow'] - h['cortex'])
 
 # %% ../../nbs/03_phantom/04_chest.ipynb #b24d97cf
 def _prepare(A, fov):
     "Strokes in world mm and facts: everything that does not depend on n; volumes are measured on a grid of 40^3."
-    p, g = A.p, ((np.arange(40) + .5)*fov/40 - fov/2); F = Field(A, *A.warp.dense(g, g, g)); lungs = {s: lung_distance(F, s) for s in (1, -1)}; pts = {}
+    p, g = A.p, ((np.arange(40) + 0.5) * fov / 40 - fov / 2)
+    F = Field(A, *A.warp.dense(g, g, g))
+    lungs = {s: lung_distance(F, s) for s in (1, -1)}
+    pts = {}
     for s in (1, -1):
-        q = rng_for(p.seed, 'cloud', s).random((4096, 3))*[150, 230, 320] + [0 if s>0 else -150, -120, -150]
-        pts[s] = q, lung_distance(Field(A, *(q[:,k].astype(np.float32) for k in range(3))), s)
-    clouds = {s: np.resize(q[d<-2.5], (512, 3)) for s, (q, d) in pts.items()}
-    sets = {**bones(p, A.t), **stems(p, A.t, A.lift), **{'l_' + k: v for k, v in lung_trees(p, A.t, A.lift, clouds).items()}}
+        q = rng_for(p.seed, 'cloud', s).random((4096, 3)) * [150, 230, 320] + [
+            0 if s > 0 else -150,
+            -120,
+            -150,
+        ]
+        pts[s] = q, lung_distance(Field(A, *(q[:, k].astype(np.float32) for k in range(3))), s)
+    clouds = {s: np.resize(q[d < -2.5], (512, 3)) for s, (q, d) in pts.items()}
+    sets = {
+        **bones(p, A.t),
+        **stems(p, A.t, A.lift),
+        **{'l_' + k: v for k, v in lung_trees(p, A.t, A.lift, clouds).items()},
+    }
     return _world(A, sets), _facts(A, fov, F, lungs, pts)
 
 def _facts(A, fov, F, lungs, pts):
     "What is in the patient, where, how large: JSON-able, mm in world coordinates, the same at every n."
-    p, w = A.p, fov/40; ml = w**3/1000; g = (np.arange(40) + .5)*w - fov/2; grid = (g, g[:,None], g[:,None,None])
-    r2 = lambda q: [round(float(x), 2) for x in q]; at = lambda q: r2(A.warp.inverse(np.array([q], float))[0])
-    mean = lambda c: r2([(x*c).sum(dtype=float)/c.sum(dtype=float) for x in grid])
-    share = {s: cover(d, w) for s, d in lungs.items()}; vol = {s: round(float(c.sum(dtype=float))*ml, 1) for s, c in share.items()}
+    p, w = A.p, fov / 40
+    ml = w**3 / 1000
+    g = (np.arange(40) + 0.5) * w - fov / 2
+    grid = (g, g[:, None], g[:, None, None])
+    r2 = lambda q: [round(float(x), 2) for x in q]
+    at = lambda q: r2(A.warp.inverse(np.array([q], float))[0])
+    mean = lambda c: r2([(x * c).sum(dtype=float) / c.sum(dtype=float) for x in grid])
+    share = {s: cover(d, w) for s, d in lungs.items()}
+    vol = {s: round(float(c.sum(dtype=float)) * ml, 1) for s, c in share.items()}
     heart = cover(heart_distance(F), w)
-    chest = 2*max(A.t('W', float(z)) for z in range(-80, 60, 5)); box = [A.heart[k].box() for k in OUTER]
-    ratio = round(float(max(b[1][0] for b in box) - min(b[0][0] for b in box))/chest, 4)
+    chest = 2 * max(A.t('W', float(z)) for z in range(-80, 60, 5))
+    box = [A.heart[k].box() for k in OUTER]
+    ratio = round(float(max(b[1][0] for b in box) - min(b[0][0] for b in box)) / chest, 4)
     finds = []
     for side, u, dia, hu in p.nodules:
-        s = 1 if side=='right' else -1; q, d = pts[s]; ok = (d<-(dia/2 + 3)) & (((q - [s*44., -17, 44])**2).sum(1)>35**2)        # in the lung, clear of the hilum
-        if side in p.effusions: ok &= q[:,1]>A.t('back', 0.) + p.effusions[side] + 12 + dia/2
-        for f in finds: ok &= ((q - f['at'])**2).sum(1)>((dia + f['diameter_mm'])/2 + 4)**2                                       # and of the others
+        s = 1 if side == 'right' else -1
+        q, d = pts[s]
+        ok = (d < -(dia / 2 + 3)) & (
+            ((q - [s * 44.0, -17, 44]) ** 2).sum(1) > 35**2
+        )  # in the lung, clear of the hilum
+        if side in p.effusions:
+            ok &= q[:, 1] > A.t('back', 0.0) + p.effusions[side] + 12 + dia / 2
+        for f in finds:
+            ok &= ((q - f['at']) ** 2).sum(1) > (
+                (dia + f['diameter_mm']) / 2 + 4
+            ) ** 2  # and of the others
         ok = np.nonzero(ok)[0]
-        if not len(ok): continue
-        k = ok[int(u*len(ok))]; c = at(q[k])
-        if p.scan_mm[0] + dia/2<c[2]<p.scan_mm[1] - dia/2:                                                      # a finding is one that was scanned
-            finds.append(dict(kind='nodule', side=side, centre_mm=c, diameter_mm=dia, hu=hu, at=q[k]))
-    for f in finds: del f['at']
+        if not len(ok):
+            continue
+        k = ok[int(u * len(ok))]
+        c = at(q[k])
+        if (
+            p.scan_mm[0] + dia / 2 < c[2] < p.scan_mm[1] - dia / 2
+        ):  # a finding is one that was scanned
+            finds.append(
+                dict(kind='nodule', side=side, centre_mm=c, diameter_mm=dia, hu=hu, at=q[k])
+            )
+    for f in finds:
+        del f['at']
     for side, depth in p.effusions.items():
-        c = share[1 if side=='right' else -1]*cover(F.Y - effusion_level(F, depth), w); v = round(float(c.sum(dtype=float))*ml, 1)
-        if v>5: finds.append(dict(kind='effusion', side=side, centre_mm=mean(c), depth_mm=depth, volume_ml=v, hu=p.hu['water'] + 6))
-    if ratio>.55: finds.append(dict(kind='cardiomegaly', centre_mm=mean(heart), ratio=ratio))
+        c = share[1 if side == 'right' else -1] * cover(F.Y - effusion_level(F, depth), w)
+        v = round(float(c.sum(dtype=float)) * ml, 1)
+        if v > 5:
+            finds.append(
+                dict(
+                    kind='effusion',
+                    side=side,
+                    centre_mm=mean(c),
+                    depth_mm=depth,
+                    volume_ml=v,
+                    hu=p.hu['water'] + 6,
+                )
+            )
+    if ratio > 0.55:
+        finds.append(dict(kind='cardiomegaly', centre_mm=mean(heart), ratio=ratio))
     cobb, (amp, apex, _) = cobb_degrees(A.t), p.scoliosis
-    if cobb>10: finds.append(dict(kind='scoliosis', centre_mm=at((A.t('xs', apex), A.t('ys', apex), apex)), cobb_degrees=cobb, side='right' if amp>0 else 'left'))
+    if cobb > 10:
+        finds.append(
+            dict(
+                kind='scoliosis',
+                centre_mm=at((A.t('xs', apex), A.t('ys', apex), apex)),
+                cobb_degrees=cobb,
+                side='right' if amp > 0 else 'left',
+            )
+        )
     if p.emphysema:
-        c = share[1] + share[-1]; e = c*destroyed(F, {k: q.dense(g, g, g) for k, q in textures(p, fov).items()})
-        finds.append(dict(kind='emphysema', centre_mm=mean(e), share=round(float(e.sum(dtype=float)/c.sum(dtype=float)), 3)))
-    land = {k: e.centre for k, e in (A.heart | A.belly).items() if k in ('lv','rv','la','ra','liver','spleen','stomach','kidney_left','kidney_right')}
-    land |= dict(carina=(3, -16 + A.t('bend', 66.), 66 + .2*A.lift), sternum=(A.t('cx', 40.), A.t('front', 40.) + 7, 40))
-    land |= {k: (A.t('xs', z), A.t('ys', z), z) for k, z in (('T4', 94.), ('T8', 8.), ('T12', -90.))}
-    land = dict(zip(land, map(r2, A.warp.inverse(np.array(list(land.values()), float)))), lung_right=mean(share[1]), lung_left=mean(share[-1]), heart=mean(heart))
-    plain = {k: getattr(p, k) for k in ('seed','sex','age','height_cm','bmi','arms','contrast','bore_mm')}
-    plain |= {k: list(getattr(p, k)) for k in ('fat_mm','scan_mm','shift_mm','degrees')}
-    return plain | dict(breasts=p.breast_mm>0, stomach_gas=p.gas[0], hu=dict(p.hu), lung_volume_ml=round(vol[1] + vol[-1], 1), lung_right_ml=vol[1], lung_left_ml=vol[-1],
-                        heart_chest_ratio=ratio, chest_width_mm=round(chest*p.scale[0], 1), cobb_degrees=cobb, findings=finds, landmarks_mm=land)
+        c = share[1] + share[-1]
+        e = c * destroyed(F, {k: q.dense(g, g, g) for k, q in textures(p, fov).items()})
+        finds.append(
+            dict(
+                kind='emphysema',
+                centre_mm=mean(e),
+                share=round(float(e.sum(dtype=float) / c.sum(dtype=float)), 3),
+            )
+        )
+    land = {
+        k: e.centre
+        for k, e in (A.heart | A.belly).items()
+        if k
+        in ('lv', 'rv', 'la', 'ra', 'liver', 'spleen', 'stomach', 'kidney_left', 'kidney_right')
+    }
+    land |= dict(
+        carina=(3, -16 + A.t('bend', 66.0), 66 + 0.2 * A.lift),
+        sternum=(A.t('cx', 40.0), A.t('front', 40.0) + 7, 40),
+    )
+    land |= {
+        k: (A.t('xs', z), A.t('ys', z), z) for k, z in (('T4', 94.0), ('T8', 8.0), ('T12', -90.0))
+    }
+    land = dict(
+        zip(land, map(r2, A.warp.inverse(np.array(list(land.values()), float)))),
+        lung_right=mean(share[1]),
+        lung_left=mean(share[-1]),
+        heart=mean(heart),
+    )
+    plain = {
+        k: getattr(p, k)
+        for k in ('seed', 'sex', 'age', 'height_cm', 'bmi', 'arms', 'contrast', 'bore_mm')
+    }
+    plain |= {k: list(getattr(p, k)) for k in ('fat_mm', 'scan_mm', 'shift_mm', 'degrees')}
+    return plain | dict(
+        breasts=p.breast_mm > 0,
+        stomach_gas=p.gas[0],
+        hu=dict(p.hu),
+        lung_volume_ml=round(vol[1] + vol[-1], 1),
+        lung_right_ml=vol[1],
+        lung_left_ml=vol[-1],
+        heart_chest_ratio=ratio,
+        chest_width_mm=round(chest * p.scale[0], 1),
+        cobb_degrees=cobb,
+        findings=finds,
+        landmarks_mm=land,
+    )
 
 # %% ../../nbs/03_phantom/04_chest.ipynb #b7e80760
 def paint_nodules(
-    v,            # (n,n,n) volume, painted in place
-    fov:float,    # Side of the cube, mm
-    finds:list,   # Findings; those that are no nodules are skipped
-    w:float,      # Width of an edge, mm
+    v,  # (n,n,n) volume, painted in place
+    fov: float,  # Side of the cube, mm
+    finds: list,  # Findings; those that are no nodules are skipped
+    w: float,  # Width of an edge, mm
 ):
     "Balls, sampled finely enough to keep their mass in 11 mm voxels."
-    n = len(v); vox = fov/n
+    n = len(v)
+    vox = fov / n
     for q in finds:
-        if q['kind']!='nodule': continue
-        r, c = q['diameter_mm']/2, np.array(q['centre_mm'])
-        lo = np.maximum(np.floor((c - r - w)/vox + n/2).astype(int), 0); hi = np.minimum(np.ceil((c + r + w)/vox + n/2).astype(int), n)
-        if (hi<=lo).any(): continue
-        k = int(np.ceil(vox)); g = [((np.arange((b - a)*k) + .5)/k + a - n/2)*vox - m for a, b, m in zip(lo, hi, c)]
-        x, y, z = (t.astype(np.float32) for t in g); d = np.sqrt(x*x + (y*y)[:,None] + (z*z)[:,None,None]) - np.float32(r); s = cover(d, vox/k)
-        b = s.reshape(hi[2]-lo[2], k, hi[1]-lo[1], k, hi[0]-lo[0], k)
-        share = sum(b[:,i,:,j,:,l] for i in range(k) for j in range(k) for l in range(k))*np.float32(1/k**3)
-        box = v[lo[2]:hi[2], lo[1]:hi[1], lo[0]:hi[0]]; box += share*(np.float32(q['hu']) - box)
+        if q['kind'] != 'nodule':
+            continue
+        r, c = q['diameter_mm'] / 2, np.array(q['centre_mm'])
+        lo = np.maximum(np.floor((c - r - w) / vox + n / 2).astype(int), 0)
+        hi = np.minimum(np.ceil((c + r + w) / vox + n / 2).astype(int), n)
+        if (hi <= lo).any():
+            continue
+        k = int(np.ceil(vox))
+        g = [
+            ((np.arange((b - a) * k) + 0.5) / k + a - n / 2) * vox - m for a, b, m in zip(lo, hi, c)
+        ]
+        x, y, z = (t.astype(np.float32) for t in g)
+        d = np.sqrt(x * x + (y * y)[:, None] + (z * z)[:, None, None]) - np.float32(r)
+        s = cover(d, vox / k)
+        b = s.reshape(hi[2] - lo[2], k, hi[1] - lo[1], k, hi[0] - lo[0], k)
+        share = sum(
+            b[:, i, :, j, :, l] for i in range(k) for j in range(k) for l in range(k)
+        ) * np.float32(1 / k**3)
+        box = v[lo[2] : hi[2], lo[1] : hi[1], lo[0] : hi[0]]
+        box += share * (np.float32(q['hu']) - box)
 
 # %% ../../nbs/03_phantom/04_chest.ipynb #b9be3e84
-GRAIN = ((11.25, .10), (5.625, .22), (2.8125, .48), (1.40625, 1.1))  # cells (mm) of the scanner noise and their share of `noise_hu`
+GRAIN = (
+    (11.25, 0.10),
+    (5.625, 0.22),
+    (2.8125, 0.48),
+    (1.40625, 1.1),
+)  # cells (mm) of the scanner noise and their share of `noise_hu`
 
 def _finish(p, v, fov, c, step):
     "Scanner noise in the octaves that these voxels still show, then the ends of the scan."
-    n, vox = len(v), fov/len(v); grain = [(Noise(rng_for(p.seed, 'grain', k), cell, fov), a) for k, (cell, a) in enumerate(GRAIN) if cell>=.99*vox]
-    seen = cover(np.sqrt((c*c)[:,None] + c*c) - p.bore_mm/2, vox).astype(np.float32)
+    n, vox = len(v), fov / len(v)
+    grain = [
+        (Noise(rng_for(p.seed, 'grain', k), cell, fov), a)
+        for k, (cell, a) in enumerate(GRAIN)
+        if cell >= 0.99 * vox
+    ]
+    seen = cover(np.sqrt((c * c)[:, None] + c * c) - p.bore_mm / 2, vox).astype(np.float32)
     for i in range(0, n, step):
-        b, z = v[i:i+step], c[i:i+step]; body = ramp(b, -1000, -700)
-        for g, a in grain: b += g.dense(z, c, c)*np.float32(a*p.noise_hu)*body
-        b += 1000; b *= seen*(cover(p.scan_mm[0] - z, vox)*cover(z - p.scan_mm[1], vox)).astype(np.float32)[:,None,None]; b -= 1000
+        b, z = v[i : i + step], c[i : i + step]
+        body = ramp(b, -1000, -700)
+        for g, a in grain:
+            b += g.dense(z, c, c) * np.float32(a * p.noise_hu) * body
+        b += 1000
+        b *= (
+            seen
+            * (cover(p.scan_mm[0] - z, vox) * cover(z - p.scan_mm[1], vox)).astype(np.float32)[
+                :, None, None
+            ]
+        )
+        b -= 1000
     return np.clip(v, -1024, 3071, out=v)
 
 def render_patient(
-    p:Patient,    # Who; `dataclasses.replace` makes a twin that differs in one thing
-    n:int,        # Voxels along each side of the cube, 32 to 256
-    fov_mm=360.,  # Side of the cube, mm
-)->tuple:         # ((n,n,n) float32 HU [z,y,x], facts)
+    p: Patient,  # Who; `dataclasses.replace` makes a twin that differs in one thing
+    n: int,  # Voxels along each side of the cube, 32 to 256
+    fov_mm=360.0,  # Side of the cube, mm
+) -> tuple:  # ((n,n,n) float32 HU [z,y,x], facts)
     "The CT of a patient whose parameters are given."
-    if not 32<=n<=256: raise ValueError(f'virtual patients exist from 32 to 256 voxels a side, not {n}')
-    A, fov = build_anatomy(p), float(fov_mm); sets, facts = _prepare(A, fov)
-    v = np.full((n,n,n), -1000., np.float32); vox = fov/n; w = max(vox, p.blur_mm); c = (np.arange(n) + .5)*vox - fov/2; step = max(1, SLAB//n**2)
+    if not 32 <= n <= 256:
+        raise ValueError(f'virtual patients exist from 32 to 256 voxels a side, not {n}')
+    A, fov = build_anatomy(p), float(fov_mm)
+    sets, facts = _prepare(A, fov)
+    v = np.full((n, n, n), -1000.0, np.float32)
+    vox = fov / n
+    w = max(vox, p.blur_mm)
+    c = (np.arange(n) + 0.5) * vox - fov / 2
+    step = max(1, SLAB // n**2)
     tex = textures(p, fov)
     for i in range(0, n, step):
-        s = Slab(A, v[i:i+step], c[i:i+step], c, c, w, tex)
-        for paint in (paint_wall, paint_belly, paint_lungs, paint_heart, paint_spine): paint(s)
-    paint_tubes(A, v, fov, sets, w); paint_nodules(v, fov, facts['findings'], w)
+        s = Slab(A, v[i : i + step], c[i : i + step], c, c, w, tex)
+        for paint in (paint_wall, paint_belly, paint_lungs, paint_heart, paint_spine):
+            paint(s)
+    paint_tubes(A, v, fov, sets, w)
+    paint_nodules(v, fov, facts['findings'], w)
     return _finish(p, v, fov, c, step), facts
 
 # %% ../../nbs/03_phantom/04_chest.ipynb #8e9b854a
 def virtual_patient(
-    seed:int,     # Which patient, any integer from 0
-    n:int,        # Voxels along each side of the cube, 32 to 256
-    fov_mm=360.,  # Side of the cube, mm
-)->tuple:         # ((n,n,n) float32 HU [z,y,x], facts dict, JSON-able)
+    seed: int,  # Which patient, any integer from 0
+    n: int,  # Voxels along each side of the cube, 32 to 256
+    fov_mm=360.0,  # Side of the cube, mm
+) -> tuple:  # ((n,n,n) float32 HU [z,y,x], facts dict, JSON-able)
     "A virtual chest and what is in it: a pure function of its arguments."
     return render_patient(sample_patient(int(seed)), int(n), fov_mm)

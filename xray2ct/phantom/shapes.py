@@ -12,366 +12,551 @@ import numpy as np
 
 # %% ../../nbs/03_phantom/01_shapes.ipynb #42a9f2cb
 def rng_for(
-    seed:int,  # Patient's seed
-    *keys,     # Words that name the use, e.g. 'vessels', 'left'
-)->np.random.Generator:  # PCG64, independent of every other key
+    seed: int,  # Patient's seed
+    *keys,  # Words that name the use, e.g. 'vessels', 'left'
+) -> np.random.Generator:  # PCG64, independent of every other key
     "A random stream of its own for each use, so that draws never shift each other."
     words = [int.from_bytes(str(k).encode(), 'little') for k in keys]
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, *words])))
 
 # %% ../../nbs/03_phantom/01_shapes.ipynb #099a3f55
 def bell(
-    rng,        # Generator
-    mean=0.,    # Centre
-    sd=1.,      # Standard deviation
-    lo=-np.inf, # Smallest value returned
+    rng,  # Generator
+    mean=0.0,  # Centre
+    sd=1.0,  # Standard deviation
+    lo=-np.inf,  # Smallest value returned
     hi=np.inf,  # Largest value returned
-)->float:
+) -> float:
     "A nearly normal number as a sum of twelve uniform ones (Irwin-Hall), clipped to [lo, hi]."
-    return float(min(max(mean + sd*(sum(rng.random(12).tolist()) - 6.), lo), hi))
+    return float(min(max(mean + sd * (sum(rng.random(12).tolist()) - 6.0), lo), hi))
 
 # %% ../../nbs/03_phantom/01_shapes.ipynb #41d21917
 def pchip(
     xs,  # (k,) increasing knots
     ys,  # (k,) values
-    x,   # Where to evaluate, any shape
-)->np.ndarray: # float64, shape of x; constant outside the knots
+    x,  # Where to evaluate, any shape
+) -> np.ndarray:  # float64, shape of x; constant outside the knots
     "Monotone cubic interpolation (Fritsch and Carlson 1980)."
     xs, ys, x = np.asarray(xs, float), np.asarray(ys, float), np.asarray(x, float)
-    h = np.diff(xs); s = np.diff(ys)/h; m = np.zeros(len(xs))
-    w1, w2 = 2*h[1:] + h[:-1], h[1:] + 2*h[:-1]
-    ok = s[1:]*s[:-1] > 0
-    den = np.where(ok, w1/np.where(ok, s[:-1], 1) + w2/np.where(ok, s[1:], 1), 1)
-    m[1:-1] = np.where(ok, (w1 + w2)/den, 0)
+    h = np.diff(xs)
+    s = np.diff(ys) / h
+    m = np.zeros(len(xs))
+    w1, w2 = 2 * h[1:] + h[:-1], h[1:] + 2 * h[:-1]
+    ok = s[1:] * s[:-1] > 0
+    den = np.where(ok, w1 / np.where(ok, s[:-1], 1) + w2 / np.where(ok, s[1:], 1), 1)
+    m[1:-1] = np.where(ok, (w1 + w2) / den, 0)
     m[0], m[-1] = s[0], s[-1]
     x = np.clip(x, xs[0], xs[-1])
     i = np.clip(np.searchsorted(xs, x, side='right') - 1, 0, len(h) - 1)
-    t = (x - xs[i])/h[i]; u = 1 - t
-    return u*u*(1 + 2*t)*ys[i] + t*t*(3 - 2*t)*ys[i+1] + h[i]*t*u*(u*m[i] - t*m[i+1])
+    t = (x - xs[i]) / h[i]
+    u = 1 - t
+    return (
+        u * u * (1 + 2 * t) * ys[i]
+        + t * t * (3 - 2 * t) * ys[i + 1]
+        + h[i] * t * u * (u * m[i] - t * m[i + 1])
+    )
 
 # %% ../../nbs/03_phantom/01_shapes.ipynb #233462d4
 class Table:
     "Named functions of height, sampled every 1/8 mm from -300 to 300 mm, looked up densely with one `take`."
-    lo, per_mm, size = -300., 8, 4801
-    def __init__(self): self.z = self.lo + np.arange(self.size)/self.per_mm
-    def add(self,
-        name:str,  # Attribute under which the function is kept
-        zs,        # (k,) heights in mm, or None when `ys` is already sampled on `self.z`
-        ys,        # (k,) or (size,) values
+
+    lo, per_mm, size = -300.0, 8, 4801
+
+    def __init__(self):
+        self.z = self.lo + np.arange(self.size) / self.per_mm
+
+    def add(
+        self,
+        name: str,  # Attribute under which the function is kept
+        zs,  # (k,) heights in mm, or None when `ys` is already sampled on `self.z`
+        ys,  # (k,) or (size,) values
     ):
         "Keep a function of z as float32."
         v = np.asarray(ys, float) if zs is None else pchip(zs, ys, self.z)
-        setattr(self, name, v.astype(np.float32)); return self
-    def index(self,
+        setattr(self, name, v.astype(np.float32))
+        return self
+
+    def index(
+        self,
         z,  # Heights in mm, any shape
-    )->np.ndarray:  # intp, shape of z
+    ) -> np.ndarray:  # intp, shape of z
         "Where to look: pass it to `at`."
-        i = (z - np.float32(self.lo))*np.float32(self.per_mm)
-        return np.minimum(np.maximum(i, 0), self.size-1).astype(np.intp)
-    def at(self,
-        name:str,  # A function added before
-        idx,       # From `index`
-    )->np.ndarray: # float32, shape of idx
+        i = (z - np.float32(self.lo)) * np.float32(self.per_mm)
+        return np.minimum(np.maximum(i, 0), self.size - 1).astype(np.intp)
+
+    def at(
+        self,
+        name: str,  # A function added before
+        idx,  # From `index`
+    ) -> np.ndarray:  # float32, shape of idx
         "Values of one function."
         return getattr(self, name).take(idx)
+
     def __call__(self, name, z):
         "Values at heights `z` (mm): float for a number, float32 array for an array."
         v = self.at(name, self.index(np.asarray(z, np.float32)))
-        return float(v) if np.ndim(z)==0 else v
+        return float(v) if np.ndim(z) == 0 else v
 
 # %% ../../nbs/03_phantom/01_shapes.ipynb #1d0357ba
 def cover(
     d,  # Signed distance in mm, negative inside
     w,  # Width of the edge in mm: the voxel, or the scanner's blur if that is larger
-)->np.ndarray:  # Share of the voxel inside, 0..1
+) -> np.ndarray:  # Share of the voxel inside, 0..1
     "Partial volume of a voxel at distance `d` from a surface."
-    a = d*np.float32(-1/w); a += np.float32(.5)
+    a = d * np.float32(-1 / w)
+    a += np.float32(0.5)
     return np.minimum(np.maximum(a, 0, out=a), 1, out=a)
 
 def smin(
-    a, b,  # Distances, mm, same shape
-    k,     # Width of the seam, mm
-)->np.ndarray:
+    a,
+    b,  # Distances, mm, same shape
+    k,  # Width of the seam, mm
+) -> np.ndarray:
     "Smooth minimum of two distances: a union without a crease."
-    h = np.abs(a - b); h = np.maximum(np.float32(k) - h, 0); h *= h; h *= np.float32(-.25/k)
-    h += np.minimum(a, b); return h
+    h = np.abs(a - b)
+    h = np.maximum(np.float32(k) - h, 0)
+    h *= h
+    h *= np.float32(-0.25 / k)
+    h += np.minimum(a, b)
+    return h
 
 def smax(
-    a, b,  # Distances, mm, same shape
-    k,     # Width of the seam, mm
-)->np.ndarray:
+    a,
+    b,  # Distances, mm, same shape
+    k,  # Width of the seam, mm
+) -> np.ndarray:
     "Smooth maximum of two distances: an intersection without a crease."
-    h = np.abs(a - b); h = np.maximum(np.float32(k) - h, 0); h *= h; h *= np.float32(.25/k)
-    h += np.maximum(a, b); return h
+    h = np.abs(a - b)
+    h = np.maximum(np.float32(k) - h, 0)
+    h *= h
+    h *= np.float32(0.25 / k)
+    h += np.maximum(a, b)
+    return h
 
 def ramp(
-    x,   # Any values
-    a,   # Where it is 0
-    b,   # Where it is 1 (may be less than a)
-)->np.ndarray:
+    x,  # Any values
+    a,  # Where it is 0
+    b,  # Where it is 1 (may be less than a)
+) -> np.ndarray:
     "Cubic step from 0 at `a` to 1 at `b`."
-    t = np.minimum(np.maximum((x - np.float32(a))*np.float32(1/(b - a)), 0), 1)
-    return t*t*(3 - 2*t)
+    t = np.minimum(np.maximum((x - np.float32(a)) * np.float32(1 / (b - a)), 0), 1)
+    return t * t * (3 - 2 * t)
 
 # %% ../../nbs/03_phantom/01_shapes.ipynb #c97c05e1
 def squircle(
-    x, y,    # Coordinates about the centre, mm
-    a, b,    # Half-width and half-depth, mm (numbers or arrays)
-    s=.6,    # 0 is an ellipse, 1 a rectangle
-)->tuple:    # (distance in mm along the ray from the centre, unit x, unit y of that ray)
+    x,
+    y,  # Coordinates about the centre, mm
+    a,
+    b,  # Half-width and half-depth, mm (numbers or arrays)
+    s=0.6,  # 0 is an ellipse, 1 a rectangle
+) -> tuple:  # (distance in mm along the ray from the centre, unit x, unit y of that ray)
     "Distance to a rounded box, by the quartic squircle u^2 + v^2 - s^2 u^2 v^2 = 1."
-    u, v = x/a, y/b
-    u, v = u*u, v*v
+    u, v = x / a, y / b
+    u, v = u * u, v * v
     q = u + v
-    r = np.sqrt((q + np.sqrt(np.maximum(q*q - np.float32(4*s*s)*u*v, 0)))*np.float32(.5))
-    rho = np.sqrt(x*x + y*y) + np.float32(1e-3)
-    inv = 1/rho
-    return rho*(1 - 1/np.maximum(r, np.float32(.02))), x*inv, y*inv
+    r = np.sqrt(
+        (q + np.sqrt(np.maximum(q * q - np.float32(4 * s * s) * u * v, 0))) * np.float32(0.5)
+    )
+    rho = np.sqrt(x * x + y * y) + np.float32(1e-3)
+    inv = 1 / rho
+    return rho * (1 - 1 / np.maximum(r, np.float32(0.02))), x * inv, y * inv
 
 # %% ../../nbs/03_phantom/01_shapes.ipynb #c119e200
 @dataclass(frozen=True)
 class Ellipsoid:
     "An ellipsoid in mm, turned by a rotation matrix."
-    centre: tuple         # (3,) mm
-    radii: tuple          # (3,) half-axes in mm
-    axes: tuple = ((1.,0.,0.),(0.,1.,0.),(0.,0.,1.))  # Rows: directions of the half-axes
+
+    centre: tuple  # (3,) mm
+    radii: tuple  # (3,) half-axes in mm
+    axes: tuple = (
+        (1.0, 0.0, 0.0),
+        (0.0, 1.0, 0.0),
+        (0.0, 0.0, 1.0),
+    )  # Rows: directions of the half-axes
+
     def extent(self):
         "Half-size of the axis-aligned box around it, mm."
         A, r = np.array(self.axes), np.array(self.radii)
-        return np.sqrt(((A*r[:,None])**2).sum(0))
-    def box(self, margin=0.):
+        return np.sqrt(((A * r[:, None]) ** 2).sum(0))
+
+    def box(self, margin=0.0):
         "(lo, hi) corners of its box in mm, widened by `margin`."
         e = self.extent() + margin
         return np.array(self.centre) - e, np.array(self.centre) + e
+
     def distance(self, x, y, z):
         "Signed distance in mm, first order: exact on the surface."
-        x, y, z = x - np.float32(self.centre[0]), y - np.float32(self.centre[1]), z - np.float32(self.centre[2])
-        q, g = np.float32(1e-6), np.float32(1e-6/min(self.radii)**2)        # the centre itself is inside, not 0/0
-        for (a,b,c), r in zip(self.axes, self.radii):
-            t = (x*np.float32(a/r) + y*np.float32(b/r) + z*np.float32(c/r)); t = t*t
-            q = q + t; g = g + t*np.float32(1/(r*r))
+        x, y, z = (
+            x - np.float32(self.centre[0]),
+            y - np.float32(self.centre[1]),
+            z - np.float32(self.centre[2]),
+        )
+        q, g = (
+            np.float32(1e-6),
+            np.float32(1e-6 / min(self.radii) ** 2),
+        )  # the centre itself is inside, not 0/0
+        for (a, b, c), r in zip(self.axes, self.radii):
+            t = x * np.float32(a / r) + y * np.float32(b / r) + z * np.float32(c / r)
+            t = t * t
+            q = q + t
+            g = g + t * np.float32(1 / (r * r))
         k = np.sqrt(q)
-        return (k - 1)*k/np.sqrt(g)
+        return (k - 1) * k / np.sqrt(g)
 
 # %% ../../nbs/03_phantom/01_shapes.ipynb #a7b31afc
 def capsule(
-    x, y, z,     # Coordinates, mm
-    a, b,        # (3,) ends of the axis
-    ra, rb,      # Radii at the ends, mm
-)->np.ndarray:   # Signed distance, mm
+    x,
+    y,
+    z,  # Coordinates, mm
+    a,
+    b,  # (3,) ends of the axis
+    ra,
+    rb,  # Radii at the ends, mm
+) -> np.ndarray:  # Signed distance, mm
     "Distance to a straight, tapered, round-ended rod: limbs and shoulders."
-    x, y, z = (c - np.float32(o) for c, o in zip((x, y, z), a)); v = [float(q) - float(o) for q, o in zip(b, a)]
-    t = np.clip((x*np.float32(v[0]) + y*np.float32(v[1]) + z*np.float32(v[2]))*np.float32(1/(v[0]**2 + v[1]**2 + v[2]**2)), 0, 1)
-    x, y, z = x - t*np.float32(v[0]), y - t*np.float32(v[1]), z - t*np.float32(v[2])
-    return np.sqrt(x*x + y*y + z*z) - (np.float32(ra) + t*np.float32(rb - ra))
+    x, y, z = (c - np.float32(o) for c, o in zip((x, y, z), a))
+    v = [float(q) - float(o) for q, o in zip(b, a)]
+    t = np.clip(
+        (x * np.float32(v[0]) + y * np.float32(v[1]) + z * np.float32(v[2]))
+        * np.float32(1 / (v[0] ** 2 + v[1] ** 2 + v[2] ** 2)),
+        0,
+        1,
+    )
+    x, y, z = x - t * np.float32(v[0]), y - t * np.float32(v[1]), z - t * np.float32(v[2])
+    return np.sqrt(x * x + y * y + z * z) - (np.float32(ra) + t * np.float32(rb - ra))
 
 def frame(
-    along,            # (3,) direction of the first axis
-    up=(0.,0.,1.),    # (3,) the third axis leans this way
-)->tuple:             # Three orthonormal rows
+    along,  # (3,) direction of the first axis
+    up=(0.0, 0.0, 1.0),  # (3,) the third axis leans this way
+) -> tuple:  # Three orthonormal rows
     "A right-handed frame whose first row is `along`."
-    a = np.array(along, float); a = a/np.sqrt((a*a).sum())
-    c = np.array(up, float); c = c - a*(a*c).sum(); c = c/np.sqrt((c*c).sum())
-    return tuple(map(tuple, np.stack([a, np.array([c[1]*a[2]-c[2]*a[1], c[2]*a[0]-c[0]*a[2], c[0]*a[1]-c[1]*a[0]]), c])))
+    a = np.array(along, float)
+    a = a / np.sqrt((a * a).sum())
+    c = np.array(up, float)
+    c = c - a * (a * c).sum()
+    c = c / np.sqrt((c * c).sum())
+    return tuple(
+        map(
+            tuple,
+            np.stack(
+                [
+                    a,
+                    np.array(
+                        [
+                            c[1] * a[2] - c[2] * a[1],
+                            c[2] * a[0] - c[0] * a[2],
+                            c[0] * a[1] - c[1] * a[0],
+                        ]
+                    ),
+                    c,
+                ]
+            ),
+        )
+    )
 
 # %% ../../nbs/03_phantom/01_shapes.ipynb #80b2487a
 def spline_weights(
-    t,      # (k,) positions in cells of the lattice
-    m:int,  # Number of lattice nodes along this axis
-)->np.ndarray:  # (k,m) float32, rows sum to 1
+    t,  # (k,) positions in cells of the lattice
+    m: int,  # Number of lattice nodes along this axis
+) -> np.ndarray:  # (k,m) float32, rows sum to 1
     "Quadratic B-spline weights of every node for every position."
-    d = np.abs(np.asarray(t, float)[:,None] - np.arange(m))
-    w = np.where(d<.5, .75 - d*d, np.where(d<1.5, .5*(1.5 - d)**2, 0))
-    return (w/w.sum(1, keepdims=True)).astype(np.float32)
+    d = np.abs(np.asarray(t, float)[:, None] - np.arange(m))
+    w = np.where(d < 0.5, 0.75 - d * d, np.where(d < 1.5, 0.5 * (1.5 - d) ** 2, 0))
+    return (w / w.sum(1, keepdims=True)).astype(np.float32)
 
 def rotation(
     deg,  # (3,) angles about x, y, z in degrees
-)->np.ndarray:  # (3,3)
+) -> np.ndarray:  # (3,3)
     "Rotation about x, then y, then z; rounded so that libm's last bit never matters."
     m = np.eye(3)
     for k, a in enumerate(deg):
         c, s = round(float(np.cos(np.deg2rad(a))), 9), round(float(np.sin(np.deg2rad(a))), 9)
-        i, j = (k+1)%3, (k+2)%3
-        r = np.eye(3); r[i,i] = r[j,j] = c; r[i,j] = -s; r[j,i] = s
-        m = np.array([[sum((r[a_,b_]*m[b_,c_] for b_ in range(3)), 0.) for c_ in range(3)] for a_ in range(3)])
+        i, j = (k + 1) % 3, (k + 2) % 3
+        r = np.eye(3)
+        r[i, i] = r[j, j] = c
+        r[i, j] = -s
+        r[j, i] = s
+        m = np.array(
+            [
+                [sum((r[a_, b_] * m[b_, c_] for b_ in range(3)), 0.0) for c_ in range(3)]
+                for a_ in range(3)
+            ]
+        )
     return m
 
 # %% ../../nbs/03_phantom/01_shapes.ipynb #26777e32
 def _apply(m, p):
     "Matrix (3,3) on points (N,3), adding in a fixed order: a BLAS would choose its own."
-    return np.stack([m[k,0]*p[:,0] + m[k,1]*p[:,1] + m[k,2]*p[:,2] for k in range(3)], 1)
+    return np.stack(
+        [m[k, 0] * p[:, 0] + m[k, 1] * p[:, 1] + m[k, 2] * p[:, 2] for k in range(3)], 1
+    )
 
 @dataclass(frozen=True)
 class Warp:
     "World mm -> the patient's frame: (R (p - shift))/scale + displacement(p)."
-    shift: tuple             # (3,) mm
-    degrees: tuple           # (3,) rotation about x, y, z
-    scale: tuple             # (3,) world mm per frame mm
-    lattice: np.ndarray      # (m,m,m,3) float32 displacement at the nodes, mm
-    reach_mm: float = 200.   # The lattice spans [-reach, reach]
+
+    shift: tuple  # (3,) mm
+    degrees: tuple  # (3,) rotation about x, y, z
+    scale: tuple  # (3,) world mm per frame mm
+    lattice: np.ndarray  # (m,m,m,3) float32 displacement at the nodes, mm
+    reach_mm: float = 200.0  # The lattice spans [-reach, reach]
+
     def matrix(self):
         "(3,3) linear part."
-        return rotation(self.degrees)/np.array(self.scale)[:,None]
+        return rotation(self.degrees) / np.array(self.scale)[:, None]
+
     def cells(self, t):
         "Position along an axis (mm) in cells of the lattice, clipped to where all three weights exist."
         m = len(self.lattice)
-        return np.clip((np.asarray(t, float) + self.reach_mm)/(2*self.reach_mm)*(m - 2) + .5, .5, m - 1.5)
+        return np.clip(
+            (np.asarray(t, float) + self.reach_mm) / (2 * self.reach_mm) * (m - 2) + 0.5,
+            0.5,
+            m - 1.5,
+        )
+
     def dense(self, zs, ys, xs):
         "Warped coordinates (three (Z,Y,X) float32 arrays) of a box of voxels given by its axes in mm."
-        m = len(self.lattice); wz, wy, wx = (spline_weights(self.cells(t), m) for t in (zs, ys, xs))
+        m = len(self.lattice)
+        wz, wy, wx = (spline_weights(self.cells(t), m) for t in (zs, ys, xs))
         M, out = self.matrix(), []
         sh = np.array(self.shift)
         gx, gy, gz = ((np.asarray(t, float) - s) for t, s in zip((xs, ys, zs), sh))
         for c in range(3):
-            a = sum(wz[:,k,None,None]*self.lattice[k,:,:,c] for k in range(m))
-            a = sum(wy[None,:,k,None]*a[:,None,k,:] for k in range(m))
-            o = ((M[c,2]*gz)[:,None] + (M[c,1]*gy)[None]).astype(np.float32)[:,:,None] + (M[c,0]*gx).astype(np.float32)
-            for k in range(m): o += a[:,:,k,None]*wx[:,k]
+            a = sum(wz[:, k, None, None] * self.lattice[k, :, :, c] for k in range(m))
+            a = sum(wy[None, :, k, None] * a[:, None, k, :] for k in range(m))
+            o = ((M[c, 2] * gz)[:, None] + (M[c, 1] * gy)[None]).astype(np.float32)[:, :, None] + (
+                M[c, 0] * gx
+            ).astype(np.float32)
+            for k in range(m):
+                o += a[:, :, k, None] * wx[:, k]
             out.append(o)
         return out
+
     def points(self, p):
         "Warped coordinates of (N,3) world points."
-        p = np.asarray(p, float); m = len(self.lattice); t = [self.cells(p[:,i]) for i in range(3)]
-        i = [np.clip(np.floor(a + .5).astype(int) - 1, 0, m - 3) for a in t]
-        wx, wy, wz = ([.5*(1.5 - (a - b))**2 if k==0 else .75 - (a - b - 1)**2 if k==1 else .5*((a - b) - .5)**2 for k in range(3)]
-                      for a, b in zip(t, i))
-        L, u, j = self.lattice.astype(float).reshape(-1,3), 0, (i[2]*m + i[1])*m + i[0]
+        p = np.asarray(p, float)
+        m = len(self.lattice)
+        t = [self.cells(p[:, i]) for i in range(3)]
+        i = [np.clip(np.floor(a + 0.5).astype(int) - 1, 0, m - 3) for a in t]
+        wx, wy, wz = (
+            [
+                0.5 * (1.5 - (a - b)) ** 2
+                if k == 0
+                else 0.75 - (a - b - 1) ** 2
+                if k == 1
+                else 0.5 * ((a - b) - 0.5) ** 2
+                for k in range(3)
+            ]
+            for a, b in zip(t, i)
+        )
+        L, u, j = self.lattice.astype(float).reshape(-1, 3), 0, (i[2] * m + i[1]) * m + i[0]
         for a in range(3):
             for b in range(3):
-                zy = wz[a]*wy[b]
-                for c in range(3): u = u + (zy*wx[c])[:,None]*L.take(j + (a*m + b)*m + c, 0)
+                zy = wz[a] * wy[b]
+                for c in range(3):
+                    u = u + (zy * wx[c])[:, None] * L.take(j + (a * m + b) * m + c, 0)
         return _apply(self.matrix(), p - np.array(self.shift)) + u
+
     def inverse(self, q, steps=4):
         "World mm of (N,3) frame points, to about 0.01 mm."
-        q = np.asarray(q, float); Mi = rotation(self.degrees).T*np.array(self.scale); p = _apply(Mi, q) + np.array(self.shift)
-        for _ in range(steps): p = p + _apply(Mi, q - self.points(p))
+        q = np.asarray(q, float)
+        Mi = rotation(self.degrees).T * np.array(self.scale)
+        p = _apply(Mi, q) + np.array(self.shift)
+        for _ in range(steps):
+            p = p + _apply(Mi, q - self.points(p))
         return p
 
 # %% ../../nbs/03_phantom/01_shapes.ipynb #da0da2d7
 class Noise:
     "Value noise in [-1,1] on a fixed lattice of `cell_mm`, the same at every resolution."
-    def __init__(self,
-        rng,             # Generator
-        cell_mm:float,   # Size of a cell, mm
-        fov_mm:float,    # Side of the cube it must cover, mm
+
+    def __init__(
+        self,
+        rng,  # Generator
+        cell_mm: float,  # Size of a cell, mm
+        fov_mm: float,  # Side of the cube it must cover, mm
     ):
         self.cell, self.fov = cell_mm, fov_mm
-        m = int(np.ceil(fov_mm/cell_mm)) + 2
-        self.v = rng.random((m,m,m), dtype=np.float32)*2 - 1
+        m = int(np.ceil(fov_mm / cell_mm)) + 2
+        self.v = rng.random((m, m, m), dtype=np.float32) * 2 - 1
+
     def _taps(self, t):
-        u = (np.asarray(t, float) + self.fov/2)/self.cell + .5
-        i = np.clip(np.floor(u).astype(np.intp), 0, len(self.v)-2)
+        u = (np.asarray(t, float) + self.fov / 2) / self.cell + 0.5
+        i = np.clip(np.floor(u).astype(np.intp), 0, len(self.v) - 2)
         return i, np.clip(u - i, 0, 1).astype(np.float32)
+
     def dense(self, zs, ys, xs):
         "Values (Z,Y,X) float32 on a box of voxels given by its axes in mm."
-        (i,f), (j,g), (k,h) = map(self._taps, (zs, ys, xs))
-        a = self.v[i]; a = a + (self.v[i+1] - a)*f[:,None,None]
-        b = a[:,j]; b = b + (a[:,j+1] - b)*g[:,None]
-        d = np.diff(b, axis=2).take(k, axis=2); d *= h; d += b.take(k, axis=2)
+        (i, f), (j, g), (k, h) = map(self._taps, (zs, ys, xs))
+        a = self.v[i]
+        a = a + (self.v[i + 1] - a) * f[:, None, None]
+        b = a[:, j]
+        b = b + (a[:, j + 1] - b) * g[:, None]
+        d = np.diff(b, axis=2).take(k, axis=2)
+        d *= h
+        d += b.take(k, axis=2)
         return d
 
 # %% ../../nbs/03_phantom/01_shapes.ipynb #c6b35d56
 def _fit_radius(r, w):
     "(radius to draw, factor on the share) that keep the cross-section pi r^2 under a ramp of width w."
-    e = np.sqrt(np.maximum(r*r - w*w/12, 0))
-    u = e + w/2; area = np.where(e>=w/2, e*e + w*w/12, u*u*u/(3*w))      # not `**3`: `pow` is not exact
-    return e, r*r/area
+    e = np.sqrt(np.maximum(r * r - w * w / 12, 0))
+    u = e + w / 2
+    area = np.where(
+        e >= w / 2, e * e + w * w / 12, u * u * u / (3 * w)
+    )  # not `**3`: `pow` is not exact
+    return e, r * r / area
 
-def _chunks(p0, p1, pad, w, n, limit=1<<17):
+def _chunks(p0, p1, pad, w, n, limit=1 << 17):
     "Groups of segments whose voxel boxes have one size: (segments, first voxel (S,3) in x,y,z, box size)."
-    lo = np.floor((np.minimum(p0, p1) - pad[:,None])/w + n/2).astype(int)
-    hi = np.floor((np.maximum(p0, p1) + pad[:,None])/w + n/2).astype(int) + 1
-    live = ((hi>0) & (lo<n)).all(1)
-    k = (hi - lo).max(1); steps = np.array([2,3,4,5,6,8,10,12,16,20,24,32,40,48,64,96,128,256])
+    lo = np.floor((np.minimum(p0, p1) - pad[:, None]) / w + n / 2).astype(int)
+    hi = np.floor((np.maximum(p0, p1) + pad[:, None]) / w + n / 2).astype(int) + 1
+    live = ((hi > 0) & (lo < n)).all(1)
+    k = (hi - lo).max(1)
+    steps = np.array([2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 40, 48, 64, 96, 128, 256])
     k = steps[np.searchsorted(steps, np.minimum(k, 256))]
     for s in np.unique(k[live]):
-        idx = np.nonzero(live & (k==s))[0]; per = max(1, int(limit//s**3))
-        for i in range(0, len(idx), per): yield idx[i:i+per], lo[idx[i:i+per]], int(s)
+        idx = np.nonzero(live & (k == s))[0]
+        per = max(1, int(limit // s**3))
+        for i in range(0, len(idx), per):
+            yield idx[i : i + per], lo[idx[i : i + per]], int(s)
 
 # %% ../../nbs/03_phantom/01_shapes.ipynb #934982cf
 def tubes(
-    p0, p1,      # (S,3) ends in mm (x,y,z), world
-    r0, r1,      # (S,) radii at the ends, mm
-    n:int,       # Voxels along the cube
-    fov:float,   # Side of the cube, mm
-    flat=None,   # (S,3) unit vectors along the thin axis of a flattened tube
+    p0,
+    p1,  # (S,3) ends in mm (x,y,z), world
+    r0,
+    r1,  # (S,) radii at the ends, mm
+    n: int,  # Voxels along the cube
+    fov: float,  # Side of the cube, mm
+    flat=None,  # (S,3) unit vectors along the thin axis of a flattened tube
     ratio=None,  # (S,) thin half-width / radius, <= 1
-    blur=0.,     # Least width of the edge, mm
-)->tuple:        # (flat voxel numbers, shares 0..1), unsorted, a voxel may come twice
+    blur=0.0,  # Least width of the edge, mm
+) -> tuple:  # (flat voxel numbers, shares 0..1), unsorted, a voxel may come twice
     "Voxels covered by short capsules."
     p0, p1 = np.asarray(p0, np.float32), np.asarray(p1, np.float32)
-    r0, r1 = (np.asarray(r, np.float32) for r in (r0, r1)); w = np.float32(fov/n); e = max(w, np.float32(blur))
-    thin = (r0 + r1)/2 if ratio is None else (r0 + r1)/2*np.sqrt(np.asarray(ratio, np.float32))
-    fit, amp = _fit_radius(thin, e); fit = (fit - thin).astype(np.float32); amp = amp.astype(np.float32)
+    r0, r1 = (np.asarray(r, np.float32) for r in (r0, r1))
+    w = np.float32(fov / n)
+    e = max(w, np.float32(blur))
+    thin = (
+        (r0 + r1) / 2 if ratio is None else (r0 + r1) / 2 * np.sqrt(np.asarray(ratio, np.float32))
+    )
+    fit, amp = _fit_radius(thin, e)
+    fit = (fit - thin).astype(np.float32)
+    amp = amp.astype(np.float32)
     I, A = [], []
-    for idx, lo, k in _chunks(p0, p1, np.maximum(r0, r1) + e/2, w, n):
-        ar = np.arange(k); c = (lo[:,:,None] + ar)
-        q = (c.astype(np.float32) + np.float32(.5))*w - np.float32(fov/2) - p0[idx][:,:,None]
-        v = (p1 - p0)[idx]; vv = np.maximum((v*v)[:,0] + (v*v)[:,1] + (v*v)[:,2], np.float32(1e-6))
-        def lin(a, b): return ((a[:,2]*b[:,2,None])[:,:,None] + (a[:,1]*b[:,1,None])[:,None,:])[:,:,:,None] + (a[:,0]*b[:,0,None])[:,None,None,:]
+    for idx, lo, k in _chunks(p0, p1, np.maximum(r0, r1) + e / 2, w, n):
+        ar = np.arange(k)
+        c = lo[:, :, None] + ar
+        q = (c.astype(np.float32) + np.float32(0.5)) * w - np.float32(fov / 2) - p0[idx][:, :, None]
+        v = (p1 - p0)[idx]
+        vv = np.maximum((v * v)[:, 0] + (v * v)[:, 1] + (v * v)[:, 2], np.float32(1e-6))
+
+        def lin(a, b):
+            return ((a[:, 2] * b[:, 2, None])[:, :, None] + (a[:, 1] * b[:, 1, None])[:, None, :])[
+                :, :, :, None
+            ] + (a[:, 0] * b[:, 0, None])[:, None, None, :]
+
         s4 = (slice(None), None, None, None)
-        g = lin(q, v); q2 = q*q; d2 = (q2[:,2][:,:,None] + q2[:,1][:,None,:])[:,:,:,None] + q2[:,0][:,None,None,:]
-        t = np.clip(g/vv[s4], 0, 1)
-        d2 = np.maximum(d2 - t*(2*g - t*vv[s4]), 0)
-        r = r0[idx][s4] + t*(r1 - r0)[idx][s4]
-        if flat is None: d = np.sqrt(d2) - r
+        g = lin(q, v)
+        q2 = q * q
+        d2 = (q2[:, 2][:, :, None] + q2[:, 1][:, None, :])[:, :, :, None] + q2[:, 0][
+            :, None, None, :
+        ]
+        t = np.clip(g / vv[s4], 0, 1)
+        d2 = np.maximum(d2 - t * (2 * g - t * vv[s4]), 0)
+        r = r0[idx][s4] + t * (r1 - r0)[idx][s4]
+        if flat is None:
+            d = np.sqrt(d2) - r
         else:
-            u = np.asarray(flat, np.float32)[idx]; rat = np.asarray(ratio, np.float32)[idx]
-            h = lin(q, u) - t*((u*v)[:,0] + (u*v)[:,1] + (u*v)[:,2])[s4]; h = h*h
-            o = np.maximum(d2 - h, 0); i2 = (1/(rat*rat))[s4]
-            f = o + h*i2; root = np.sqrt(f)
-            d = (root - r)*root/np.maximum(np.sqrt(o + h*i2*i2), np.float32(1e-4))
-        a = np.clip(np.float32(.5) - (d - fit[idx][s4])/e, 0, 1)*amp[idx][s4]
-        ok = (c>=0) & (c<n)
-        hit = (a>0) & ok[:,2][:,:,None,None] & ok[:,1][:,None,:,None] & ok[:,0][:,None,None,:]
-        j = ((c[:,2]*n)[:,:,None] + c[:,1][:,None,:])[:,:,:,None]*n + c[:,0][:,None,None,:]
-        I.append(j[hit]); A.append(a[hit])
-    if not I: return np.zeros(0, int), np.zeros(0, np.float32)
+            u = np.asarray(flat, np.float32)[idx]
+            rat = np.asarray(ratio, np.float32)[idx]
+            h = lin(q, u) - t * ((u * v)[:, 0] + (u * v)[:, 1] + (u * v)[:, 2])[s4]
+            h = h * h
+            o = np.maximum(d2 - h, 0)
+            i2 = (1 / (rat * rat))[s4]
+            f = o + h * i2
+            root = np.sqrt(f)
+            d = (root - r) * root / np.maximum(np.sqrt(o + h * i2 * i2), np.float32(1e-4))
+        a = np.clip(np.float32(0.5) - (d - fit[idx][s4]) / e, 0, 1) * amp[idx][s4]
+        ok = (c >= 0) & (c < n)
+        hit = (
+            (a > 0)
+            & ok[:, 2][:, :, None, None]
+            & ok[:, 1][:, None, :, None]
+            & ok[:, 0][:, None, None, :]
+        )
+        j = ((c[:, 2] * n)[:, :, None] + c[:, 1][:, None, :])[:, :, :, None] * n + c[:, 0][
+            :, None, None, :
+        ]
+        I.append(j[hit])
+        A.append(a[hit])
+    if not I:
+        return np.zeros(0, int), np.zeros(0, np.float32)
     return np.concatenate(I), np.concatenate(A)
 
 # %% ../../nbs/03_phantom/01_shapes.ipynb #a0df7ca7
 def merge(
-    idx,      # (K,) voxel numbers, repeated ones allowed
-    share,    # (K,) shares
+    idx,  # (K,) voxel numbers, repeated ones allowed
+    share,  # (K,) shares
     scratch,  # Flat float32 volume of zeros; zeros again when this returns
-)->tuple:     # (idx, share) with every voxel once in effect: repeats carry the same, largest share
+) -> tuple:  # (idx, share) with every voxel once in effect: repeats carry the same, largest share
     "Union of overlapping tubes: the largest share wins."
     np.maximum.at(scratch, idx, share)
-    out = scratch[idx]; scratch[idx] = 0
+    out = scratch[idx]
+    scratch[idx] = 0
     return idx, out
 
 def curve(
-    knots,    # (k,3+e) control points in mm; further columns (a radius, a direction) go along linearly
-    step=8.,  # About this many mm between points
-)->np.ndarray: # (m,3+e) points on a smooth curve through the knots
+    knots,  # (k,3+e) control points in mm; further columns (a radius, a direction) go along linearly
+    step=8.0,  # About this many mm between points
+) -> np.ndarray:  # (m,3+e) points on a smooth curve through the knots
     "A Catmull-Rom curve through control points, resampled."
-    k = np.asarray(knots, float); x = k[:,:3]; a = np.concatenate([2*x[:1]-x[1:2], x, 2*x[-1:]-x[-2:-1]]); d = np.diff(x, axis=0)
-    m = np.maximum(1, np.ceil(np.sqrt((d*d).sum(1))/step)).astype(int); i = np.repeat(np.arange(len(m)), m)
-    t = ((np.arange(len(i)) - np.repeat(np.cumsum(m) - m, m))/m[i])[:,None]
-    p0, p1, p2, p3 = (a[i+j] for j in range(4))
-    c = .5*(2*p1 + (p2-p0)*t + (2*p0-5*p1+4*p2-p3)*t*t + (3*p1-p0-3*p2+p3)*t*t*t)
-    return np.concatenate([np.concatenate([c, k[i,3:]*(1 - t) + k[i+1,3:]*t], 1), k[-1:]])
+    k = np.asarray(knots, float)
+    x = k[:, :3]
+    a = np.concatenate([2 * x[:1] - x[1:2], x, 2 * x[-1:] - x[-2:-1]])
+    d = np.diff(x, axis=0)
+    m = np.maximum(1, np.ceil(np.sqrt((d * d).sum(1)) / step)).astype(int)
+    i = np.repeat(np.arange(len(m)), m)
+    t = ((np.arange(len(i)) - np.repeat(np.cumsum(m) - m, m)) / m[i])[:, None]
+    p0, p1, p2, p3 = (a[i + j] for j in range(4))
+    c = 0.5 * (
+        2 * p1
+        + (p2 - p0) * t
+        + (2 * p0 - 5 * p1 + 4 * p2 - p3) * t * t
+        + (3 * p1 - p0 - 3 * p2 + p3) * t * t * t
+    )
+    return np.concatenate([np.concatenate([c, k[i, 3:] * (1 - t) + k[i + 1, 3:] * t], 1), k[-1:]])
 
 # %% ../../nbs/03_phantom/01_shapes.ipynb #8396620c
 def grow_tree(
-    root,           # (3,) where it starts, mm
-    cloud,          # (2^g,3) points to reach, mm
-    leaf_mm=.45,    # Radius of the last branch
-    part=.45,       # Share of the way to the centroid that a branch goes
-    power=2.7,      # Murray's exponent
-)->tuple:           # p0, p1 (S,3), r0, r1 (S,), generation (S,)
+    root,  # (3,) where it starts, mm
+    cloud,  # (2^g,3) points to reach, mm
+    leaf_mm=0.45,  # Radius of the last branch
+    part=0.45,  # Share of the way to the centroid that a branch goes
+    power=2.7,  # Murray's exponent
+) -> tuple:  # p0, p1 (S,3), r0, r1 (S,), generation (S,)
     "Segments of a binary tree from `root` to every point of `cloud`."
-    c = np.asarray(cloud, float)[None]; at = np.asarray(root, float)[None]; P, Q, R, G = [], [], [], []
+    c = np.asarray(cloud, float)[None]
+    at = np.asarray(root, float)[None]
+    P, Q, R, G = [], [], [], []
     gens = int(len(cloud)).bit_length() - 1
-    assert len(cloud)==1<<gens, f'the cloud has {len(cloud)} points, not a power of two'
+    assert len(cloud) == 1 << gens, f'the cloud has {len(cloud)} points, not a power of two'
     for g in range(gens + 1):
         mid = c.mean(1)
-        to = at + part*(mid - at) if g<gens else mid
-        r = round(leaf_mm*float(c.shape[1])**(1/power), 6)
-        P.append(at); Q.append(to); R.append(np.full(len(at), r)); G.append(np.full(len(at), g))
-        if g==gens: break
+        to = at + part * (mid - at) if g < gens else mid
+        r = round(leaf_mm * float(c.shape[1]) ** (1 / power), 6)
+        P.append(at)
+        Q.append(to)
+        R.append(np.full(len(at), r))
+        G.append(np.full(len(at), g))
+        if g == gens:
+            break
         ax = (c.max(1) - c.min(1)).argmax(1)
-        order = np.take_along_axis(c, np.broadcast_to(ax[:,None,None], c.shape[:2]+(1,)), 2)[...,0].argsort(1, kind='stable')
-        c = np.take_along_axis(c, order[...,None], 1).reshape(2*len(c), -1, 3); at = np.repeat(to, 2, 0)
+        order = np.take_along_axis(c, np.broadcast_to(ax[:, None, None], c.shape[:2] + (1,)), 2)[
+            ..., 0
+        ].argsort(1, kind='stable')
+        c = np.take_along_axis(c, order[..., None], 1).reshape(2 * len(c), -1, 3)
+        at = np.repeat(to, 2, 0)
     R = np.concatenate(R)
-    return np.concatenate(P), np.concatenate(Q), R, R*.88, np.concatenate(G)
+    return np.concatenate(P), np.concatenate(Q), R, R * 0.88, np.concatenate(G)

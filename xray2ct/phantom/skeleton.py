@@ -13,192 +13,423 @@ from .shapes import Table, curve, frame, grow_tree, rng_for
 # %% ../../nbs/03_phantom/03_skeleton.ipynb #c996e568
 class Strokes:
     "Segments of one material: ends (S,3), radii (S,), thin axes (S,3) and flatness (S,), in the patient's frame, mm."
-    def __init__(self): self.parts = []
-    def add(self,
-        pts,        # (k,3) knots, mm
-        r,          # (k,) radii or a number, mm
+
+    def __init__(self):
+        self.parts = []
+
+    def add(
+        self,
+        pts,  # (k,3) knots, mm
+        r,  # (k,) radii or a number, mm
         flat=None,  # (3,) or (k,3) thin axis of a flattened tube
-        ratio=1.,   # Thin half-width / radius
-        step=9.,    # Resampled to about this many mm
+        ratio=1.0,  # Thin half-width / radius
+        step=9.0,  # Resampled to about this many mm
     ):
         "Append a curve through `pts`."
-        pts = np.asarray(pts, float); k = np.empty((len(pts), 7)); k[:,:3] = pts; k[:,3] = r; k[:,4:] = (1.,0,0) if flat is None else flat
-        c = curve(k, step); f = c[:,4:]/np.sqrt((c[:,4:]*c[:,4:]).sum(1, keepdims=True))
-        self.parts.append((c[:-1,:3], c[1:,:3], c[:-1,3], c[1:,3], (f[:-1] + f[1:])/2, np.full(len(c)-1, float(ratio))))
+        pts = np.asarray(pts, float)
+        k = np.empty((len(pts), 7))
+        k[:, :3] = pts
+        k[:, 3] = r
+        k[:, 4:] = (1.0, 0, 0) if flat is None else flat
+        c = curve(k, step)
+        f = c[:, 4:] / np.sqrt((c[:, 4:] * c[:, 4:]).sum(1, keepdims=True))
+        self.parts.append(
+            (
+                c[:-1, :3],
+                c[1:, :3],
+                c[:-1, 3],
+                c[1:, 3],
+                (f[:-1] + f[1:]) / 2,
+                np.full(len(c) - 1, float(ratio)),
+            )
+        )
         return self
+
     def bars(self, rows):
         "Append straight pieces, each (end, end, radius, radius, thin axis, ratio)."
-        a, b, r, q, f, k = (np.array(x, float) for x in zip(*rows)); self.parts.append((a, b, r, q, f/np.sqrt((f*f).sum(1, keepdims=True)), k)); return self
+        a, b, r, q, f, k = (np.array(x, float) for x in zip(*rows))
+        self.parts.append((a, b, r, q, f / np.sqrt((f * f).sum(1, keepdims=True)), k))
+        return self
+
     def segments(self, p0, p1, r0, r1):
         "Append loose segments, as `grow_tree` gives them."
-        n = len(p0); self.parts.append((p0, p1, r0, r1, np.tile([1.,0,0], (n,1)), np.ones(n))); return self
+        n = len(p0)
+        self.parts.append((p0, p1, r0, r1, np.tile([1.0, 0, 0], (n, 1)), np.ones(n)))
+        return self
+
     def arrays(self):
         "(p0, p1, r0, r1, flat, ratio), concatenated."
         return tuple(np.concatenate(c) for c in zip(*self.parts))
 
-def _cs(deg): a = np.deg2rad(np.asarray(deg, float)); return np.cos(a).round(9), np.sin(a).round(9)
+def _cs(deg):
+    a = np.deg2rad(np.asarray(deg, float))
+    return np.cos(a).round(9), np.sin(a).round(9)
 
 # %% ../../nbs/03_phantom/03_skeleton.ipynb #08bdef74
-RIBS = {1:(146,104,158), 2:(141,84,160), 3:(131,58,160), 4:(113,22,160), 5:(96,-9,159), 6:(73,-42,157), 7:(50,-72,153),
-        8:(26,-94,140), 9:(0,-110,122), 10:(-24,-122,106), 11:(-56,-132,84), 12:(-86,-130,54)}  # start z, end z, end angle
-STERNAL = {1:108, 2:92, 3:72, 4:53, 5:36, 6:21, 7:9}  # where the cartilages of ribs 1-7 reach the sternum, z
+RIBS = {
+    1: (146, 104, 158),
+    2: (141, 84, 160),
+    3: (131, 58, 160),
+    4: (113, 22, 160),
+    5: (96, -9, 159),
+    6: (73, -42, 157),
+    7: (50, -72, 153),
+    8: (26, -94, 140),
+    9: (0, -110, 122),
+    10: (-24, -122, 106),
+    11: (-56, -132, 84),
+    12: (-86, -130, 54),
+}  # start z, end z, end angle
+STERNAL = {
+    1: 108,
+    2: 92,
+    3: 72,
+    4: 53,
+    5: 36,
+    6: 21,
+    7: 9,
+}  # where the cartilages of ribs 1-7 reach the sternum, z
 
 def wall_point(
-    t:Table,    # Its tables
-    p:Patient,  # Who
-    deg,        # Angles from the spine around the chest, degrees
-    z,          # Heights, mm
-    off,        # Distance outside the inner chest wall, mm
-    side=1,     # +1 right, -1 left
-)->tuple:       # (k,3) points, (k,3) outward normals
+    t: Table,  # Its tables
+    p: Patient,  # Who
+    deg,  # Angles from the spine around the chest, degrees
+    z,  # Heights, mm
+    off,  # Distance outside the inner chest wall, mm
+    side=1,  # +1 right, -1 left
+) -> tuple:  # (k,3) points, (k,3) outward normals
     "Points on or outside the chest wall."
-    deg, z = np.broadcast_arrays(np.asarray(deg, float), np.asarray(z, float)); c, s = _cs(deg)
-    q = np.sqrt((1 + np.sqrt(np.maximum(1 - 4*p.squareness**2*(c*s)**2, 0)))/2)
-    W, D, cx, cy = (np.asarray(t(k, z), float) + o for k, o in (('W', off), ('D', off), ('cx', 0), ('cy', 0)))
-    u, v = side*s/q, -c/q
-    n = np.stack([u/W, v/D, 0*u], -1); n = n/np.sqrt((n*n).sum(-1, keepdims=True))
-    return np.stack([cx + W*u, cy + D*v, z], -1), n
+    deg, z = np.broadcast_arrays(np.asarray(deg, float), np.asarray(z, float))
+    c, s = _cs(deg)
+    q = np.sqrt((1 + np.sqrt(np.maximum(1 - 4 * p.squareness**2 * (c * s) ** 2, 0))) / 2)
+    W, D, cx, cy = (
+        np.asarray(t(k, z), float) + o for k, o in (('W', off), ('D', off), ('cx', 0), ('cy', 0))
+    )
+    u, v = side * s / q, -c / q
+    n = np.stack([u / W, v / D, 0 * u], -1)
+    n = n / np.sqrt((n * n).sum(-1, keepdims=True))
+    return np.stack([cx + W * u, cy + D * v, z], -1), n
 
 def rib_path(
-    t:Table,    # Its tables
-    p:Patient,  # Who
-    k:int,      # 1 to 12
-    side:int,   # +1 right, -1 left
-)->tuple:       # (13,3) knots, the vertebra's end first; (13,3) outward normals
+    t: Table,  # Its tables
+    p: Patient,  # Who
+    k: int,  # 1 to 12
+    side: int,  # +1 right, -1 left
+) -> tuple:  # (13,3) knots, the vertebra's end first; (13,3) outward normals
     "The path of a rib."
-    top, low, end = RIBS[k]; drop = (top - low)*p.rib_drop
-    f = np.linspace(0, 1, 11); f0 = 24 if k<11 else 22
-    ang = f0 + (end - f0)*f; z = top - drop*(.55*f + .45*f*f) - 3*side*p.scoliosis[0]/20
+    top, low, end = RIBS[k]
+    drop = (top - low) * p.rib_drop
+    f = np.linspace(0, 1, 11)
+    f0 = 24 if k < 11 else 22
+    ang = f0 + (end - f0) * f
+    z = top - drop * (0.55 * f + 0.45 * f * f) - 3 * side * p.scoliosis[0] / 20
     q, n = wall_point(t, p, ang, z, 5.5, side)
     x0, y0, b = t('xs', float(z[0])), t('ys', float(z[0])), t('bw', float(z[0]))
-    head = np.array([[x0 + side*(b + 1), y0 - 6, z[0] + 3], [x0 + side*(b + 15), y0 - 20, z[0] + 3]])
-    return np.concatenate([head, q]), np.concatenate([[n[0]]*2, n])
+    head = np.array(
+        [[x0 + side * (b + 1), y0 - 6, z[0] + 3], [x0 + side * (b + 15), y0 - 20, z[0] + 3]]
+    )
+    return np.concatenate([head, q]), np.concatenate([[n[0]] * 2, n])
 
 # %% ../../nbs/03_phantom/03_skeleton.ipynb #e41ea575
 def bones(
-    p:Patient,  # Who
-    t:Table,    # Its tables
-)->dict:        # 'bone', 'cartilage' -> arrays of segments; 'cortex' mm of each bone segment
+    p: Patient,  # Who
+    t: Table,  # Its tables
+) -> dict:  # 'bone', 'cartilage' -> arrays of segments; 'cortex' mm of each bone segment
     "Ribs, sternum, vertebral processes, clavicles, scapulae and upper arms."
-    B, C = Strokes(), Strokes(); h, th, _ = p.rib_mm
+    B, C = Strokes(), Strokes()
+    h, th, _ = p.rib_mm
     for side in (1, -1):
         for k in RIBS:
-            q, n = rib_path(t, p, k, side); size = (.9 if k in (1,11) else .72 if k==12 else 1.)*np.linspace(.95, 1.08, len(q)); size[0] *= 1.1
-            B.add(q, h*size, n, th/h)
-            if k>10: continue
+            q, n = rib_path(t, p, k, side)
+            size = (0.9 if k in (1, 11) else 0.72 if k == 12 else 1.0) * np.linspace(
+                0.95, 1.08, len(q)
+            )
+            size[0] *= 1.1
+            B.add(q, h * size, n, th / h)
+            if k > 10:
+                continue
             to = STERNAL.get(k)
-            if to: ends = np.array([[side*16 + t('cx', float(to)), t('front', float(to)) + 5, to]])
-            else: pr, pn = rib_path(t, p, k-1, side); ends = pr[-1:] + [[-side*6, 4, -6]]
-            mid = (q[-1:] + ends)/2 + [[0, 3, -7 if k>4 else 0]]
-            C.add(np.concatenate([q[-1:], mid, ends]), h*np.array([1.05, .98, .9]), n[-1], .62)
-    _sternum(B, t); _spine(B, p, t); _girdle(B, p, t)
+            if to:
+                ends = np.array([[side * 16 + t('cx', float(to)), t('front', float(to)) + 5, to]])
+            else:
+                pr, pn = rib_path(t, p, k - 1, side)
+                ends = pr[-1:] + [[-side * 6, 4, -6]]
+            mid = (q[-1:] + ends) / 2 + [[0, 3, -7 if k > 4 else 0]]
+            C.add(np.concatenate([q[-1:], mid, ends]), h * np.array([1.05, 0.98, 0.9]), n[-1], 0.62)
+    _sternum(B, t)
+    _spine(B, p, t)
+    _girdle(B, p, t)
     return dict(bone=B.arrays(), cartilage=C.arrays())
 
 def _sternum(B, t):
-    z = np.array([122, 112, 98, 88.]); B.add(np.stack([t('cx', z), t('front', z) + 7., z], 1), [24, 25, 20, 15], (0,1,.25), .26)
-    z = np.array([86, 60, 30, 6, -8.]); B.add(np.stack([t('cx', z), t('front', z) + 7., z], 1), [14, 16, 18, 15, 8], (0,1,.1), .34)
+    z = np.array([122, 112, 98, 88.0])
+    B.add(np.stack([t('cx', z), t('front', z) + 7.0, z], 1), [24, 25, 20, 15], (0, 1, 0.25), 0.26)
+    z = np.array([86, 60, 30, 6, -8.0])
+    B.add(np.stack([t('cx', z), t('front', z) + 7.0, z], 1), [14, 16, 18, 15, 8], (0, 1, 0.1), 0.34)
 
 # %% ../../nbs/03_phantom/03_skeleton.ipynb #09a890a9
 def _spine(B, p, t):
     "Pedicles, laminae, articular, transverse and spinous processes of each vertebra."
     o, rows = (1, 0, 0), []
     for name, z in LEVELS.items():
-        x, y, w, d = (t(a, float(z)) for a in ('xs', 'ys', 'bw', 'bd')); lum = name[0]=='L'; k = y - d
+        x, y, w, d = (t(a, float(z)) for a in ('xs', 'ys', 'bw', 'bd'))
+        lum = name[0] == 'L'
+        k = y - d
         for s in (1, -1):
-            rows += [((x + s*w*.62, k + 3, z + 3), (x + s*w*.70, k - 9, z + 1), 4.8, 4.2, o, 1),
-                     ((x + s*w*.68, k - 11, z - 1), (x, k - 20, z - 9), 6.5, 7.5, (.3*s, 1, .3), .5),
-                     ((x + s*(w*.5 + 4), k - 13, z + 13), (x + s*(w*.5 + 4), k - 13, z - 13), 5., 5., (0, 1, 0), .75)]
-            if name[0]!='C': rows.append(((x + s*w*.72, k - 11, z + 2), (x + s*(w + (20 if lum else 15)), k - (12 if lum else 23), z + 3), 5.2, 3.6, o, 1))
-        rows.append(((x, k - 20, z - 8), (x, k - (40 if lum else 30), z - (12 if lum else 22)), 6.5 if lum else 5., 6. if lum else 3.6, o, .45))
+            rows += [
+                (
+                    (x + s * w * 0.62, k + 3, z + 3),
+                    (x + s * w * 0.70, k - 9, z + 1),
+                    4.8,
+                    4.2,
+                    o,
+                    1,
+                ),
+                (
+                    (x + s * w * 0.68, k - 11, z - 1),
+                    (x, k - 20, z - 9),
+                    6.5,
+                    7.5,
+                    (0.3 * s, 1, 0.3),
+                    0.5,
+                ),
+                (
+                    (x + s * (w * 0.5 + 4), k - 13, z + 13),
+                    (x + s * (w * 0.5 + 4), k - 13, z - 13),
+                    5.0,
+                    5.0,
+                    (0, 1, 0),
+                    0.75,
+                ),
+            ]
+            if name[0] != 'C':
+                rows.append(
+                    (
+                        (x + s * w * 0.72, k - 11, z + 2),
+                        (x + s * (w + (20 if lum else 15)), k - (12 if lum else 23), z + 3),
+                        5.2,
+                        3.6,
+                        o,
+                        1,
+                    )
+                )
+        rows.append(
+            (
+                (x, k - 20, z - 8),
+                (x, k - (40 if lum else 30), z - (12 if lum else 22)),
+                6.5 if lum else 5.0,
+                6.0 if lum else 3.6,
+                o,
+                0.45,
+            )
+        )
     B.bars(rows)
 
 def shoulder(
-    p:Patient,  # Who
-    side:int,   # +1 right, -1 left
-)->tuple:       # (centre of the humeral head, vector along the upper arm), mm
+    p: Patient,  # Who
+    side: int,  # +1 right, -1 left
+) -> tuple:  # (centre of the humeral head, vector along the upper arm), mm
     "Where an arm begins and where it goes."
-    return (np.array([side*142., -21, 156]), np.array([side*16., 8, 150])) if p.arms=='up' else (np.array([side*149., -21, 142]), np.array([side*22., -4, -160]))
+    return (
+        (np.array([side * 142.0, -21, 156]), np.array([side * 16.0, 8, 150]))
+        if p.arms == 'up'
+        else (np.array([side * 149.0, -21, 142]), np.array([side * 22.0, -4, -160]))
+    )
 
 def _girdle(B, p, t):
     "Clavicles, scapulae, humeri; arms up turns the shoulder blades outwards and the arms to the head."
-    up = p.arms=='up'; f = t('front', 122.); dz = 14 if up else 0
+    up = p.arms == 'up'
+    f = t('front', 122.0)
+    dz = 14 if up else 0
     for s in (1, -1):
-        tip = (s*(128 if up else 140), -18 if up else -8, 150 + dz)
-        B.add([(s*15, f + 8, 122), (s*45, f + 12, 130), (s*85, f - 18, 140 + dz/2), tip], [8.5, 6., 6., 7.], (0,.5,1), .8)
-        inf, _ = wall_point(t, p, 76 if up else 54, 2 if up else -4, 16, s); sup, _ = wall_point(t, p, 40, 128, 15, s)
-        glen = np.array([s*(120 if up else 127), -24, 140 + dz]); edge = np.linspace(.04, 1, 12)[:,None]
-        med, lat = inf + (sup - inf)*edge, inf + (glen - inf)*edge
-        n = np.array(frame(glen - inf, sup - inf)[1])*s                                     # the blade is nearly flat, and bulges over the ribs
-        for m, l, e in zip(med, lat, edge[:,0]):
-            c, _ = wall_point(t, p, 54 + 8*e + (14*(1 - e) if up else 0), (m[2] + l[2])/2, 14, s); out = ((c - (m + l)/2)*n).sum()
-            B.add([m, (m + l)/2 + out*n, l], [9., 9., 9.], n, .17, 12.)
+        tip = (s * (128 if up else 140), -18 if up else -8, 150 + dz)
+        B.add(
+            [(s * 15, f + 8, 122), (s * 45, f + 12, 130), (s * 85, f - 18, 140 + dz / 2), tip],
+            [8.5, 6.0, 6.0, 7.0],
+            (0, 0.5, 1),
+            0.8,
+        )
+        inf, _ = wall_point(t, p, 76 if up else 54, 2 if up else -4, 16, s)
+        sup, _ = wall_point(t, p, 40, 128, 15, s)
+        glen = np.array([s * (120 if up else 127), -24, 140 + dz])
+        edge = np.linspace(0.04, 1, 12)[:, None]
+        med, lat = inf + (sup - inf) * edge, inf + (glen - inf) * edge
+        n = (
+            np.array(frame(glen - inf, sup - inf)[1]) * s
+        )  # the blade is nearly flat, and bulges over the ribs
+        for m, l, e in zip(med, lat, edge[:, 0]):
+            c, _ = wall_point(
+                t, p, 54 + 8 * e + (14 * (1 - e) if up else 0), (m[2] + l[2]) / 2, 14, s
+            )
+            out = ((c - (m + l) / 2) * n).sum()
+            B.add([m, (m + l) / 2 + out * n, l], [9.0, 9.0, 9.0], n, 0.17, 12.0)
         _, nn = wall_point(t, p, 55, 90, 15, s)
-        B.add([inf, (inf + glen)/2 + nn*2, glen], [4.5, 4.5, 8.], nn, .8); B.add([inf, sup], [3.6, 3.6], nn, .7)
-        B.add([sup*.45 + inf*.55 + nn*3 + [0,0,18], glen + nn*8 + [0,-12,10], tip], [4., 8., 9.], (0,.3,1), .5)
-        B.add([glen, glen + [s*-4, 28, 4]], [7., 5.])
+        B.add([inf, (inf + glen) / 2 + nn * 2, glen], [4.5, 4.5, 8.0], nn, 0.8)
+        B.add([inf, sup], [3.6, 3.6], nn, 0.7)
+        B.add(
+            [sup * 0.45 + inf * 0.55 + nn * 3 + [0, 0, 18], glen + nn * 8 + [0, -12, 10], tip],
+            [4.0, 8.0, 9.0],
+            (0, 0.3, 1),
+            0.5,
+        )
+        B.add([glen, glen + [s * -4, 28, 4]], [7.0, 5.0])
         head, away = shoulder(p, s)
-        B.bars([(head, head + [s*1, 0, 1], 22., 22., (1, 0, 0), 1)]); B.add([head, head + .25*away, head + away], [18., 12., 11.5])
+        B.bars([(head, head + [s * 1, 0, 1], 22.0, 22.0, (1, 0, 0), 1)])
+        B.add([head, head + 0.25 * away, head + away], [18.0, 12.0, 11.5])
 
 # %% ../../nbs/03_phantom/03_skeleton.ipynb #77f6d8df
 def descending(
-    t:Table,    # Its tables
-    p:Patient,  # Who
-    z,          # Heights, mm
-)->tuple:       # x, y of the centre, mm
+    t: Table,  # Its tables
+    p: Patient,  # Who
+    z,  # Heights, mm
+) -> tuple:  # x, y of the centre, mm
     "The descending aorta: left and in front of the spine, crossing towards it on its way down."
-    z = np.asarray(z, float); x = np.interp(z, [-260,-120,-60,0,75], [-4,-7,-14,-22,-27.]) + t('xs', z)
+    z = np.asarray(z, float)
+    x = np.interp(z, [-260, -120, -60, 0, 75], [-4, -7, -14, -22, -27.0]) + t('xs', z)
     return x, t('ys', z).astype(float) + t('bd', z) + p.aorta_mm[1] - 3
 
 def stems(
-    p:Patient,  # Who
-    t:Table,    # Its tables
-    lift:float, # How far the heart rises with the diaphragm, mm
-)->dict:        # material -> arrays of segments
+    p: Patient,  # Who
+    t: Table,  # Its tables
+    lift: float,  # How far the heart rises with the diaphragm, mm
+) -> dict:  # material -> arrays of segments
     "Aorta and its branches, pulmonary trunk, great veins, trachea, main bronchi, oesophagus."
-    S = {k: Strokes() for k in ('aorta','pulmonary','left','vein','cava','airway','gut')}
-    def at(pts, k=0.): q = np.array(pts, float); q[:,2] += k*lift; q[:,1] += t('bend', q[:,2]); q[:,0] += .5*t('xs', q[:,2]); return q
-    a, d = p.aorta_mm; zd = np.array([58, 30, 0, -30, -60, -90, -130, -180, -300.]); dx, dy = descending(t, p, zd); g = p.heart
-    arch = at([(-6, 20, 26 + lift*.7), (6, 32, 48), (9, 27, 72), (2, 10, 91), (-14, -14, 90)])
-    S['aorta'].add(np.concatenate([arch, [[dx[0] - 1, dy[0] + 6, 76]], np.stack([dx, dy, zd], 1)]), [a*1.1, a, a*.98, .9*a + .05*d, .4*a + .6*d] + [d]*6 + [.85*d]*4)
-    for q, r in (([(4, 14, 94), (14, 24, 116), (30, 18, 130), (72, 12, 134), (130, 0, 132)], [6.5, 6, 5, 4.5, 4]),
-                 ([(-6, 2, 98), (-14, 12, 124), (-24, 16, 170), (-26, 18, 260)], [4.5, 4, 3.5, 3.5]),
-                 ([(-14, -10, 96), (-24, -2, 122), (-52, 10, 135), (-92, 4, 132), (-135, -4, 130)], [5.5, 5, 4.5, 4, 4]),
-                 ([(26, 20, 128), (30, 16, 175), (30, 18, 260)], [4, 3.5, 3.5])): S['aorta'].add(at(q), r)
-    S['pulmonary'].add(at([(-12, 46, 22), (-20, 36, 46), (-20, 14, 59), (-34, -8, 61), (-48, -26, 52)], .5), np.array([15, 14, 13, 10.5, 8])*np.sqrt(g))
-    S['pulmonary'].add(at([(-20, 16, 58), (8, -4, 52), (28, -12, 50), (44, -16, 44)], .5), np.array([12, 10.5, 9, 8])*np.sqrt(g))
-    for q in ([(20, -14, 28), (46, -4, 36)], [(20, -20, 14), (48, -30, 6)],
-              [(-30, -16, 30), (-52, -8, 40)], [(-28, -22, 14), (-52, -36, 4)]): S['left'].add(at(q, .6), [7, 5])
+    S = {k: Strokes() for k in ('aorta', 'pulmonary', 'left', 'vein', 'cava', 'airway', 'gut')}
+
+    def at(pts, k=0.0):
+        q = np.array(pts, float)
+        q[:, 2] += k * lift
+        q[:, 1] += t('bend', q[:, 2])
+        q[:, 0] += 0.5 * t('xs', q[:, 2])
+        return q
+
+    a, d = p.aorta_mm
+    zd = np.array([58, 30, 0, -30, -60, -90, -130, -180, -300.0])
+    dx, dy = descending(t, p, zd)
+    g = p.heart
+    arch = at([(-6, 20, 26 + lift * 0.7), (6, 32, 48), (9, 27, 72), (2, 10, 91), (-14, -14, 90)])
+    S['aorta'].add(
+        np.concatenate([arch, [[dx[0] - 1, dy[0] + 6, 76]], np.stack([dx, dy, zd], 1)]),
+        [a * 1.1, a, a * 0.98, 0.9 * a + 0.05 * d, 0.4 * a + 0.6 * d] + [d] * 6 + [0.85 * d] * 4,
+    )
+    for q, r in (
+        (
+            [(4, 14, 94), (14, 24, 116), (30, 18, 130), (72, 12, 134), (130, 0, 132)],
+            [6.5, 6, 5, 4.5, 4],
+        ),
+        ([(-6, 2, 98), (-14, 12, 124), (-24, 16, 170), (-26, 18, 260)], [4.5, 4, 3.5, 3.5]),
+        (
+            [(-14, -10, 96), (-24, -2, 122), (-52, 10, 135), (-92, 4, 132), (-135, -4, 130)],
+            [5.5, 5, 4.5, 4, 4],
+        ),
+        ([(26, 20, 128), (30, 16, 175), (30, 18, 260)], [4, 3.5, 3.5]),
+    ):
+        S['aorta'].add(at(q), r)
+    S['pulmonary'].add(
+        at([(-12, 46, 22), (-20, 36, 46), (-20, 14, 59), (-34, -8, 61), (-48, -26, 52)], 0.5),
+        np.array([15, 14, 13, 10.5, 8]) * np.sqrt(g),
+    )
+    S['pulmonary'].add(
+        at([(-20, 16, 58), (8, -4, 52), (28, -12, 50), (44, -16, 44)], 0.5),
+        np.array([12, 10.5, 9, 8]) * np.sqrt(g),
+    )
+    for q in (
+        [(20, -14, 28), (46, -4, 36)],
+        [(20, -20, 14), (48, -30, 6)],
+        [(-30, -16, 30), (-52, -8, 40)],
+        [(-28, -22, 14), (-52, -36, 4)],
+    ):
+        S['left'].add(at(q, 0.6), [7, 5])
     S['vein'].add(at([(27, 18, 112), (26, 15, 75), (23, 15, 34)]), 9.5)
     S['vein'].add(at([(27, 18, 110), (38, 28, 124), (64, 28, 132), (130, 4, 126)]), [8, 7, 6, 5])
-    S['vein'].add(at([(26, 20, 106), (2, 36, 110), (-26, 34, 122), (-62, 30, 131), (-130, 4, 126)]), [8, 7.5, 7, 6, 5])
-    for s in (1, -1): S['vein'].add(at([(s*36, 26, 124), (s*34, 18, 170), (s*34, 20, 260)]), 6.)
-    S['cava'].add(at([(20, 6, -4), (20, 2, -60), (18, 0, -120), (16, 2, -300)], 0), [11.5, 11, 10.5, 10])
-    r = p.trachea_mm; car = at([(3, -16, 66)], .2)[0]; low = .25*lift
-    S['airway'].add(np.concatenate([at([(0, 18, 260), (0, 14, 170), (2, 2, 122), (3, -10, 88)]), car[None]]), r, (0,1,0), .88)
-    S['airway'].add(np.concatenate([car[None], at([(22, -20, 50 + low), (40, -22, 38 + low)])]), np.array([.9, .8, .7])*r)
-    S['airway'].add(np.concatenate([car[None], at([(-20, -22, 50 + low), (-44, -26, 36 + low)])]), np.array([.85, .74, .65])*r)
-    R, L = p.dome_mm; W = t('W', -100.)
-    colon = np.array([(.72*W, 6, R - 165), (.62*W, 50, R - 140), (.2*W, 70, R - 146), (-.35*W, 70, L - 118),
-                      (-.70*W, 34, L - 74), (-.76*W, 2, L - 96), (-.78*W, -14, L - 190)])
-    S['colon'] = Strokes().add(colon, [21, 23, 20, 20, 21, 18, 17]); gas = [k for k, g in (((1, 2, 3), p.gas[1]), ((3, 4, 5), p.gas[2])) if g>.45]
-    S['colon_gas'] = Strokes().add([(0, 0, -900), (0, 0, -910)], 1.)
-    for k in gas: S['colon_gas'].add(colon[list(k)] + [0, 3, 1], [10, 16, 8])
-    S['gut'].add(at([(0, 0, 170), (-3, -16, 122), (-7, -30, 84), (-2, -36, 45), (-2, -32, 5), (-12, -20, -38), (-26, 4, -72)]), 9., (0,1,0), .6)
+    S['vein'].add(
+        at([(26, 20, 106), (2, 36, 110), (-26, 34, 122), (-62, 30, 131), (-130, 4, 126)]),
+        [8, 7.5, 7, 6, 5],
+    )
+    for s in (1, -1):
+        S['vein'].add(at([(s * 36, 26, 124), (s * 34, 18, 170), (s * 34, 20, 260)]), 6.0)
+    S['cava'].add(
+        at([(20, 6, -4), (20, 2, -60), (18, 0, -120), (16, 2, -300)], 0), [11.5, 11, 10.5, 10]
+    )
+    r = p.trachea_mm
+    car = at([(3, -16, 66)], 0.2)[0]
+    low = 0.25 * lift
+    S['airway'].add(
+        np.concatenate([at([(0, 18, 260), (0, 14, 170), (2, 2, 122), (3, -10, 88)]), car[None]]),
+        r,
+        (0, 1, 0),
+        0.88,
+    )
+    S['airway'].add(
+        np.concatenate([car[None], at([(22, -20, 50 + low), (40, -22, 38 + low)])]),
+        np.array([0.9, 0.8, 0.7]) * r,
+    )
+    S['airway'].add(
+        np.concatenate([car[None], at([(-20, -22, 50 + low), (-44, -26, 36 + low)])]),
+        np.array([0.85, 0.74, 0.65]) * r,
+    )
+    R, L = p.dome_mm
+    W = t('W', -100.0)
+    colon = np.array(
+        [
+            (0.72 * W, 6, R - 165),
+            (0.62 * W, 50, R - 140),
+            (0.2 * W, 70, R - 146),
+            (-0.35 * W, 70, L - 118),
+            (-0.70 * W, 34, L - 74),
+            (-0.76 * W, 2, L - 96),
+            (-0.78 * W, -14, L - 190),
+        ]
+    )
+    S['colon'] = Strokes().add(colon, [21, 23, 20, 20, 21, 18, 17])
+    gas = [k for k, g in (((1, 2, 3), p.gas[1]), ((3, 4, 5), p.gas[2])) if g > 0.45]
+    S['colon_gas'] = Strokes().add([(0, 0, -900), (0, 0, -910)], 1.0)
+    for k in gas:
+        S['colon_gas'].add(colon[list(k)] + [0, 3, 1], [10, 16, 8])
+    S['gut'].add(
+        at(
+            [
+                (0, 0, 170),
+                (-3, -16, 122),
+                (-7, -30, 84),
+                (-2, -36, 45),
+                (-2, -32, 5),
+                (-12, -20, -38),
+                (-26, 4, -72),
+            ]
+        ),
+        9.0,
+        (0, 1, 0),
+        0.6,
+    )
     return {k: v.arrays() for k, v in S.items()}
 
 # %% ../../nbs/03_phantom/03_skeleton.ipynb #e6bb7f5d
 def lung_trees(
-    p:Patient,    # Who
-    t:Table,      # Its tables
-    lift:float,   # Height of the heart above the standard, mm
-    clouds:dict,  # side +1/-1 -> (512,3) points inside that lung
-)->dict:          # 'artery', 'vein', 'bronchus' -> arrays of segments
+    p: Patient,  # Who
+    t: Table,  # Its tables
+    lift: float,  # Height of the heart above the standard, mm
+    clouds: dict,  # side +1/-1 -> (512,3) points inside that lung
+) -> dict:  # 'artery', 'vein', 'bronchus' -> arrays of segments
     "Arteries with bronchi beside them, and veins, filling both lungs."
     A, V, Br = Strokes(), Strokes(), Strokes()
     for s, c in clouds.items():
-        k = float(t('bend', 40.)); hil = np.array([s*44, -17 + k, 44 + .5*lift]); 
-        p0, p1, r0, r1, g = grow_tree(hil, c, .58, .42); A.segments(p0, p1, r0, r1)
-        b = g<6; o = np.array([0, -1., -.3])*(1.9*r0[b])[:,None]; o0 = np.where((g[b]==0)[:,None], [0, -5, -6.], o); q = p0[b] + o0
-        Br.segments(q, p1[b] + np.array([0, -1., -.3])*(1.9*r1[b])[:,None], np.maximum(.8*r0[b], .9), np.maximum(.8*r1[b], .9))
-        q0, q1, u0, u1, _ = grow_tree(np.array([s*46, -18 + k, 22 + .6*lift]), c[::2] + [2.5, 2.5, -2.5], .62, .36); V.segments(q0, q1, u0, u1)
+        k = float(t('bend', 40.0))
+        hil = np.array([s * 44, -17 + k, 44 + 0.5 * lift])
+        p0, p1, r0, r1, g = grow_tree(hil, c, 0.58, 0.42)
+        A.segments(p0, p1, r0, r1)
+        b = g < 6
+        o = np.array([0, -1.0, -0.3]) * (1.9 * r0[b])[:, None]
+        o0 = np.where((g[b] == 0)[:, None], [0, -5, -6.0], o)
+        q = p0[b] + o0
+        Br.segments(
+            q,
+            p1[b] + np.array([0, -1.0, -0.3]) * (1.9 * r1[b])[:, None],
+            np.maximum(0.8 * r0[b], 0.9),
+            np.maximum(0.8 * r1[b], 0.9),
+        )
+        q0, q1, u0, u1, _ = grow_tree(
+            np.array([s * 46, -18 + k, 22 + 0.6 * lift]), c[::2] + [2.5, 2.5, -2.5], 0.62, 0.36
+        )
+        V.segments(q0, q1, u0, u1)
     return dict(artery=A.arrays(), vein=V.arrays(), bronchus=Br.arrays())

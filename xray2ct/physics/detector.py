@@ -17,63 +17,88 @@ from ..core import BadInput
 @dataclass(frozen=True, kw_only=True)
 class ExposureCfg:
     "How much may go wrong between a line integral and a file; each film draws uniformly up to these."
-    on: bool = False            # Degrade films at all?
-    blur_px: float = .8         # Standard deviation of the blur, pixels
-    scatter: float = .25        # Scattered over primary light behind the thickest part
-    photons: float = 2e4        # Least photons a pixel in air; drawn on a log scale up to 100 times as many
-    gain: float = .08           # Relative error of the scale of the line integrals
-    offset: float = .05         # Error of the zero, as a line integral
-    gamma: float = .0           # Exponent by which an unknown look-up table bends the scale: p^(1+g) at equal maximum
-    eight_bit: float = .2       # Probability that the film went through 256 grey levels
+
+    on: bool = False  # Degrade films at all?
+    blur_px: float = 0.8  # Standard deviation of the blur, pixels
+    scatter: float = 0.25  # Scattered over primary light behind the thickest part
+    photons: float = (
+        2e4  # Least photons a pixel in air; drawn on a log scale up to 100 times as many
+    )
+    gain: float = 0.08  # Relative error of the scale of the line integrals
+    offset: float = 0.05  # Error of the zero, as a line integral
+    gamma: float = (
+        0.0  # Exponent by which an unknown look-up table bends the scale: p^(1+g) at equal maximum
+    )
+    eight_bit: float = 0.2  # Probability that the film went through 256 grey levels
 
     def __post_init__(self):
         for k in ('blur_px', 'scatter', 'gain', 'offset', 'gamma', 'eight_bit'):
-            if not 0 <= getattr(self, k): raise BadInput(f'exposure.{k}={getattr(self, k)} is negative')
-        if self.photons < 1: raise BadInput(f'exposure.photons={self.photons} is less than one photon')
-        if self.eight_bit > 1 or self.gain >= 1 or self.gamma >= 1: raise BadInput('exposure.eight_bit, gain and gamma lie below 1')
+            if not 0 <= getattr(self, k):
+                raise BadInput(f'exposure.{k}={getattr(self, k)} is negative')
+        if self.photons < 1:
+            raise BadInput(f'exposure.photons={self.photons} is less than one photon')
+        if self.eight_bit > 1 or self.gain >= 1 or self.gamma >= 1:
+            raise BadInput('exposure.eight_bit, gain and gamma lie below 1')
 
     def no_effect(self):
         "Settings that do nothing while films stay clean."
-        return {} if self.on else {f.name: 'exposure.on is False' for f in fields(self) if f.name != 'on'}
+        return (
+            {}
+            if self.on
+            else {f.name: 'exposure.on is False' for f in fields(self) if f.name != 'on'}
+        )
 
 # %% ../../nbs/02_physics/03_detector.ipynb #5f3ab29d
 def _smooth(x, sigma):
     "Gaussian blur of (V,h,w), edges repeated."
-    return torch.from_numpy(gaussian_filter(x.numpy(), (0, sigma, sigma), mode='nearest', truncate=3))
+    return torch.from_numpy(
+        gaussian_filter(x.numpy(), (0, sigma, sigma), mode='nearest', truncate=3)
+    )
 
 def scattered(
-    p:torch.Tensor,  # (V,h,w) line integrals
-    share:float,     # Scattered over primary light at the 95 % quantile of attenuation
-    width:float=.12, # Standard deviation of the scatter kernel, in film sides
-)->torch.Tensor:     # (V,h,w) line integrals of the light that arrives
+    p: torch.Tensor,  # (V,h,w) line integrals
+    share: float,  # Scattered over primary light at the 95 % quantile of attenuation
+    width: float = 0.12,  # Standard deviation of the scatter kernel, in film sides
+) -> torch.Tensor:  # (V,h,w) line integrals of the light that arrives
     "Add the smooth light that comes from everywhere else."
     light = torch.exp(-p)
-    glow = _smooth(F.avg_pool2d((light*p)[:,None], 4)[:,0], width*p.shape[-1]/4)            # where matter is hit by light, light is scattered
-    glow = F.interpolate(glow[:,None], size=p.shape[-2:], mode='bilinear')[:,0]
-    dark = torch.quantile(light.flatten(1), .05, dim=1)
-    peak = torch.quantile(glow.flatten(1), .5, dim=1).clamp_min(1e-6)
-    return -torch.log(light + glow*(share*dark/peak)[:,None,None]*(1 - light))
+    glow = _smooth(
+        F.avg_pool2d((light * p)[:, None], 4)[:, 0], width * p.shape[-1] / 4
+    )  # where matter is hit by light, light is scattered
+    glow = F.interpolate(glow[:, None], size=p.shape[-2:], mode='bilinear')[:, 0]
+    dark = torch.quantile(light.flatten(1), 0.05, dim=1)
+    peak = torch.quantile(glow.flatten(1), 0.5, dim=1).clamp_min(1e-6)
+    return -torch.log(light + glow * (share * dark / peak)[:, None, None] * (1 - light))
 
 # %% ../../nbs/02_physics/03_detector.ipynb #3d4667e7
 def expose(
-    p:torch.Tensor,    # (V,h,w) line integrals
-    rng,               # `np.random.Generator`
-    cfg:ExposureCfg=ExposureCfg(on=True),  # How much may go wrong
-)->torch.Tensor:       # (V,h,w) float32, what a calibrated reader of the film would take for line integrals; never negative
+    p: torch.Tensor,  # (V,h,w) line integrals
+    rng,  # `np.random.Generator`
+    cfg: ExposureCfg = ExposureCfg(on=True),  # How much may go wrong
+) -> torch.Tensor:  # (V,h,w) float32, what a calibrated reader of the film would take for line integrals; never negative
     "A film as it might have been taken; each view has faults of its own."
-    if not cfg.on: return p
+    if not cfg.on:
+        return p
     u = rng.uniform
     out = []
     for x in p.float():
         x = x[None]
         sigma = u(0, cfg.blur_px)
-        if sigma > .2: x = -torch.log(_smooth(torch.exp(-x), sigma).clamp_min(1e-9))        # light is blurred, not its logarithm
+        if sigma > 0.2:
+            x = -torch.log(
+                _smooth(torch.exp(-x), sigma).clamp_min(1e-9)
+            )  # light is blurred, not its logarithm
         x = scattered(x, u(0, cfg.scatter))
-        n = cfg.photons*100**u(0, 1)
-        x = -torch.log(torch.from_numpy(np.maximum(rng.poisson(n*np.exp(-x.numpy().astype(np.float64))), .5)/n)).float()
+        n = cfg.photons * 100 ** u(0, 1)
+        x = -torch.log(
+            torch.from_numpy(
+                np.maximum(rng.poisson(n * np.exp(-x.numpy().astype(np.float64))), 0.5) / n
+            )
+        ).float()
         top = x.amax().clamp_min(1e-6)
-        x = top*(x.clamp_min(0)/top)**(1 + u(-cfg.gamma, cfg.gamma))
-        x = x*(1 + u(-cfg.gain, cfg.gain)) + u(-cfg.offset, cfg.offset)*(x > .1)
-        if u() < cfg.eight_bit: x = torch.round(x.clamp_min(0)*(255/top))*(top/255)
+        x = top * (x.clamp_min(0) / top) ** (1 + u(-cfg.gamma, cfg.gamma))
+        x = x * (1 + u(-cfg.gain, cfg.gain)) + u(-cfg.offset, cfg.offset) * (x > 0.1)
+        if u() < cfg.eight_bit:
+            x = torch.round(x.clamp_min(0) * (255 / top)) * (top / 255)
         out.append(x.clamp_min(0))
     return torch.cat(out)

@@ -22,41 +22,55 @@ from ..core import BadInput, did_you_mean
 @dataclass(frozen=True)
 class Grid:
     "A cube of `n`³ voxels of `fov_mm` a side, centred on the isocentre."
-    n:int                # Voxels along each side
-    fov_mm:float = 360.  # Side of the cube, from outer face to outer face, mm
+
+    n: int  # Voxels along each side
+    fov_mm: float = 360.0  # Side of the cube, from outer face to outer face, mm
+
     def __post_init__(self):
         if isinstance(self.n, bool) or not isinstance(self.n, (int, np.integer)) or self.n < 1:
             raise BadInput(f'a grid needs a whole number of voxels, 1 or more, not {self.n!r}')
         object.__setattr__(self, 'n', int(self.n))
-        object.__setattr__(self, 'fov_mm', _number('the field of view', self.fov_mm, lo=0.))
+        object.__setattr__(self, 'fov_mm', _number('the field of view', self.fov_mm, lo=0.0))
 
     @property
-    def spacing_mm(self)->float:
+    def spacing_mm(self) -> float:
         "Distance of neighbouring voxel centres, mm."
-        return self.fov_mm/self.n
+        return self.fov_mm / self.n
 
     @property
-    def affine(self)->np.ndarray:
+    def affine(self) -> np.ndarray:
         "4x4, voxel index (x,y,z) to world mm, as nibabel wants it for an array in (x,y,z) order."
-        a = np.diag([self.spacing_mm]*3 + [1.])
-        a[:3,3] = (self.spacing_mm - self.fov_mm)/2
+        a = np.diag([self.spacing_mm] * 3 + [1.0])
+        a[:3, 3] = (self.spacing_mm - self.fov_mm) / 2
         return a
 
-    def centers(self,
-        device=None,          # Where the tensor is made
+    def centers(
+        self,
+        device=None,  # Where the tensor is made
         dtype=torch.float32,  # Floating type of the tensor
-    )->torch.Tensor:          # (n,n,n,3), world mm as (x,y,z), indexed [z,y,x]
+    ) -> torch.Tensor:  # (n,n,n,3), world mm as (x,y,z), indexed [z,y,x]
         "World position of each voxel's centre."
-        c = ((torch.arange(self.n, device=device, dtype=torch.float64) + .5)*self.spacing_mm - self.fov_mm/2).to(dtype)
+        c = (
+            (torch.arange(self.n, device=device, dtype=torch.float64) + 0.5) * self.spacing_mm
+            - self.fov_mm / 2
+        ).to(dtype)
         z, y, x = torch.meshgrid(c, c, c, indexing='ij')
         return torch.stack([x, y, z], -1)
 
 def _number(what, v, lo=None, hi=None):
     "`v` as a finite float inside the open interval, or `BadInput` saying which field is wrong."
-    ok = isinstance(v, (int, float, np.integer, np.floating)) and not isinstance(v, bool) and math.isfinite(v)
-    if not ok: raise BadInput(f'{what} must be a finite number, not {v!r}')
+    ok = (
+        isinstance(v, (int, float, np.integer, np.floating))
+        and not isinstance(v, bool)
+        and math.isfinite(v)
+    )
+    if not ok:
+        raise BadInput(f'{what} must be a finite number, not {v!r}')
     if (lo is not None and v <= lo) or (hi is not None and v >= hi):
-        want = ' and '.join(([f'above {lo:g}'] if lo is not None else []) + ([f'below {hi:g}'] if hi is not None else []))
+        want = ' and '.join(
+            ([f'above {lo:g}'] if lo is not None else [])
+            + ([f'below {hi:g}'] if hi is not None else [])
+        )
         raise BadInput(f'{what} must be {want}, not {v:g}')
     return float(v)
 
@@ -64,98 +78,142 @@ def _number(what, v, lo=None, hi=None):
 @dataclass(frozen=True, kw_only=True)
 class View:
     "One exposure: where the source stands and where its flat detector is."
-    name:str                                         # Short name, used in file names: 'pa', 'lat'
-    azimuth_deg:float                                # Source around z: 0 behind the patient (-y), 90 at the right (+x)
-    elevation_deg:float = 0.                         # Source above the axial plane, between -90 and 90
-    roll_deg:float = 0.                              # Detector turned clockwise, seen from the detector to the source
-    sid_mm:float = 1500.                             # Source to isocentre
-    sdd_mm:float = 1800.                             # Source to detector, along the central ray
-    detector_mm:tuple[float,float] = (440., 440.)    # Outer (height, width) of the film
-    shift_mm:tuple[float,float] = (0., 0.)           # Film's centre from the central ray, (down, right)
-    isocentre_mm:tuple[float,float,float] = (0., 0., 0.)  # World point (x,y,z) that the central ray passes
+
+    name: str  # Short name, used in file names: 'pa', 'lat'
+    azimuth_deg: float  # Source around z: 0 behind the patient (-y), 90 at the right (+x)
+    elevation_deg: float = 0.0  # Source above the axial plane, between -90 and 90
+    roll_deg: float = 0.0  # Detector turned clockwise, seen from the detector to the source
+    sid_mm: float = 1500.0  # Source to isocentre
+    sdd_mm: float = 1800.0  # Source to detector, along the central ray
+    detector_mm: tuple[float, float] = (440.0, 440.0)  # Outer (height, width) of the film
+    shift_mm: tuple[float, float] = (0.0, 0.0)  # Film's centre from the central ray, (down, right)
+    isocentre_mm: tuple[float, float, float] = (
+        0.0,
+        0.0,
+        0.0,
+    )  # World point (x,y,z) that the central ray passes
 
     def __post_init__(self):
         if not isinstance(self.name, str) or not self.name.isidentifier():
             raise BadInput(f'a view is named with letters, digits and _, not {self.name!r}')
-        put, say = lambda k, v: object.__setattr__(self, k, v), lambda k: f'{k} of view {self.name!r}'
-        for k, lo, hi in (('azimuth_deg',None,None), ('elevation_deg',-90,90), ('roll_deg',None,None), ('sid_mm',0,None), ('sdd_mm',0,None)):
+        put, say = (
+            lambda k, v: object.__setattr__(self, k, v),
+            lambda k: f'{k} of view {self.name!r}',
+        )
+        for k, lo, hi in (
+            ('azimuth_deg', None, None),
+            ('elevation_deg', -90, 90),
+            ('roll_deg', None, None),
+            ('sid_mm', 0, None),
+            ('sdd_mm', 0, None),
+        ):
             put(k, _number(say(k), getattr(self, k), lo, hi))
-        for k, n, lo in (('detector_mm',2,0), ('shift_mm',2,None), ('isocentre_mm',3,None)):
+        for k, n, lo in (('detector_mm', 2, 0), ('shift_mm', 2, None), ('isocentre_mm', 3, None)):
             v = getattr(self, k)
-            if not isinstance(v, (tuple, list, np.ndarray)) or len(v) != n: raise BadInput(f'{say(k)} needs {n} numbers, not {v!r}')
+            if not isinstance(v, (tuple, list, np.ndarray)) or len(v) != n:
+                raise BadInput(f'{say(k)} needs {n} numbers, not {v!r}')
             put(k, tuple(_number(say(k), o, lo) for o in v))
         if self.sdd_mm <= self.sid_mm:
-            raise BadInput(f'sdd_mm ({self.sdd_mm:g}) of view {self.name!r} must be above sid_mm ({self.sid_mm:g}): the detector lies behind the patient')
+            raise BadInput(
+                f'sdd_mm ({self.sdd_mm:g}) of view {self.name!r} must be above sid_mm ({self.sid_mm:g}): the detector lies behind the patient'
+            )
 
-PA = View(name='pa', azimuth_deg=0.)
-LAT = View(name='lat', azimuth_deg=90.)
+PA = View(name='pa', azimuth_deg=0.0)
+LAT = View(name='lat', azimuth_deg=90.0)
 
 # %% ../../nbs/02_physics/01_geometry.ipynb #5ffb0033
 @patch
-def frame(self:View)->dict[str,np.ndarray]: # source, centre of the film, right and down of the film, normal: (3,) each, mm or unit
+def frame(
+    self: View,
+) -> dict[
+    str, np.ndarray
+]:  # source, centre of the film, right and down of the film, normal: (3,) each, mm or unit
     "The view's vectors in the world, float64."
     a, e, t = np.deg2rad([self.azimuth_deg, self.elevation_deg, self.roll_deg])
-    s = np.array([np.cos(e)*np.sin(a), -np.cos(e)*np.cos(a), np.sin(e)])
-    r = np.array([-np.cos(a), -np.sin(a), 0.])
+    s = np.array([np.cos(e) * np.sin(a), -np.cos(e) * np.cos(a), np.sin(e)])
+    r = np.array([-np.cos(a), -np.sin(a), 0.0])
     d = np.cross(s, r)
-    right, down = np.cos(t)*r + np.sin(t)*d, np.cos(t)*d - np.sin(t)*r
-    source = np.array(self.isocentre_mm) + self.sid_mm*s
-    film = source - self.sdd_mm*s + self.shift_mm[0]*down + self.shift_mm[1]*right
+    right, down = np.cos(t) * r + np.sin(t) * d, np.cos(t) * d - np.sin(t) * r
+    source = np.array(self.isocentre_mm) + self.sid_mm * s
+    film = source - self.sdd_mm * s + self.shift_mm[0] * down + self.shift_mm[1] * right
     return dict(source=source, film=film, right=right, down=down, normal=-s)
 
 @patch
-def matrix(self:View)->np.ndarray: # (3,4) float64
+def matrix(self: View) -> np.ndarray:  # (3,4) float64
     "World mm to homogeneous normalised film coordinates (u, v, depth in mm)."
     f = self.frame()
     (h, w), (dv, du), n = self.detector_mm, self.shift_mm, f['normal']
-    m = np.stack([2/w*(self.sdd_mm*f['right'] - du*n), 2/h*(self.sdd_mm*f['down'] - dv*n), n])
-    return np.concatenate([m, -m@f['source'][:,None]], 1)
+    m = np.stack(
+        [2 / w * (self.sdd_mm * f['right'] - du * n), 2 / h * (self.sdd_mm * f['down'] - dv * n), n]
+    )
+    return np.concatenate([m, -m @ f['source'][:, None]], 1)
 
 # %% ../../nbs/02_physics/01_geometry.ipynb #8d8d0033
 @dataclass(frozen=True)
 class Geometry:
     "The views of one acquisition and the pixels of their films."
-    views:tuple[View,...] = (PA, LAT)   # In the order of the X-rays in a batch
-    pixels:int|tuple[int,int] = 512     # Pixels of each film: a side, or (height, width)
+
+    views: tuple[View, ...] = (PA, LAT)  # In the order of the X-rays in a batch
+    pixels: int | tuple[int, int] = 512  # Pixels of each film: a side, or (height, width)
+
     def __post_init__(self):
         views = tuple(self.views)
-        if not views or not all(isinstance(v, View) for v in views): raise BadInput('a geometry needs one or more views')
-        if len({v.name for v in views}) < len(views): raise BadInput(f'two views have one name: {[v.name for v in views]}')
+        if not views or not all(isinstance(v, View) for v in views):
+            raise BadInput('a geometry needs one or more views')
+        if len({v.name for v in views}) < len(views):
+            raise BadInput(f'two views have one name: {[v.name for v in views]}')
         object.__setattr__(self, 'views', views)
         hw = film_shape(self.pixels)
-        object.__setattr__(self, 'pixels', hw[0] if isinstance(self.pixels, (int, np.integer)) else hw)
+        object.__setattr__(
+            self, 'pixels', hw[0] if isinstance(self.pixels, (int, np.integer)) else hw
+        )
 
     @property
-    def names(self)->tuple[str,...]:
+    def names(self) -> tuple[str, ...]:
         "Names of the views, in order."
         return tuple(v.name for v in self.views)
 
     @property
-    def shape(self)->tuple[int,int]:
+    def shape(self) -> tuple[int, int]:
         "Pixels of each film as (height, width)."
         return film_shape(self.pixels)
 
-    def select(self,
-        *names:str,   # Names of views, in the order wanted
-    )->'Geometry':    # The same films, fewer or in another order
+    def select(
+        self,
+        *names: str,  # Names of views, in the order wanted
+    ) -> 'Geometry':  # The same films, fewer or in another order
         "Only some of the views."
         lack = [o for o in names if o not in self.names]
-        if lack: raise BadInput(f'the geometry has no view {lack[0]!r}', fix=did_you_mean(lack[0], self.names))
+        if lack:
+            raise BadInput(
+                f'the geometry has no view {lack[0]!r}', fix=did_you_mean(lack[0], self.names)
+            )
         return Geometry(tuple(self.views[self.names.index(o)] for o in names), self.pixels)
 
-    def matrices(self,
-        device=None,          # Where the tensor is made
+    def matrices(
+        self,
+        device=None,  # Where the tensor is made
         dtype=torch.float32,  # Floating type; the values are computed in float64
-    )->torch.Tensor:          # (V,3,4), world mm to homogeneous normalised film coordinates
+    ) -> torch.Tensor:  # (V,3,4), world mm to homogeneous normalised film coordinates
         "Projection matrices of all views: all that models and projectors need."
-        return torch.as_tensor(np.stack([v.matrix() for v in self.views]), dtype=dtype, device=device)
+        return torch.as_tensor(
+            np.stack([v.matrix() for v in self.views]), dtype=dtype, device=device
+        )
 
 def film_shape(
-    pixels:int|tuple[int,int],  # A side, or (height, width)
-)->tuple[int,int]:              # (height, width)
+    pixels: int | tuple[int, int],  # A side, or (height, width)
+) -> tuple[int, int]:  # (height, width)
     "Pixels of a film as (height, width)."
-    hw = (pixels, pixels) if isinstance(pixels, (int, np.integer)) else tuple(pixels) if isinstance(pixels, (tuple, list)) else ()
-    if len(hw) != 2 or any(isinstance(o, bool) or not isinstance(o, (int, np.integer)) or o < 1 for o in hw):
+    hw = (
+        (pixels, pixels)
+        if isinstance(pixels, (int, np.integer))
+        else tuple(pixels)
+        if isinstance(pixels, (tuple, list))
+        else ()
+    )
+    if len(hw) != 2 or any(
+        isinstance(o, bool) or not isinstance(o, (int, np.integer)) or o < 1 for o in hw
+    ):
         raise BadInput(f'pixels must be a whole number or (height, width), not {pixels!r}')
     return int(hw[0]), int(hw[1])
 
@@ -163,223 +221,338 @@ def film_shape(
 OFF_FILM = 1e3  # Normalised coordinate of whatever is not in front of the source
 
 def project_points(
-    matrices:torch.Tensor,   # (...,V,3,4), world mm to film
-    points:torch.Tensor,     # (...,N,3) or (N,3), world mm as (x,y,z)
-)->tuple[torch.Tensor,torch.Tensor]: # uv (...,V,N,2), ±1 on the film's edges; depth (...,V,N), mm from the source
+    matrices: torch.Tensor,  # (...,V,3,4), world mm to film
+    points: torch.Tensor,  # (...,N,3) or (N,3), world mm as (x,y,z)
+) -> tuple[
+    torch.Tensor, torch.Tensor
+]:  # uv (...,V,N,2), ±1 on the film's edges; depth (...,V,N), mm from the source
     "Where each point's shadow falls on each film, and how deep along the central ray it lies."
     m = matrices.to(torch.promote_types(matrices.dtype, torch.float32))
-    x, y, z = points.to(m.dtype).unsqueeze(-3).unbind(-1)                # (...,1,N)
+    x, y, z = points.to(m.dtype).unsqueeze(-3).unbind(-1)  # (...,1,N)
     # sums written out, not a matmul: autocast would round a matmul's coordinates to 8 bits of mantissa
-    hu, hv, depth = (m[...,i,0,None]*x + m[...,i,1,None]*y + m[...,i,2,None]*z + m[...,i,3,None] for i in range(3))
+    hu, hv, depth = (
+        m[..., i, 0, None] * x
+        + m[..., i, 1, None] * y
+        + m[..., i, 2, None] * z
+        + m[..., i, 3, None]
+        for i in range(3)
+    )
     ahead = depth > 1e-3
-    inv = 1/torch.where(ahead, depth, torch.ones_like(depth))
-    return torch.where(ahead[...,None], torch.stack([hu*inv, hv*inv], -1), OFF_FILM), depth
+    inv = 1 / torch.where(ahead, depth, torch.ones_like(depth))
+    return torch.where(ahead[..., None], torch.stack([hu * inv, hv * inv], -1), OFF_FILM), depth
 
 # %% ../../nbs/02_physics/01_geometry.ipynb #e65a5db1
 def uv_to_pixel(
-    uv:torch.Tensor,            # (...,2), ±1 on the film's outer edges
-    pixels:int|tuple[int,int],  # A side, or (height, width)
-)->torch.Tensor:                # (...,2) as (col, row), whole numbers at pixel centres
+    uv: torch.Tensor,  # (...,2), ±1 on the film's outer edges
+    pixels: int | tuple[int, int],  # A side, or (height, width)
+) -> torch.Tensor:  # (...,2) as (col, row), whole numbers at pixel centres
     "Normalised film coordinates to array coordinates."
     h, w = film_shape(pixels)
-    return torch.stack([(uv[...,0] + 1)*(w/2) - .5, (uv[...,1] + 1)*(h/2) - .5], -1)
+    return torch.stack([(uv[..., 0] + 1) * (w / 2) - 0.5, (uv[..., 1] + 1) * (h / 2) - 0.5], -1)
 
 def pixel_to_uv(
-    pix:torch.Tensor,           # (...,2) as (col, row)
-    pixels:int|tuple[int,int],  # A side, or (height, width)
-)->torch.Tensor:                # (...,2), ±1 on the film's outer edges
+    pix: torch.Tensor,  # (...,2) as (col, row)
+    pixels: int | tuple[int, int],  # A side, or (height, width)
+) -> torch.Tensor:  # (...,2), ±1 on the film's outer edges
     "Array coordinates to normalised film coordinates."
     h, w = film_shape(pixels)
-    return torch.stack([(pix[...,0] + .5)*(2/w) - 1, (pix[...,1] + .5)*(2/h) - 1], -1)
+    return torch.stack([(pix[..., 0] + 0.5) * (2 / w) - 1, (pix[..., 1] + 0.5) * (2 / h) - 1], -1)
 
 def pixel_centers(
-    pixels:int|tuple[int,int],  # A side, or (height, width)
-    device=None,                # Where the tensor is made
-    dtype=torch.float32,        # Floating type
-)->torch.Tensor:                # (h,w,2), normalised coordinates (u,v)
+    pixels: int | tuple[int, int],  # A side, or (height, width)
+    device=None,  # Where the tensor is made
+    dtype=torch.float32,  # Floating type
+) -> torch.Tensor:  # (h,w,2), normalised coordinates (u,v)
     "Film coordinates of every pixel's centre."
     h, w = film_shape(pixels)
-    row, col = torch.meshgrid(torch.arange(h, device=device, dtype=dtype), torch.arange(w, device=device, dtype=dtype), indexing='ij')
+    row, col = torch.meshgrid(
+        torch.arange(h, device=device, dtype=dtype),
+        torch.arange(w, device=device, dtype=dtype),
+        indexing='ij',
+    )
     return pixel_to_uv(torch.stack([col, row], -1), (h, w))
 
 # %% ../../nbs/02_physics/01_geometry.ipynb #ec4d6d50
 def _adjugate(matrices):
     "Columns of the inverse of the left 3x3 block: three (...,3) tensors; and the matrices in at least float32."
     m = matrices.to(torch.promote_types(matrices.dtype, torch.float32))
-    a, b, c = m[...,0,:3], m[...,1,:3], m[...,2,:3]
+    a, b, c = m[..., 0, :3], m[..., 1, :3], m[..., 2, :3]
     cols = torch.linalg.cross(b, c), torch.linalg.cross(c, a), torch.linalg.cross(a, b)
-    inv = 1/(a*cols[0]).sum(-1, keepdim=True)
-    return [o*inv for o in cols], m
+    inv = 1 / (a * cols[0]).sum(-1, keepdim=True)
+    return [o * inv for o in cols], m
 
 def source_positions(
-    matrices:torch.Tensor,  # (...,3,4), world mm to film
-)->torch.Tensor:            # (...,3), world mm
+    matrices: torch.Tensor,  # (...,3,4), world mm to film
+) -> torch.Tensor:  # (...,3), world mm
     "Where each view's source is: the point that the matrix maps to nothing."
     (p, q, r), m = _adjugate(matrices)
-    return -(p*m[...,0,3:] + q*m[...,1,3:] + r*m[...,2,3:])
+    return -(p * m[..., 0, 3:] + q * m[..., 1, 3:] + r * m[..., 2, 3:])
 
 def ray_directions(
-    matrices:torch.Tensor,  # (...,V,3,4), world mm to film
-    uv:torch.Tensor,        # (N,2) for all views, or (...,V,N,2): film coordinates
-)->torch.Tensor:            # (...,V,N,3), world mm per mm of depth
+    matrices: torch.Tensor,  # (...,V,3,4), world mm to film
+    uv: torch.Tensor,  # (N,2) for all views, or (...,V,N,2): film coordinates
+) -> torch.Tensor:  # (...,V,N,3), world mm per mm of depth
     "Directions of the rays from the source through film points."
     (p, q, r), m = _adjugate(matrices)
-    u, v = uv.to(m.dtype)[...,:1], uv.to(m.dtype)[...,1:]
-    return u*p.unsqueeze(-2) + v*q.unsqueeze(-2) + r.unsqueeze(-2)
+    u, v = uv.to(m.dtype)[..., :1], uv.to(m.dtype)[..., 1:]
+    return u * p.unsqueeze(-2) + v * q.unsqueeze(-2) + r.unsqueeze(-2)
 
 # %% ../../nbs/02_physics/01_geometry.ipynb #0bbac648
-GLYPHS = dict(R='####.#...##...#####.#.#..#..#.#...#', L='#....#....#....#....#....#....#####', A='.###.#...##...#######...##...##...#',
-               P='####.#...##...#####.#....#....#....', S='.#####....#.....###.....#....#####.', I='#####..#....#....#....#....#..#####')
-MARKERS = (('pa','R',(100.,0.,0.)), ('pa','L',(-100.,0.,0.)), ('pa','S',(45.,0.,105.)), ('pa','I',(-45.,0.,-105.)),
-           ('lat','A',(0.,95.,0.)), ('lat','P',(0.,-95.,0.)), ('lat','S',(0.,45.,105.)), ('lat','I',(0.,-45.,-105.)))  # film, letter, centre in mm
+GLYPHS = dict(
+    R='####.#...##...#####.#.#..#..#.#...#',
+    L='#....#....#....#....#....#....#####',
+    A='.###.#...##...#######...##...##...#',
+    P='####.#...##...#####.#....#....#....',
+    S='.#####....#.....###.....#....#####.',
+    I='#####..#....#....#....#....#..#####',
+)
+MARKERS = (
+    ('pa', 'R', (100.0, 0.0, 0.0)),
+    ('pa', 'L', (-100.0, 0.0, 0.0)),
+    ('pa', 'S', (45.0, 0.0, 105.0)),
+    ('pa', 'I', (-45.0, 0.0, -105.0)),
+    ('lat', 'A', (0.0, 95.0, 0.0)),
+    ('lat', 'P', (0.0, -95.0, 0.0)),
+    ('lat', 'S', (0.0, 45.0, 105.0)),
+    ('lat', 'I', (0.0, -45.0, -105.0)),
+)  # film, letter, centre in mm
 
 def orientation_phantom(
-    n:int=96,             # Voxels along each side; letters are readable from about 48
-    fov_mm:float=360.,    # Side of the cube, mm
-    cell_mm:float=12.,    # Side of one cell of the 7x5 letters
-)->torch.Tensor:          # (n,n,n) Hounsfield units [z,y,x]
+    n: int = 96,  # Voxels along each side; letters are readable from about 48
+    fov_mm: float = 360.0,  # Side of the cube, mm
+    cell_mm: float = 12.0,  # Side of one cell of the 7x5 letters
+) -> torch.Tensor:  # (n,n,n) Hounsfield units [z,y,x]
     "Foam with letters that name the six sides, each readable on one film only if that film hangs right."
     x, y, z = Grid(n, fov_mm).centers().unbind(-1)
-    hu = torch.where((x/155)**2 + (y/140)**2 + (z/165)**2 < 1, -950., -1000.)
-    thick = max(6., .51*fov_mm/n)
+    hu = torch.where((x / 155) ** 2 + (y / 140) ** 2 + (z / 165) ** 2 < 1, -950.0, -1000.0)
+    thick = max(6.0, 0.51 * fov_mm / n)
     for film, letter, (cx, cy, cz) in MARKERS:
-        right, deep = (cx - x, y - cy) if film=='pa' else (cy - y, x - cx)        # a reader's right is -x on `pa`, -y on `lat`
-        col, row = torch.floor(right/cell_mm + 2.5).long(), torch.floor((cz - z)/cell_mm + 3.5).long()
-        ink = torch.tensor([c=='#' for c in GLYPHS[letter]]).reshape(7, 5)
+        right, deep = (
+            (cx - x, y - cy) if film == 'pa' else (cy - y, x - cx)
+        )  # a reader's right is -x on `pa`, -y on `lat`
+        col, row = (
+            torch.floor(right / cell_mm + 2.5).long(),
+            torch.floor((cz - z) / cell_mm + 3.5).long(),
+        )
+        ink = torch.tensor([c == '#' for c in GLYPHS[letter]]).reshape(7, 5)
         inside = (col >= 0) & (col < 5) & (row >= 0) & (row < 7) & (deep.abs() <= thick)
-        hu[inside & ink[row.clamp(0, 6), col.clamp(0, 4)]] = 3000.
+        hu[inside & ink[row.clamp(0, 6), col.clamp(0, 4)]] = 3000.0
     return hu
 
 # %% ../../nbs/02_physics/01_geometry.ipynb #1fa464d9
 def random_geometry(
-    rng:np.random.Generator,     # Source of all randomness: the same generator gives the same geometry
-    base:Geometry=Geometry(),    # Acquisition to vary
-    angle_deg:float=5.,          # Azimuth, elevation and roll move by up to this, each view on its own
-    dist_frac:float=.05,         # Source-isocentre and isocentre-detector distance change by up to this fraction
-    shift_mm:float=5.,           # Film moves by up to this, in both directions
-    centre_mm:float=0.,          # Isocentre moves by up to this along x, y and z, once for all views
-    detector_frac:float=0.,      # Film is larger or smaller by up to this fraction
-)->Geometry:
+    rng: np.random.Generator,  # Source of all randomness: the same generator gives the same geometry
+    base: Geometry = Geometry(),  # Acquisition to vary
+    angle_deg: float = 5.0,  # Azimuth, elevation and roll move by up to this, each view on its own
+    dist_frac: float = 0.05,  # Source-isocentre and isocentre-detector distance change by up to this fraction
+    shift_mm: float = 5.0,  # Film moves by up to this, in both directions
+    centre_mm: float = 0.0,  # Isocentre moves by up to this along x, y and z, once for all views
+    detector_frac: float = 0.0,  # Film is larger or smaller by up to this fraction
+) -> Geometry:
     "An acquisition drawn uniformly around `base`."
     off = rng.uniform(-centre_mm, centre_mm, 3)
+
     def one(v):
         da, de, dr = rng.uniform(-angle_deg, angle_deg, 3)
         fs, fd = 1 + rng.uniform(-dist_frac, dist_frac, 2)
         sh = np.array(v.shift_mm) + rng.uniform(-shift_mm, shift_mm, 2)
-        size = 1 + rng.uniform(-detector_frac, detector_frac) if detector_frac else 1.
-        return replace(v, azimuth_deg=v.azimuth_deg + da, elevation_deg=v.elevation_deg + de, roll_deg=v.roll_deg + dr, sid_mm=v.sid_mm*fs,
-            sdd_mm=v.sid_mm*fs + (v.sdd_mm - v.sid_mm)*fd, detector_mm=tuple(size*o for o in v.detector_mm), shift_mm=tuple(sh), isocentre_mm=tuple(np.array(v.isocentre_mm) + off))
+        size = 1 + rng.uniform(-detector_frac, detector_frac) if detector_frac else 1.0
+        return replace(
+            v,
+            azimuth_deg=v.azimuth_deg + da,
+            elevation_deg=v.elevation_deg + de,
+            roll_deg=v.roll_deg + dr,
+            sid_mm=v.sid_mm * fs,
+            sdd_mm=v.sid_mm * fs + (v.sdd_mm - v.sid_mm) * fd,
+            detector_mm=tuple(size * o for o in v.detector_mm),
+            shift_mm=tuple(sh),
+            isocentre_mm=tuple(np.array(v.isocentre_mm) + off),
+        )
+
     return Geometry(tuple(one(v) for v in base.views), base.pixels)
 
 # %% ../../nbs/02_physics/01_geometry.ipynb #89171198
 def turn_views(
-    matrices:torch.Tensor,  # (...,3,4), world mm to film
-    degrees:torch.Tensor,   # (...), by which each azimuth grows
-)->torch.Tensor:            # (...,3,4)
+    matrices: torch.Tensor,  # (...,3,4), world mm to film
+    degrees: torch.Tensor,  # (...), by which each azimuth grows
+) -> torch.Tensor:  # (...,3,4)
     "The same films, said to be taken from another side."
     a, turn = torch.deg2rad(degrees), torch.eye(4).to(matrices).repeat(*degrees.shape, 1, 1)
-    turn[...,0,0], turn[...,0,1], turn[...,1,0], turn[...,1,1] = a.cos(), a.sin(), -a.sin(), a.cos()
-    return matrices@turn
+    turn[..., 0, 0], turn[..., 0, 1], turn[..., 1, 0], turn[..., 1, 1] = (
+        a.cos(),
+        a.sin(),
+        -a.sin(),
+        a.cos(),
+    )
+    return matrices @ turn
 
 # %% ../../nbs/02_physics/01_geometry.ipynb #abe5103e
 GEOMETRY_FORMAT, GEOMETRY_VERSION = 'xray2ct-geometry', 1
 
 def pixel_matrices(
-    geometry:Geometry,  # Views and pixels
-)->np.ndarray:          # (V,3,4) float64, world mm to homogeneous (col, row, depth)
+    geometry: Geometry,  # Views and pixels
+) -> np.ndarray:  # (V,3,4) float64, world mm to homogeneous (col, row, depth)
     "Projection matrices to array coordinates of the films, for software that counts pixels."
     h, w = geometry.shape
-    k = np.array([[w/2, 0, w/2 - .5], [0, h/2, h/2 - .5], [0, 0, 1.]])
-    return np.stack([k@v.matrix() for v in geometry.views])
+    k = np.array([[w / 2, 0, w / 2 - 0.5], [0, h / 2, h / 2 - 0.5], [0, 0, 1.0]])
+    return np.stack([k @ v.matrix() for v in geometry.views])
 
 def geometry_to_dict(
-    geometry:Geometry,    # Views and pixels
-    fov_mm:float=360.,    # Side of the cube that the volume fills, mm
-)->dict:                  # Ready for json
+    geometry: Geometry,  # Views and pixels
+    fov_mm: float = 360.0,  # Side of the cube that the volume fills, mm
+) -> dict:  # Ready for json
     "Every number of an acquisition, with the matrices that follow from them."
     views = []
     for v, m in zip(geometry.views, pixel_matrices(geometry)):
         f = v.frame()
-        views.append(dict(asdict(v), detector_mm=list(v.detector_mm), shift_mm=list(v.shift_mm), isocentre_mm=list(v.isocentre_mm),
-            source_mm=f['source'].tolist(), film_centre_mm=f['film'].tolist(), film_right=f['right'].tolist(), film_down=f['down'].tolist(),
-            matrix_pixel=m.tolist()))
-    return dict(format=GEOMETRY_FORMAT, version=GEOMETRY_VERSION, units='mm and degrees',
+        views.append(
+            dict(
+                asdict(v),
+                detector_mm=list(v.detector_mm),
+                shift_mm=list(v.shift_mm),
+                isocentre_mm=list(v.isocentre_mm),
+                source_mm=f['source'].tolist(),
+                film_centre_mm=f['film'].tolist(),
+                film_right=f['right'].tolist(),
+                film_down=f['down'].tolist(),
+                matrix_pixel=m.tolist(),
+            )
+        )
+    return dict(
+        format=GEOMETRY_FORMAT,
+        version=GEOMETRY_VERSION,
+        units='mm and degrees',
         world='RAS+: x to the right, y to anterior, z to superior; the origin is the centre of the volume',
         films='seen from the detector to the source; matrix_pixel: world mm to homogeneous (col, row), whole numbers at pixel centres',
-        fov_mm=Grid(1, fov_mm).fov_mm, pixels=list(geometry.shape), views=views)
+        fov_mm=Grid(1, fov_mm).fov_mm,
+        pixels=list(geometry.shape),
+        views=views,
+    )
 
 # %% ../../nbs/02_physics/01_geometry.ipynb #1c848129
 _MUST = 'name', 'azimuth_deg', 'sid_mm', 'sdd_mm', 'detector_mm'
 _DERIVED = 'source_mm', 'film_centre_mm', 'film_right', 'film_down', 'matrix_pixel'
 
 def geometry_from_dict(
-    d:dict,       # As `geometry_to_dict` makes it; elevation, roll, shift and isocentre may be left out
-    path=None,    # File it came from, for the error message
-)->tuple[Geometry,float]: # The geometry; side of the volume's cube in mm
+    d: dict,  # As `geometry_to_dict` makes it; elevation, roll, shift and isocentre may be left out
+    path=None,  # File it came from, for the error message
+) -> tuple[Geometry, float]:  # The geometry; side of the volume's cube in mm
     "Read an acquisition back, exactly, or say in one sentence what is wrong with it."
-    def bad(what, fix=None): return BadInput(what, path, fix)
-    if not isinstance(d, dict): raise bad('a geometry is an object with the fields fov_mm, pixels and views')
+
+    def bad(what, fix=None):
+        return BadInput(what, path, fix)
+
+    if not isinstance(d, dict):
+        raise bad('a geometry is an object with the fields fov_mm, pixels and views')
     for k in ('fov_mm', 'pixels', 'views'):
-        if k not in d: raise bad(f'the geometry lacks {k!r}', did_you_mean(k, d) if d else None)
-    if d.get('format', GEOMETRY_FORMAT) != GEOMETRY_FORMAT: raise bad(f"this is {d['format']!r}, not {GEOMETRY_FORMAT!r}")
+        if k not in d:
+            raise bad(f'the geometry lacks {k!r}', did_you_mean(k, d) if d else None)
+    if d.get('format', GEOMETRY_FORMAT) != GEOMETRY_FORMAT:
+        raise bad(f"this is {d['format']!r}, not {GEOMETRY_FORMAT!r}")
     version = d.get('version', GEOMETRY_VERSION)
-    if not isinstance(version, int) or version > GEOMETRY_VERSION: raise bad(f'geometry version {version!r} is newer than this program knows', 'Update xray2ct.')
-    if not isinstance(d['views'], list) or not d['views']: raise bad('views must be a list of one or more views')
-    try: fov, px = Grid(1, d['fov_mm']).fov_mm, film_shape(d['pixels'])
-    except BadInput as e: raise bad(e.what) from None
+    if not isinstance(version, int) or version > GEOMETRY_VERSION:
+        raise bad(
+            f'geometry version {version!r} is newer than this program knows', 'Update xray2ct.'
+        )
+    if not isinstance(d['views'], list) or not d['views']:
+        raise bad('views must be a list of one or more views')
+    try:
+        fov, px = Grid(1, d['fov_mm']).fov_mm, film_shape(d['pixels'])
+    except BadInput as e:
+        raise bad(e.what) from None
     views = tuple(_view_from_dict(o, i, px, bad) for i, o in enumerate(d['views']))
-    try: return Geometry(views, px[0] if px[0]==px[1] else px), fov
-    except BadInput as e: raise bad(e.what) from None
+    try:
+        return Geometry(views, px[0] if px[0] == px[1] else px), fov
+    except BadInput as e:
+        raise bad(e.what) from None
 
 def _view_from_dict(o, i, px, bad):
     "One view out of geometry.json, its derived matrix checked against its numbers."
-    if not isinstance(o, dict): raise bad(f'view {i} is not an object')
+    if not isinstance(o, dict):
+        raise bad(f'view {i} is not an object')
     who, known = f"view {o.get('name', i)!r}", [f.name for f in fields(View)]
     for k in _MUST:
-        if k not in o: raise bad(f'{who} lacks {k!r}', f'Add it; a view needs {", ".join(_MUST)}.')
+        if k not in o:
+            raise bad(f'{who} lacks {k!r}', f'Add it; a view needs {", ".join(_MUST)}.')
     for k in o:
-        if k not in known and k not in _DERIVED: raise bad(f'{who} has an unknown field {k!r}', did_you_mean(k, known))
-    try: v = View(**{k: o[k] for k in known if k in o})
-    except BadInput as e: raise bad(e.what) from None
+        if k not in known and k not in _DERIVED:
+            raise bad(f'{who} has an unknown field {k!r}', did_you_mean(k, known))
+    try:
+        v = View(**{k: o[k] for k in known if k in o})
+    except BadInput as e:
+        raise bad(e.what) from None
     if 'matrix_pixel' in o:
         want = pixel_matrices(Geometry((v,), px))[0]
-        try: m = np.array(o['matrix_pixel'], dtype=float)
-        except (TypeError, ValueError): m = np.zeros(0)
-        if m.shape != (3,4) or not np.allclose(m, want, rtol=1e-6, atol=1e-6*np.abs(want).max()):
-            raise bad(f'matrix_pixel of {who} contradicts its angles and distances', 'Edit the numbers and delete the matrices; they are derived.')
+        try:
+            m = np.array(o['matrix_pixel'], dtype=float)
+        except (TypeError, ValueError):
+            m = np.zeros(0)
+        if m.shape != (3, 4) or not np.allclose(m, want, rtol=1e-6, atol=1e-6 * np.abs(want).max()):
+            raise bad(
+                f'matrix_pixel of {who} contradicts its angles and distances',
+                'Edit the numbers and delete the matrices; they are derived.',
+            )
     return v
 
 # %% ../../nbs/02_physics/01_geometry.ipynb #83d01452
 def view_from_matrix(
-    matrix,                          # (3,4), world mm to homogeneous (col, row), whole numbers at pixel centres, any scale
-    name:str,                        # Name of the view
-    pixels:int|tuple[int,int],       # Pixels of the film: a side, or (height, width)
-    detector_mm:tuple[float,float],  # Outer (height, width) of the film
-)->View:                             # The view with that matrix; its isocentre is the point of the central ray level with the world's origin
+    matrix,  # (3,4), world mm to homogeneous (col, row), whole numbers at pixel centres, any scale
+    name: str,  # Name of the view
+    pixels: int | tuple[int, int],  # Pixels of the film: a side, or (height, width)
+    detector_mm: tuple[float, float],  # Outer (height, width) of the film
+) -> View:  # The view with that matrix; its isocentre is the point of the central ray level with the world's origin
     "The inverse of `pixel_matrices` for one view."
     (h, w), (H, W), m = film_shape(pixels), detector_mm, np.asarray(matrix, dtype=float)
-    if m.shape != (3,4) or not np.isfinite(m).all() or abs(np.linalg.det(m[:,:3])) < 1e-12*np.linalg.norm(m[:,:3], axis=1).prod():
+    if (
+        m.shape != (3, 4)
+        or not np.isfinite(m).all()
+        or abs(np.linalg.det(m[:, :3])) < 1e-12 * np.linalg.norm(m[:, :3], axis=1).prod()
+    ):
         raise BadInput(f'the matrix of view {name!r} is not an invertible 3x4 projection')
-    m = m/np.linalg.norm(m[2,:3])
-    source = -np.linalg.solve(m[:,:3], m[:,3])
-    if m[2,3] < 0: m = -m                                       # the patient is ahead of the source
-    n = m[2,:3]
-    cross = [(row[:3] - (row[:3]@n)*n, row[:3]@n) for row in m[:2]]
+    m = m / np.linalg.norm(m[2, :3])
+    source = -np.linalg.solve(m[:, :3], m[:, 3])
+    if m[2, 3] < 0:
+        m = -m  # the patient is ahead of the source
+    n = m[2, :3]
+    cross = [(row[:3] - (row[:3] @ n) * n, row[:3] @ n) for row in m[:2]]
     (r, cu), (d, cv) = cross
-    sdd = np.linalg.norm(r)*W/w, np.linalg.norm(d)*H/h          # mm per radian at the film, from either axis
-    right, down = r/np.linalg.norm(r), d/np.linalg.norm(d)
-    if abs(right@down) > 1e-3 or abs(sdd[0]/sdd[1] - 1) > 1e-3: raise BadInput(f'the matrix of view {name!r} is skewed, or does not fit a film of {H:g} x {W:g} mm and {h} x {w} pixels')
-    if np.cross(right, down)@n > 0: raise BadInput(f'the matrix of view {name!r} describes a film seen from the source, a mirror image', fix='Flip its columns: col -> width - 1 - col.')
-    s, sid = -n, -n@source
+    sdd = (
+        np.linalg.norm(r) * W / w,
+        np.linalg.norm(d) * H / h,
+    )  # mm per radian at the film, from either axis
+    right, down = r / np.linalg.norm(r), d / np.linalg.norm(d)
+    if abs(right @ down) > 1e-3 or abs(sdd[0] / sdd[1] - 1) > 1e-3:
+        raise BadInput(
+            f'the matrix of view {name!r} is skewed, or does not fit a film of {H:g} x {W:g} mm and {h} x {w} pixels'
+        )
+    if np.cross(right, down) @ n > 0:
+        raise BadInput(
+            f'the matrix of view {name!r} describes a film seen from the source, a mirror image',
+            fix='Flip its columns: col -> width - 1 - col.',
+        )
+    s, sid = -n, -n @ source
     az, el = math.degrees(math.atan2(s[0], -s[1])), math.degrees(math.asin(np.clip(s[2], -1, 1)))
-    f = View(name=name, azimuth_deg=az, elevation_deg=el, sid_mm=sid, sdd_mm=max(sdd[0], sid + 1e-6)).frame()
-    roll = math.degrees(math.atan2(right@f['down'], right@f['right']))
-    shift = (-(cv - (h - 1)/2)*H/h, -(cu - (w - 1)/2)*W/w)
-    return View(name=name, azimuth_deg=az, elevation_deg=el, roll_deg=roll, sid_mm=sid, sdd_mm=sdd[0], detector_mm=detector_mm,
-        shift_mm=shift, isocentre_mm=tuple(source + sid*n))
+    f = View(
+        name=name, azimuth_deg=az, elevation_deg=el, sid_mm=sid, sdd_mm=max(sdd[0], sid + 1e-6)
+    ).frame()
+    roll = math.degrees(math.atan2(right @ f['down'], right @ f['right']))
+    shift = (-(cv - (h - 1) / 2) * H / h, -(cu - (w - 1) / 2) * W / w)
+    return View(
+        name=name,
+        azimuth_deg=az,
+        elevation_deg=el,
+        roll_deg=roll,
+        sid_mm=sid,
+        sdd_mm=sdd[0],
+        detector_mm=detector_mm,
+        shift_mm=shift,
+        isocentre_mm=tuple(source + sid * n),
+    )
 
 # %% ../../nbs/02_physics/01_geometry.ipynb #1532289d
 @patch
-def looks_like_metres(self:Geometry)->bool: # True if metres (or decimetres) were written as millimetres
+def looks_like_metres(
+    self: Geometry,
+) -> bool:  # True if metres (or decimetres) were written as millimetres
     "Whether the distances are too short for an X-ray room in mm."
     return any(v.sdd_mm < 50 for v in self.views)

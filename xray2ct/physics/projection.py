@@ -13,50 +13,66 @@ import torch
 import torch.nn.functional as F
 
 from ..core import BadInput
-from .geometry import Geometry, film_shape, pixel_centers, ray_directions, source_positions
+from xray2ct.physics.geometry import (
+    Geometry,
+    film_shape,
+    pixel_centers,
+    ray_directions,
+    source_positions,
+)
 
 # %% ../../nbs/02_physics/02_projection.ipynb #772cfb5b
-MU_WATER = 0.0192  # Linear attenuation of water near 70 keV, 1/mm (NIST XCOM); the same value as nanodrr's
+MU_WATER = (
+    0.0192  # Linear attenuation of water near 70 keV, 1/mm (NIST XCOM); the same value as nanodrr's
+)
 
 def hu_to_mu(
-    hu,                       # Hounsfield units, any shape, torch or numpy
-    mu_water:float=MU_WATER,  # Attenuation of water, 1/mm
-):                            # Attenuation in 1/mm, same shape and kind, never negative
+    hu,  # Hounsfield units, any shape, torch or numpy
+    mu_water: float = MU_WATER,  # Attenuation of water, 1/mm
+):  # Attenuation in 1/mm, same shape and kind, never negative
     "Linear attenuation from Hounsfield units: air is 0, water is `mu_water`."
-    return (mu_water*(1 + hu/1000)).clip(0)
+    return (mu_water * (1 + hu / 1000)).clip(0)
 
 def mu_to_hu(
-    mu,                       # Attenuation in 1/mm, any shape, torch or numpy
-    mu_water:float=MU_WATER,  # Attenuation of water, 1/mm
-):                            # Hounsfield units, same shape and kind
+    mu,  # Attenuation in 1/mm, any shape, torch or numpy
+    mu_water: float = MU_WATER,  # Attenuation of water, 1/mm
+):  # Hounsfield units, same shape and kind
     "Hounsfield units from linear attenuation."
-    return 1000*(mu/mu_water - 1)
+    return 1000 * (mu / mu_water - 1)
 
 # %% ../../nbs/02_physics/02_projection.ipynb #4eee2d1c
 def _nanodrr():
     "nanodrr's Subject and render; imported on first use, because they pull in torchio and SimpleITK (3 s)."
     from nanodrr.data import Subject
     from nanodrr.drr import render
+
     return Subject, render
 
 def _camera(geometry, far_mm):
     "nanodrr's cameras in float64: k_inv (V,3,3) from pixel corners, rt_inv (V,4,4), a depth (V,) beyond the volume."
     m = geometry.matrices(dtype=torch.float64)
     h, w = geometry.shape
-    to_uv = torch.tensor([[2/w, 0, -1], [0, 2/h, -1], [0, 0, 1]], dtype=torch.float64)
+    to_uv = torch.tensor([[2 / w, 0, -1], [0, 2 / h, -1], [0, 0, 1]], dtype=torch.float64)
     rt_inv = torch.eye(4, dtype=torch.float64).repeat(len(m), 1, 1)
-    rt_inv[:,:3,3] = source_positions(m)
-    return torch.linalg.inv(m[:,:,:3])@to_uv, rt_inv, rt_inv[:,:3,3].norm(dim=-1) + far_mm
+    rt_inv[:, :3, 3] = source_positions(m)
+    return torch.linalg.inv(m[:, :, :3]) @ to_uv, rt_inv, rt_inv[:, :3, 3].norm(dim=-1) + far_mm
 
 def _subject(mu, lo, spacing):
     "nanodrr's subject around attenuation (D,H,W) whose first voxel's centre is at world (x,y,z) `lo`."
-    v2w = torch.eye(4, dtype=torch.float64)*spacing
-    v2w[:3,3], v2w[3,3] = torch.as_tensor(lo), 1
+    v2w = torch.eye(4, dtype=torch.float64) * spacing
+    v2w[:3, 3], v2w[3, 3] = torch.as_tensor(lo), 1
     size = torch.tensor(mu.shape[::-1], dtype=torch.float64)
     v2g = torch.eye(4, dtype=torch.float64)
-    v2g[:3,:3], v2g[:3,3] = torch.diag(2/size), 1/size - 1
+    v2g[:3, :3], v2g[:3, 3] = torch.diag(2 / size), 1 / size - 1
     mats = [o.float().to(mu.device) for o in (v2w, torch.linalg.inv(v2w), v2g)]
-    return _nanodrr()[0](mu[None,None], mu.new_zeros(1,1,1,1,1), *mats, isocenter=mats[0][:3,3], max_label=0, convert_to_mu=False)
+    return _nanodrr()[0](
+        mu[None, None],
+        mu.new_zeros(1, 1, 1, 1, 1),
+        *mats,
+        isocenter=mats[0][:3, 3],
+        max_label=0,
+        convert_to_mu=False,
+    )
 
 # %% ../../nbs/02_physics/02_projection.ipynb #a9880dd1
 def _occupied(mu):
@@ -64,86 +80,137 @@ def _occupied(mu):
     out = []
     for ax in range(3):
         i = (mu > 0).amax(dim=[o for o in range(3) if o != ax]).nonzero()
-        if not len(i): return None
+        if not len(i):
+            return None
         out.append(slice(int(i[0]), int(i[-1]) + 1))
     return tuple(out)
 
 def _layers_to_samples(layers):
     "One sample per layer of voxels; at least 16, by whole multiples, for what is only a few voxels thick."
-    return (layers + 1)*math.ceil(16/(layers + 1))
+    return (layers + 1) * math.ceil(16 / (layers + 1))
 
 @torch.no_grad()
 def render_xrays(
-    hu,                          # (n,n,n) Hounsfield units [z,y,x], numpy or torch; its device does the work
-    geometry:Geometry,           # Views and pixels
-    fov_mm:float=360.,           # Side of the cube that the volume fills, mm
-    n_samples:int=None,          # Samples along the part of each ray inside the matter; None: one per layer of voxels
-    chunk:int=2**18,             # Samples held at once on the CPU
-)->torch.Tensor:                 # (V,h,w) float32 line integrals, dimensionless
+    hu,  # (n,n,n) Hounsfield units [z,y,x], numpy or torch; its device does the work
+    geometry: Geometry,  # Views and pixels
+    fov_mm: float = 360.0,  # Side of the cube that the volume fills, mm
+    n_samples: int = None,  # Samples along the part of each ray inside the matter; None: one per layer of voxels
+    chunk: int = 2**18,  # Samples held at once on the CPU
+) -> torch.Tensor:  # (V,h,w) float32 line integrals, dimensionless
     "X-rays of a volume through nanodrr: its torch backend on the CPU, its Triton kernel on a GPU."
     hu = torch.as_tensor(hu)
-    if hu.ndim != 3 or len(set(hu.shape)) > 1: raise BadInput(f'a volume is a cube of three equal sides, not {tuple(hu.shape)}')
-    if not torch.isfinite(hu).all(): raise BadInput('the volume holds NaN or infinite voxels')
+    if hu.ndim != 3 or len(set(hu.shape)) > 1:
+        raise BadInput(f'a volume is a cube of three equal sides, not {tuple(hu.shape)}')
+    if not torch.isfinite(hu).all():
+        raise BadInput('the volume holds NaN or infinite voxels')
     mu = hu_to_mu(hu.float())
-    (h, w), spacing = geometry.shape, fov_mm/len(hu)
+    (h, w), spacing = geometry.shape, fov_mm / len(hu)
     out = torch.zeros(len(geometry.views), h, w, device=hu.device)
     box = _occupied(mu)
-    if box is None: return out
-    subject = _subject(mu[box].contiguous(), np.array([(s.start + .5)*spacing - fov_mm/2 for s in box[::-1]]), spacing)
-    k_inv, rt_inv, far = _camera(geometry, 2*fov_mm)
+    if box is None:
+        return out
+    subject = _subject(
+        mu[box].contiguous(),
+        np.array([(s.start + 0.5) * spacing - fov_mm / 2 for s in box[::-1]]),
+        spacing,
+    )
+    k_inv, rt_inv, far = _camera(geometry, 2 * fov_mm)
     for i, view in enumerate(geometry.views):
-        along = 2 - int(np.abs(view.matrix()[2,:3]).argmax())            # tensor axis nearest to the central ray
+        along = 2 - int(
+            np.abs(view.matrix()[2, :3]).argmax()
+        )  # tensor axis nearest to the central ray
         n = n_samples or _layers_to_samples(box[along].stop - box[along].start)
-        out[i] = _render_view(subject, k_inv[i], rt_inv[i], far[i], h, w, n, h if hu.is_cuda else max(1, min(h, chunk//(n*w))))
+        out[i] = _render_view(
+            subject,
+            k_inv[i],
+            rt_inv[i],
+            far[i],
+            h,
+            w,
+            n,
+            h if hu.is_cuda else max(1, min(h, chunk // (n * w))),
+        )
     return out
 
 def _render_view(subject, k_inv, rt_inv, far, h, w, n, rows):
     "One film (h,w) in bands of `rows` rows, a batch of bands per call."
     tops = torch.arange(0, h, rows)
     shift = torch.eye(3, dtype=torch.float64).repeat(len(tops), 1, 1)
-    shift[:,1,2] = tops                                                  # a band is the same camera, its first row further down
+    shift[:, 1, 2] = tops  # a band is the same camera, its first row further down
     like, film = subject.image, []
-    for k in (k_inv@shift).to(like).split(torch.get_num_threads()):
-        film.append(_nanodrr()[1](subject, k, rt_inv.to(like).expand(len(k), 4, 4), far.to(like).expand(len(k)), rows, w, n_samples=n, backend='auto')[:,0])
+    for k in (k_inv @ shift).to(like).split(torch.get_num_threads()):
+        film.append(
+            _nanodrr()[1](
+                subject,
+                k,
+                rt_inv.to(like).expand(len(k), 4, 4),
+                far.to(like).expand(len(k)),
+                rows,
+                w,
+                n_samples=n,
+                backend='auto',
+            )[:, 0]
+        )
     return torch.cat(film).reshape(-1, w)[:h]
 
 # %% ../../nbs/02_physics/02_projection.ipynb #4a818c1d
 def _segments(matrices, pixels, fov_mm, shape):
     "Where every ray enters and leaves the layers it crosses, (B,V*h*w,3) with ±1 on the cube's faces, and its length between, (B,V*h*w) mm."
-    half = fov_mm.to(matrices).reshape(-1, 1, 1, 1)/2 if isinstance(fov_mm, torch.Tensor) else fov_mm/2
-    d = ray_directions(matrices, pixel_centers(pixels, matrices.device, matrices.dtype).flatten(0, 1))   # (B,V,hw,3)
-    mm = d.norm(dim=-1, keepdim=True)                                                # ray length per mm of depth
-    d, o = d/half, (source_positions(matrices)[:,:,None]/half).expand_as(d)
-    most = d.abs().argmax(-1, keepdim=True)                                          # the axis whose layers the ray crosses
-    edge = 1 + sum((most==k).to(d)/n for k, n in enumerate(shape[::-1]))             # a voxel's kernel reaches half a voxel beyond the face
+    half = (
+        fov_mm.to(matrices).reshape(-1, 1, 1, 1) / 2
+        if isinstance(fov_mm, torch.Tensor)
+        else fov_mm / 2
+    )
+    d = ray_directions(
+        matrices, pixel_centers(pixels, matrices.device, matrices.dtype).flatten(0, 1)
+    )  # (B,V,hw,3)
+    mm = d.norm(dim=-1, keepdim=True)  # ray length per mm of depth
+    d, o = d / half, (source_positions(matrices)[:, :, None] / half).expand_as(d)
+    most = d.abs().argmax(-1, keepdim=True)  # the axis whose layers the ray crosses
+    edge = 1 + sum(
+        (most == k).to(d) / n for k, n in enumerate(shape[::-1])
+    )  # a voxel's kernel reaches half a voxel beyond the face
     dm, om = d.gather(-1, most), o.gather(-1, most)
-    p, q = (-edge - om)/dm, (edge - om)/dm
-    near, far = torch.minimum(p, q).clamp_min(0), torch.maximum(p, q).clamp_min(0)   # matter behind the source does not count
-    return (o + near*d).flatten(1, 2), (o + far*d).flatten(1, 2), ((far - near)*mm)[...,0].flatten(1, 2)
+    p, q = (-edge - om) / dm, (edge - om) / dm
+    near, far = (
+        torch.minimum(p, q).clamp_min(0),
+        torch.maximum(p, q).clamp_min(0),
+    )  # matter behind the source does not count
+    return (
+        (o + near * d).flatten(1, 2),
+        (o + far * d).flatten(1, 2),
+        ((far - near) * mm)[..., 0].flatten(1, 2),
+    )
 
 def _points(a, b, n):
     "Midpoints of `n` equal parts of each segment a->b: (B,1,R,n,3)."
-    t = (torch.arange(n, device=a.device, dtype=a.dtype) + .5)/n
-    return torch.lerp(a[:,None,:,None], b[:,None,:,None], t[:,None])
+    t = (torch.arange(n, device=a.device, dtype=a.dtype) + 0.5) / n
+    return torch.lerp(a[:, None, :, None], b[:, None, :, None], t[:, None])
 
 def _fold(a):
     "In how many parts the rays of one volume are split, because grid_sample's CPU threads share out the batch only."
-    k = torch.get_num_threads() if len(a)==1 and a.device.type=='cpu' else 1
-    return k if a.shape[1]%k == 0 else 1
+    k = torch.get_num_threads() if len(a) == 1 and a.device.type == 'cpu' else 1
+    return k if a.shape[1] % k == 0 else 1
 
 # %% ../../nbs/02_physics/02_projection.ipynb #662efc67
 def _sample(mu, a, b, n):
     "Mean of `mu` (B,1,D,H,W) at `n` midpoints of each segment: (B,R)."
     k = _fold(a)
-    pts = _points(a.reshape(-1, a.shape[1]//k, 3), b.reshape(-1, b.shape[1]//k, 3), n)
-    return F.grid_sample(mu.expand(len(pts), *mu.shape[1:]), pts, align_corners=False).mean(-1).reshape(a.shape[:2])
+    pts = _points(a.reshape(-1, a.shape[1] // k, 3), b.reshape(-1, b.shape[1] // k, 3), n)
+    return (
+        F.grid_sample(mu.expand(len(pts), *mu.shape[1:]), pts, align_corners=False)
+        .mean(-1)
+        .reshape(a.shape[:2])
+    )
 
 def _spread(y, a, b, n, shape):
     "The transpose of `_sample`: (B,R) to (B,1,D,H,W)."
     k = _fold(a)
-    pts = _points(a.reshape(-1, a.shape[1]//k, 3), b.reshape(-1, b.shape[1]//k, 3), n)
-    g = (y/n).reshape(len(pts), 1, 1, -1, 1).expand(-1, -1, -1, -1, n).contiguous()
-    out = torch.ops.aten.grid_sampler_3d_backward(g, y.new_empty(len(pts), 1, *shape), pts, 0, 0, False, [True, False])[0]
+    pts = _points(a.reshape(-1, a.shape[1] // k, 3), b.reshape(-1, b.shape[1] // k, 3), n)
+    g = (y / n).reshape(len(pts), 1, 1, -1, 1).expand(-1, -1, -1, -1, n).contiguous()
+    out = torch.ops.aten.grid_sampler_3d_backward(
+        g, y.new_empty(len(pts), 1, *shape), pts, 0, 0, False, [True, False]
+    )[0]
     return out.reshape(len(y), k, 1, *shape).sum(1)
 
 def _segment_grads(mu, a, b, g, n, rays):
@@ -158,124 +225,172 @@ def _segment_grads(mu, a, b, g, n, rays):
 # %% ../../nbs/02_physics/02_projection.ipynb #47c93abc
 class _RayMean(torch.autograd.Function):
     "Mean of `mu` (B,1,D,H,W) along each segment (B,R). Linear in mu, so backward is the transpose and memory stays at one chunk."
+
     @staticmethod
     def forward(ctx, mu, a, b, n, rays):
-        ctx.save_for_backward(mu, a, b); ctx.n, ctx.rays = n, rays
-        return torch.cat([_sample(mu, p, q, n) for p, q in zip(a.split(rays, 1), b.split(rays, 1))], 1)
+        ctx.save_for_backward(mu, a, b)
+        ctx.n, ctx.rays = n, rays
+        return torch.cat(
+            [_sample(mu, p, q, n) for p, q in zip(a.split(rays, 1), b.split(rays, 1))], 1
+        )
+
     @staticmethod
     def backward(ctx, g):
         mu, a, b = ctx.saved_tensors
-        gm = _RaySpread.apply(g, a, b, ctx.n, ctx.rays, mu.shape[2:]) if ctx.needs_input_grad[0] else None
-        ga, gb = _segment_grads(mu, a, b, g, ctx.n, ctx.rays) if ctx.needs_input_grad[1] else (None, None)
+        gm = (
+            _RaySpread.apply(g, a, b, ctx.n, ctx.rays, mu.shape[2:])
+            if ctx.needs_input_grad[0]
+            else None
+        )
+        ga, gb = (
+            _segment_grads(mu, a, b, g, ctx.n, ctx.rays)
+            if ctx.needs_input_grad[1]
+            else (None, None)
+        )
         return gm, ga, gb, None, None
 
 class _RaySpread(torch.autograd.Function):
     "The exact transpose of `_RayMean`: each ray's value (B,R) onto the voxels that its samples read, (B,1,D,H,W)."
+
     @staticmethod
     def forward(ctx, y, a, b, n, rays, shape):
-        ctx.save_for_backward(y, a, b); ctx.n, ctx.rays = n, rays
-        big = max(rays, math.prod(shape)//(4*n))      # every call writes a whole volume: not for a handful of rays
-        return sum(_spread(*o, n, shape) for o in zip(y.split(big, 1), a.split(big, 1), b.split(big, 1)))
+        ctx.save_for_backward(y, a, b)
+        ctx.n, ctx.rays = n, rays
+        big = max(
+            rays, math.prod(shape) // (4 * n)
+        )  # every call writes a whole volume: not for a handful of rays
+        return sum(
+            _spread(*o, n, shape) for o in zip(y.split(big, 1), a.split(big, 1), b.split(big, 1))
+        )
+
     @staticmethod
     def backward(ctx, g):
         y, a, b = ctx.saved_tensors
         gy = _RayMean.apply(g, a, b, ctx.n, ctx.rays) if ctx.needs_input_grad[0] else None
-        ga, gb = _segment_grads(g, a, b, y, ctx.n, ctx.rays) if ctx.needs_input_grad[1] else (None, None)
+        ga, gb = (
+            _segment_grads(g, a, b, y, ctx.n, ctx.rays) if ctx.needs_input_grad[1] else (None, None)
+        )
         return gy, ga, gb, None, None, None
 
 # %% ../../nbs/02_physics/02_projection.ipynb #3b975ea4
 def _rays_at_once(x, n, chunk):
     "Rays per call so that a batch holds about `chunk` samples; more on a GPU."
-    return max(1, (chunk or (2**18 if x.device.type=='cpu' else 2**25))//(len(x)*n))
+    return max(1, (chunk or (2**18 if x.device.type == 'cpu' else 2**25)) // (len(x) * n))
 
 def project(
-    mu:torch.Tensor,            # (B,1,D,H,W), attenuation 1/mm
-    matrices:torch.Tensor,      # (B,V,3,4), world mm to film
-    fov_mm=360.,                # Side of the cube that the volume fills, mm: a number or (B,)
-    pixels:int|tuple=128,       # Pixels of each film
-    n_samples:int=None,         # Samples along each ray inside the cube; None: one per layer of voxels
-    chunk:int=None,             # Samples held at once; None: what suits the device
-)->torch.Tensor:                # (B,V,1,h,w) line integrals, dimensionless
+    mu: torch.Tensor,  # (B,1,D,H,W), attenuation 1/mm
+    matrices: torch.Tensor,  # (B,V,3,4), world mm to film
+    fov_mm=360.0,  # Side of the cube that the volume fills, mm: a number or (B,)
+    pixels: int | tuple = 128,  # Pixels of each film
+    n_samples: int = None,  # Samples along each ray inside the cube; None: one per layer of voxels
+    chunk: int = None,  # Samples held at once; None: what suits the device
+) -> torch.Tensor:  # (B,V,1,h,w) line integrals, dimensionless
     "Line integrals of a volume along every ray of every film; differentiable in `mu` and in `matrices`."
     h, w = film_shape(pixels)
     dtype = torch.promote_types(torch.promote_types(mu.dtype, matrices.dtype), torch.float32)
     n, shape = n_samples or max(mu.shape[2:]) + 1, mu.shape[2:]
     a, b, length = _segments(matrices.to(dtype), (h, w), fov_mm, shape)
-    return (_RayMean.apply(mu.to(dtype), a, b, n, _rays_at_once(mu, n, chunk))*length).reshape(*matrices.shape[:2], 1, h, w)
+    return (_RayMean.apply(mu.to(dtype), a, b, n, _rays_at_once(mu, n, chunk)) * length).reshape(
+        *matrices.shape[:2], 1, h, w
+    )
 
 def backproject(
-    y:torch.Tensor,             # (B,V,1,h,w), a value per ray
-    matrices:torch.Tensor,      # (B,V,3,4), world mm to film
-    fov_mm=360.,                # Side of the cube that the volume fills, mm: a number or (B,)
-    n:int=64,                   # Voxels along each side
-    n_samples:int=None,         # As in `project`: the pair is adjoint at equal values
-    chunk:int=None,             # Samples held at once; None: what suits the device
-)->torch.Tensor:                # (B,1,n,n,n), mm times the unit of y
+    y: torch.Tensor,  # (B,V,1,h,w), a value per ray
+    matrices: torch.Tensor,  # (B,V,3,4), world mm to film
+    fov_mm=360.0,  # Side of the cube that the volume fills, mm: a number or (B,)
+    n: int = 64,  # Voxels along each side
+    n_samples: int = None,  # As in `project`: the pair is adjoint at equal values
+    chunk: int = None,  # Samples held at once; None: what suits the device
+) -> torch.Tensor:  # (B,1,n,n,n), mm times the unit of y
     "The exact adjoint of `project`: <project(m), y> = <m, backproject(y)>."
     dtype = torch.promote_types(torch.promote_types(y.dtype, matrices.dtype), torch.float32)
-    shape, k = (n,)*3, n_samples or n + 1
+    shape, k = (n,) * 3, n_samples or n + 1
     a, b, length = _segments(matrices.to(dtype), tuple(y.shape[-2:]), fov_mm, shape)
-    return _RaySpread.apply(y.to(dtype).flatten(1)*length, a, b, k, _rays_at_once(y, k, chunk), shape)
+    return _RaySpread.apply(
+        y.to(dtype).flatten(1) * length, a, b, k, _rays_at_once(y, k, chunk), shape
+    )
 
 # %% ../../nbs/02_physics/02_projection.ipynb #660ff57e
 def ray_support(
-    matrices:torch.Tensor,      # (B,V,3,4), world mm to film
-    fov_mm=360.,                # Side of the cube that the volume fills, mm: a number or (B,)
-    n:int=64,                   # Voxels along each side
-    pixels:int|tuple=128,       # Pixels of each film
-)->torch.Tensor:                # (B,V,n,n,n), mm of ray in each voxel divided by its side: about how many rays cross it
+    matrices: torch.Tensor,  # (B,V,3,4), world mm to film
+    fov_mm=360.0,  # Side of the cube that the volume fills, mm: a number or (B,)
+    n: int = 64,  # Voxels along each side
+    pixels: int | tuple = 128,  # Pixels of each film
+) -> (
+    torch.Tensor
+):  # (B,V,n,n,n), mm of ray in each voxel divided by its side: about how many rays cross it
     "How many rays of each view see each voxel; a voxel that none sees is invented, whoever draws it."
     h, w = film_shape(pixels)
-    spacing = (fov_mm.to(matrices).reshape(-1, 1, 1, 1, 1) if isinstance(fov_mm, torch.Tensor) else fov_mm)/n
+    spacing = (
+        fov_mm.to(matrices).reshape(-1, 1, 1, 1, 1) if isinstance(fov_mm, torch.Tensor) else fov_mm
+    ) / n
     one = matrices.new_ones(len(matrices), 1, 1, h, w)
-    return torch.cat([backproject(one, m, fov_mm, n) for m in matrices.split(1, 1)], 1)/spacing
+    return torch.cat([backproject(one, m, fov_mm, n) for m in matrices.split(1, 1)], 1) / spacing
 
 # %% ../../nbs/02_physics/02_projection.ipynb #3d9593f8
 def _coarsen(films, n):
     "Films (B,V,1,h,w) averaged over whole blocks of pixels until they are about twice as fine as `n` voxels."
     h, w = films.shape[-2:]
-    k = max(1, min(h, w)//(2*n))
-    while h%k or w%k: k -= 1
-    return F.avg_pool2d(films.flatten(0, 2)[:,None], k).reshape(*films.shape[:3], h//k, w//k)
+    k = max(1, min(h, w) // (2 * n))
+    while h % k or w % k:
+        k -= 1
+    return F.avg_pool2d(films.flatten(0, 2)[:, None], k).reshape(*films.shape[:3], h // k, w // k)
 
 class Consistency:
     "The films of a batch on a grid of `n` voxels a side, and how a volume must change to explain them better."
-    def __init__(self,
-        xrays:torch.Tensor,         # (B,V,1,h,w), line integrals
-        matrices:torch.Tensor,      # (B,V,3,4), world mm to film
-        fov_mm=360.,                # Side of the cube that the volume fills, mm: a number or (B,)
-        n:int=64,                   # Voxels along each side
-        there:torch.Tensor=None,    # (B,V), 1 where there is a film; one that is not there says nothing, least of all that nothing attenuates. None: all
+
+    def __init__(
+        self,
+        xrays: torch.Tensor,  # (B,V,1,h,w), line integrals
+        matrices: torch.Tensor,  # (B,V,3,4), world mm to film
+        fov_mm=360.0,  # Side of the cube that the volume fills, mm: a number or (B,)
+        n: int = 64,  # Voxels along each side
+        there: torch.Tensor = None,  # (B,V), 1 where there is a film; one that is not there says nothing, least of all that nothing attenuates. None: all
     ):
         self.matrices, self.fov_mm, self.n, self.films = matrices, fov_mm, n, _coarsen(xrays, n)
         full = xrays.new_ones(len(xrays), 1, n, n, n)
-        w = torch.ones_like(self.films) if there is None else there.to(self.films)[...,None,None,None].expand_as(self.films).contiguous()
-        sums = self.project(full)*w, backproject(w, matrices, fov_mm, n)
-        self.row, self.col = (torch.where(o > 1e-3, 1/o, 0) for o in sums)     # mm; rays that miss and voxels unseen stay out
-    def project(self, mu): return project(mu, self.matrices, self.fov_mm, tuple(self.films.shape[-2:]))
-    def step(self,
-        mu:torch.Tensor,    # (B,1,n,n,n), attenuation 1/mm
-    )->torch.Tensor:        # (B,1,n,n,n), to be added
+        w = (
+            torch.ones_like(self.films)
+            if there is None
+            else there.to(self.films)[..., None, None, None].expand_as(self.films).contiguous()
+        )
+        sums = self.project(full) * w, backproject(w, matrices, fov_mm, n)
+        self.row, self.col = (
+            torch.where(o > 1e-3, 1 / o, 0) for o in sums
+        )  # mm; rays that miss and voxels unseen stay out
+
+    def project(self, mu):
+        return project(mu, self.matrices, self.fov_mm, tuple(self.films.shape[-2:]))
+
+    def step(
+        self,
+        mu: torch.Tensor,  # (B,1,n,n,n), attenuation 1/mm
+    ) -> torch.Tensor:  # (B,1,n,n,n), to be added
         "One step of SIRT: what each ray lacks, spread evenly along it, averaged over the rays through each voxel."
-        return self.col*backproject(self.row*(self.films - self.project(mu)), self.matrices, self.fov_mm, self.n)
-    def improve(self,
-        mu:torch.Tensor,    # (B,1,n,n,n), attenuation 1/mm
-        n_iter:int,         # Steps
-        relax:float=1.,     # Length of a step, below 2
-    )->torch.Tensor:        # (B,1,n,n,n), attenuation 1/mm, never negative
+        return self.col * backproject(
+            self.row * (self.films - self.project(mu)), self.matrices, self.fov_mm, self.n
+        )
+
+    def improve(
+        self,
+        mu: torch.Tensor,  # (B,1,n,n,n), attenuation 1/mm
+        n_iter: int,  # Steps
+        relax: float = 1.0,  # Length of a step, below 2
+    ) -> torch.Tensor:  # (B,1,n,n,n), attenuation 1/mm, never negative
         "Several steps, one after the other."
-        for _ in range(n_iter): mu = (mu + relax*self.step(mu)).clamp_min(0)
+        for _ in range(n_iter):
+            mu = (mu + relax * self.step(mu)).clamp_min(0)
         return mu
 
 def sirt(
-    xrays:torch.Tensor,         # (B,V,1,h,w), line integrals
-    matrices:torch.Tensor,      # (B,V,3,4), world mm to film
-    fov_mm=360.,                # Side of the cube that the volume fills, mm: a number or (B,)
-    n:int=64,                   # Voxels along each side
-    n_iter:int=20,              # Updates
-    relax:float=1.,             # Step, below 2
-    start:torch.Tensor=None,    # (B,1,n,n,n), attenuation to start from; None: nothing
-)->torch.Tensor:                # (B,1,n,n,n), attenuation 1/mm, never negative
+    xrays: torch.Tensor,  # (B,V,1,h,w), line integrals
+    matrices: torch.Tensor,  # (B,V,3,4), world mm to film
+    fov_mm=360.0,  # Side of the cube that the volume fills, mm: a number or (B,)
+    n: int = 64,  # Voxels along each side
+    n_iter: int = 20,  # Updates
+    relax: float = 1.0,  # Step, below 2
+    start: torch.Tensor = None,  # (B,1,n,n,n), attenuation to start from; None: nothing
+) -> torch.Tensor:  # (B,1,n,n,n), attenuation 1/mm, never negative
     "Simultaneous iterative reconstruction: a non-negative volume that explains the films, the nearest to `start`."
     start = xrays.new_zeros(len(xrays), 1, n, n, n) if start is None else start
     return Consistency(xrays, matrices, fov_mm, n).improve(start, n_iter, relax)

@@ -33,84 +33,149 @@ from ..data.stream import StreamCfg
 from ..io.volume import TargetCfg
 
 # %% ../../nbs/09_config/02_recipes.ipynb #1e73e10b
-RECIPES = {}   # Name -> function (scale) -> RunCfg
+RECIPES = {}  # Name -> function (scale) -> RunCfg
 
 def recipe(
-    f,   # Function of one argument, the scale, that returns a `RunCfg`
-):       # The same
+    f,  # Function of one argument, the scale, that returns a `RunCfg`
+):  # The same
     "Put a recipe on the list under the function's own name; rooms and experiments may add theirs."
-    if not f.__doc__: raise BadInput(f'recipe {f.__name__} has no docstring', fix='Say what it should give, from where that is, and what it costs.')
+    if not f.__doc__:
+        raise BadInput(
+            f'recipe {f.__name__} has no docstring',
+            fix='Say what it should give, from where that is, and what it costs.',
+        )
     RECIPES[f.__name__] = f
     return f
 
-def list_recipes()->dict:  # Name -> first sentence of its docstring
+def list_recipes() -> dict:  # Name -> first sentence of its docstring
     "Every recipe with the sentence that says what it is."
-    return {n: inspect.getdoc(f).split('. ')[0].split('\n')[0].rstrip('.') + '.' for n,f in RECIPES.items()}
+    return {
+        n: inspect.getdoc(f).split('. ')[0].split('\n')[0].rstrip('.') + '.'
+        for n, f in RECIPES.items()
+    }
 
 def get_recipe(
-    name:str,          # As `list_recipes` knows it
-    scale:str='mini',  # 'mini' or 'full'
-)->RunCfg:
+    name: str,  # As `list_recipes` knows it
+    scale: str = 'mini',  # 'mini' or 'full'
+) -> RunCfg:
     "The whole configuration of a run."
-    if name not in RECIPES: raise BadInput(f'there is no recipe {name!r}', fix=did_you_mean(name, RECIPES))
-    if scale not in ('mini', 'full'): raise BadInput(f'--scale {scale} is not possible', fix=did_you_mean(scale, ('mini', 'full')))
+    if name not in RECIPES:
+        raise BadInput(f'there is no recipe {name!r}', fix=did_you_mean(name, RECIPES))
+    if scale not in ('mini', 'full'):
+        raise BadInput(
+            f'--scale {scale} is not possible', fix=did_you_mean(scale, ('mini', 'full'))
+        )
     return replace(RECIPES[name](scale), recipe=name, scale=scale)
 
 # %% ../../nbs/09_config/02_recipes.ipynb #cb3d4a94
-DOCUMENTED_TARGET = TargetCfg(lo=-200., hi=200., clip=True)   # The campaign's window
+DOCUMENTED_TARGET = TargetCfg(lo=-200.0, hi=200.0, clip=True)  # The campaign's window
 
 def campaign(
-    scale,    # 'mini' or 'full'
-    n,        # Voxels along a side at full scale: 64, 128 or 256; half at mini
-    Cfg,      # Class of the network's configuration
-    model,    # Its settings besides the sizes
-    batch,    # Patients of an update at full scale, over all GPUs; a quarter or an eighth of it at mini: `mini_batch`
+    scale,  # 'mini' or 'full'
+    n,  # Voxels along a side at full scale: 64, 128 or 256; half at mini
+    Cfg,  # Class of the network's configuration
+    model,  # Its settings besides the sizes
+    batch,  # Patients of an update at full scale, over all GPUs; a quarter or an eighth of it at mini: `mini_batch`
     mini_batch,  # The same at mini
-    steps,    # Updates, at both scales
-    lr,       # Peak learning rate
-    loss,     # Name of a documented weighting
-    accidents,   # How its script scored
-    optim,       # Settings of `OptimCfg` besides the rate
-    data=None,   # Settings of `DataCfg` besides the sizes
+    steps,  # Updates, at both scales
+    lr,  # Peak learning rate
+    loss,  # Name of a documented weighting
+    accidents,  # How its script scored
+    optim,  # Settings of `OptimCfg` besides the rate
+    data=None,  # Settings of `DataCfg` besides the sizes
     train=None,  # Settings of `TrainCfg`, at full scale only
-    **kwargs  # Of `RunCfg`
-)->RunCfg:
+    **kwargs,  # Of `RunCfg`
+) -> RunCfg:
     "What every run of the campaign shares: its patients, pictures, window, AdamW, and a rate that moves once an epoch. At mini the VGG is a seeded random one."
     full = scale == 'full'
     weights = WEIGHTINGS[loss] if isinstance(loss, str) else loss
-    if not full and weights.get('perceptual'): weights = weights | dict(vgg_weights='random')
-    shape = dict(lr=lr, weight_decay=.01, clip=1., schedule='cosine', schedule_per='epoch', schedule_total=100, min_lr=1e-6) | optim
-    return RunCfg(**dict(recipe='', scale=scale, protocol='documented', cohort='virtual100', target=DOCUMENTED_TARGET, model=Cfg(**model) if full else Cfg.mini(**model),
-        loss=LossCfg(**weights), accidents=accidents, optim=OptimCfg(**shape),
-        data=DataCfg(n=n if full else n//2, pixels=512 if full else 128, **dict(dict(xray_mode='png8', resize='documented'), **(data or {}))),
-        train=TrainCfg(steps=steps, batch=batch if full else mini_batch, eval_every=max(1, -(-steps//5)), checkpoint_seconds=600., tensorboard=full, **(train or {} if full else {}))) | kwargs)
+    if not full and weights.get('perceptual'):
+        weights = weights | dict(vgg_weights='random')
+    shape = (
+        dict(
+            lr=lr,
+            weight_decay=0.01,
+            clip=1.0,
+            schedule='cosine',
+            schedule_per='epoch',
+            schedule_total=100,
+            min_lr=1e-6,
+        )
+        | optim
+    )
+    return RunCfg(
+        **dict(
+            recipe='',
+            scale=scale,
+            protocol='documented',
+            cohort='virtual100',
+            target=DOCUMENTED_TARGET,
+            model=Cfg(**model) if full else Cfg.mini(**model),
+            loss=LossCfg(**weights),
+            accidents=accidents,
+            optim=OptimCfg(**shape),
+            data=DataCfg(
+                n=n if full else n // 2,
+                pixels=512 if full else 128,
+                **dict(dict(xray_mode='png8', resize='documented'), **(data or {})),
+            ),
+            train=TrainCfg(
+                steps=steps,
+                batch=batch if full else mini_batch,
+                eval_every=max(1, -(-steps // 5)),
+                checkpoint_seconds=600.0,
+                tensorboard=full,
+                **(train or {} if full else {}),
+            ),
+        )
+        | kwargs
+    )
 
 def longer(
-    cfg,     # A documented run
-    steps,   # Updates
-    **optim  # Other settings of `OptimCfg`
-)->RunCfg:
+    cfg,  # A documented run
+    steps,  # Updates
+    **optim,  # Other settings of `OptimCfg`
+) -> RunCfg:
     "The same run with an adequate number of updates: the cosine stretched over them and stepped at each, only honest scores."
-    o = replace(cfg.optim, schedule='cosine', schedule_per='update', schedule_total=0, epoch_updates=0, pct_start=.3, on_resume='config', **optim)
-    return replace(cfg, optim=o, train=replace(cfg.train, steps=steps, eval_every=max(1, steps//8)), accidents=AccidentCfg(), follows='')
+    o = replace(
+        cfg.optim,
+        schedule='cosine',
+        schedule_per='update',
+        schedule_total=0,
+        epoch_updates=0,
+        pct_start=0.3,
+        on_resume='config',
+        **optim,
+    )
+    return replace(
+        cfg,
+        optim=o,
+        train=replace(cfg.train, steps=steps, eval_every=max(1, steps // 8)),
+        accidents=AccidentCfg(),
+        follows='',
+    )
 
 # %% ../../nbs/09_config/02_recipes.ipynb #d1ec7640
-LEAKY = AccidentCfg(validate_on='half_of_training', share=4, pooled=8)   # first 50 of the same 100, rank 0's quarter of them
+LEAKY = AccidentCfg(
+    validate_on='half_of_training', share=4, pooled=8
+)  # first 50 of the same 100, rank 0's quarter of them
 
 @recipe
 def direct64(
-    scale,   # 'mini' or 'full'
-)->RunCfg:
+    scale,  # 'mini' or 'full'
+) -> RunCfg:
     """The documented base: both views averaged into tokens without positions, a transformer with one scalar a token, 64³ (32³ at mini).
 
     Should give 13.35 dB (`documented`), printed for it in the history, L35; that score was very probably taken on training patients, which `accidents` repeats, and 400 updates are all it had.
     Costs 44-67 minutes on 4 A100 by the printed 2-3 samples/s; mini (4 patients an update instead of 32): 2 minutes on one core."""
-    return campaign(scale, 64, DirectCfg, {}, 32, 4, 400, 1e-4, 'base64', LEAKY, dict(epoch_updates=4))
+    return campaign(
+        scale, 64, DirectCfg, {}, 32, 4, 400, 1e-4, 'base64', LEAKY, dict(epoch_updates=4)
+    )
 
 @recipe
 def direct64_long(
-    scale,   # 'mini' or 'full'
-)->RunCfg:
+    scale,  # 'mini' or 'full'
+) -> RunCfg:
     """The documented base with an adequate budget: 2000 updates instead of 400, nothing else changed.
 
     Should say whether 13.35 dB was the network or the budget; nothing is printed for it.
@@ -119,18 +184,30 @@ def direct64_long(
 
 @recipe
 def enhanced64(
-    scale,   # 'mini' or 'full'
-)->RunCfg:
+    scale,  # 'mini' or 'full'
+) -> RunCfg:
     """The 'enhanced' network: not the base but a CNN, with VGG, edge and slice-SSIM terms and two auxiliary heads.
 
     Should give 5.29 dB at epoch 21 with peak 1 (L62), which is 11.31 on the scale of the base; that is 105 updates, scored on training patients.
     Costs at mini (4 patients instead of 24) 1.5 minutes on one core; the document's batch 8 and edge weight 0.1 are 6 and 0.2 in its code."""
-    return campaign(scale, 64, EnhancedCfg, {}, 24, 4, 105, 1e-4, 'enhanced64', AccidentCfg(validate_on='training', share=4, pooled=6, peak=1.), dict(epoch_updates=5))
+    return campaign(
+        scale,
+        64,
+        EnhancedCfg,
+        {},
+        24,
+        4,
+        105,
+        1e-4,
+        'enhanced64',
+        AccidentCfg(validate_on='training', share=4, pooled=6, peak=1.0),
+        dict(epoch_updates=5),
+    )
 
 @recipe
 def enhanced64_long(
-    scale,   # 'mini' or 'full'
-)->RunCfg:
+    scale,  # 'mini' or 'full'
+) -> RunCfg:
     """The enhanced network with an adequate budget: 2000 updates instead of 105.
 
     Should say whether it would have recovered; nothing is printed for it.
@@ -141,22 +218,39 @@ def enhanced64_long(
 def _refined(scale, net, steps, loss, epoch_updates=10, **model):
     "A refiner behind the frozen base: 64³ to 256³, 32³ to 128³ at mini."
     leak = dict(validate_on='training') if net == 'v1' else {}
-    return campaign(scale, 256, RefineCfg, dict(net=net, **model), 8, 2, steps, 5e-5, loss, AccidentCfg(share=4, pooled=2, peak=1., **leak), dict(epoch_updates=epoch_updates), base='direct64')
+    return campaign(
+        scale,
+        256,
+        RefineCfg,
+        dict(net=net, **model),
+        8,
+        2,
+        steps,
+        5e-5,
+        loss,
+        AccidentCfg(share=4, pooled=2, peak=1.0, **leak),
+        dict(epoch_updates=epoch_updates),
+        base='direct64',
+    )
 
 @recipe
 def upsample64(
-    scale,   # 'mini' or 'full'
-)->RunCfg:
+    scale,  # 'mini' or 'full'
+) -> RunCfg:
     """Option 1: the base's volume, interpolated to 256³; no training.
 
     Should give a little less than `direct64`, because the 256³ truth has detail that no 64³ volume has; the document expects the same 13.35 dB (L333-341).
     Costs one update at a rate of 1e-12, because a run needs one: a refiner whose last layer is zero is exactly this interpolation."""
-    return replace(_refined(scale, 'v2', 1, 'direct256_v2', zero_init=True), optim=OptimCfg(lr=1e-12, schedule='constant'), accidents=AccidentCfg())
+    return replace(
+        _refined(scale, 'v2', 1, 'direct256_v2', zero_init=True),
+        optim=OptimCfg(lr=1e-12, schedule='constant'),
+        accidents=AccidentCfg(),
+    )
 
 @recipe
 def refine_v1(
-    scale,   # 'mini' or 'full'
-)->RunCfg:
+    scale,  # 'mini' or 'full'
+) -> RunCfg:
     """The first refiner, 64³ to 256³: two trilinear steps, residual blocks, a skip, and a last layer that starts at random.
 
     Should give 1.04 dB after epoch 1 and 6.62 after epoch 8 with peak 1 (L106-108), 7.06 and 12.64 on one scale, scored on training patients; 104 updates.
@@ -165,8 +259,8 @@ def refine_v1(
 
 @recipe
 def refine_v2_it1(
-    scale,   # 'mini' or 'full'
-)->RunCfg:
+    scale,  # 'mini' or 'full'
+) -> RunCfg:
     """The second refiner as first run: sub-pixel convolution, channel attention, 0.1*tanh, SSIM weight 2, VGG 0.1.
 
     Should give 6.55 dB after epoch 1 with peak 1 (L134-136), 12.57 on one scale; 10 updates were all it had.
@@ -175,8 +269,8 @@ def refine_v2_it1(
 
 @recipe
 def refine_v2_it2(
-    scale,   # 'mini' or 'full'
-)->RunCfg:
+    scale,  # 'mini' or 'full'
+) -> RunCfg:
     """The second refiner without tanh, scale 0.3, VGG weight 0.01.
 
     Should give about 6.5 dB with peak 1 (L138-140), 12.5 on one scale; 10 updates.
@@ -186,8 +280,8 @@ def refine_v2_it2(
 # %% ../../nbs/09_config/02_recipes.ipynb #f46170b7
 @recipe
 def refine_v2_it3(
-    scale,   # 'mini' or 'full'
-)->RunCfg:
+    scale,  # 'mini' or 'full'
+) -> RunCfg:
     """The third iteration: ImageNet-normalised VGG in the document, VGG weight 0 in the code that was committed.
 
     Should give 6 to 7 dB with peak 1 (L142-148), 12 to 13 on one scale; 20 updates.
@@ -196,8 +290,8 @@ def refine_v2_it3(
 
 @recipe
 def refine_v2_it4(
-    scale,   # 'mini' or 'full'
-)->RunCfg:
+    scale,  # 'mini' or 'full'
+) -> RunCfg:
     """The fourth iteration: no VGG; the same commit, hence the same run, as the third.
 
     Should give what `refine_v2_it3` gives.
@@ -206,8 +300,8 @@ def refine_v2_it4(
 
 @recipe
 def refine_v2_it5(
-    scale,   # 'mini' or 'full'
-)->RunCfg:
+    scale,  # 'mini' or 'full'
+) -> RunCfg:
     """The fifth iteration: no tanh, scale 0.3; by its code the same run as the second.
 
     Should give 6.63 dB after epoch 1 with peak 1 (L150-152), 12.65 on one scale.
@@ -216,8 +310,8 @@ def refine_v2_it5(
 
 @recipe
 def refine_v2_it6(
-    scale,   # 'mini' or 'full'
-)->RunCfg:
+    scale,  # 'mini' or 'full'
+) -> RunCfg:
     """The sixth iteration: a last layer that starts at zero, so that step 0 is the interpolated base; SSIM 0.5.
 
     Should give 5.99 dB after epoch 1 and about 7.0 after epoch 7 with peak 1 (L154-161), 12.01 and 13.02 on one scale; 70 updates.
@@ -227,8 +321,8 @@ def refine_v2_it6(
 # %% ../../nbs/09_config/02_recipes.ipynb #bf77bc9e
 @recipe
 def refine_v2_no_residual(
-    scale,   # 'mini' or 'full'
-)->RunCfg:
+    scale,  # 'mini' or 'full'
+) -> RunCfg:
     """An iteration the document leaves out: the convolution alone, nothing of the interpolated base.
 
     Should give less than its neighbours for a long time; nothing is printed for it. 10 updates.
@@ -237,8 +331,8 @@ def refine_v2_no_residual(
 
 @recipe
 def refine_v2_unscaled(
-    scale,   # 'mini' or 'full'
-)->RunCfg:
+    scale,  # 'mini' or 'full'
+) -> RunCfg:
     """The other iteration the document leaves out: interpolated base plus convolution, without a scale.
 
     Should start worse than `refine_v2_it6`, which differs in its zero start and weights; nothing is printed for it. 10 updates.
@@ -247,8 +341,8 @@ def refine_v2_unscaled(
 
 @recipe
 def refine_long(
-    scale,   # 'mini' or 'full'
-)->RunCfg:
+    scale,  # 'mini' or 'full'
+) -> RunCfg:
     """The sixth iteration with an adequate budget: 2000 updates instead of 70.
 
     Should say whether refinement can add anything to this base; nothing is printed for it.
@@ -256,19 +350,39 @@ def refine_long(
     return longer(refine_v2_it6(scale), 2000)
 
 # %% ../../nbs/09_config/02_recipes.ipynb #2ef12e02
-ONECYCLE = dict(schedule='onecycle', schedule_total=10_000, pct_start=.05, epoch_updates=5)   # Accident: meant for updates, stepped once an epoch
-FIVE = AccidentCfg(share=4, pooled=2, peak=1.)                                                # rank 0's five patients of twenty, peak 1
+ONECYCLE = dict(
+    schedule='onecycle', schedule_total=10_000, pct_start=0.05, epoch_updates=5
+)  # Accident: meant for updates, stepped once an epoch
+FIVE = AccidentCfg(share=4, pooled=2, peak=1.0)  # rank 0's five patients of twenty, peak 1
 
 def _end_to_end(scale, Cfg, steps, lr, loss, optim, **kwargs):
     "256³ from the films in one network; 128³ at mini."
-    shape = {k: v for k,v in optim.items() if k != 'min_lr'} if optim.get('schedule') == 'onecycle' else optim
+    shape = (
+        {k: v for k, v in optim.items() if k != 'min_lr'}
+        if optim.get('schedule') == 'onecycle'
+        else optim
+    )
     extra = dict(min_lr=OptimCfg().min_lr) if optim.get('schedule') == 'onecycle' else {}
-    return campaign(scale, 256, Cfg, {}, 16, 2, steps, lr, loss, FIVE, shape | extra, train=dict(accumulate=2, grad_checkpoint=True), **kwargs)
+    return campaign(
+        scale,
+        256,
+        Cfg,
+        {},
+        16,
+        2,
+        steps,
+        lr,
+        loss,
+        FIVE,
+        shape | extra,
+        train=dict(accumulate=2, grad_checkpoint=True),
+        **kwargs,
+    )
 
 @recipe
 def direct256_v1(
-    scale,   # 'mini' or 'full'
-)->RunCfg:
+    scale,  # 'mini' or 'full'
+) -> RunCfg:
     """The patch transformer that decodes one vector to 256³, with the accident of its one-cycle: 4.0e-6 in force where 1e-4 was meant.
 
     Should give 2.75 dB after epoch 1 and 2.92 after epoch 3 with peak 1 (L201-203), 8.77 and 8.94 on one scale; 15 updates.
@@ -277,8 +391,8 @@ def direct256_v1(
 
 @recipe
 def direct256_v2_it1(
-    scale,   # 'mini' or 'full'
-)->RunCfg:
+    scale,  # 'mini' or 'full'
+) -> RunCfg:
     """The base with a decoder to 256³, first run: SSIM 0.1 in the document, 0 in its config; 4.0e-6 in force.
 
     Should give 1.79 dB after epoch 1 with peak 1 (L226-233), 7.81 on one scale; 5 updates.
@@ -287,8 +401,8 @@ def direct256_v2_it1(
 
 @recipe
 def direct256_v2_it2(
-    scale,   # 'mini' or 'full'
-)->RunCfg:
+    scale,  # 'mini' or 'full'
+) -> RunCfg:
     """The second iteration, 'pure L1': by its code the first one again, a little longer.
 
     Should give 2 to 3 dB with peak 1 (L226-233), 8 to 9 on one scale; 15 updates here, the document does not say.
@@ -298,28 +412,38 @@ def direct256_v2_it2(
 # %% ../../nbs/09_config/02_recipes.ipynb #68ce09f6
 @recipe
 def direct256_v2_it3(
-    scale,   # 'mini' or 'full'
-)->RunCfg:
+    scale,  # 'mini' or 'full'
+) -> RunCfg:
     """The third iteration: 2e-5 and a cosine, called a reduction and in fact five times the rate in force before.
 
     Should give 3.90 dB after epoch 1 with peak 1 (L235-237), 9.92 on one scale; 25 updates, up to where the fourth took over.
     Costs a minute on one core at mini."""
-    return _end_to_end(scale, Direct256V2Cfg, 25, 2e-5, 'direct256_v2', dict(min_lr=1e-7, epoch_updates=5))
+    return _end_to_end(
+        scale, Direct256V2Cfg, 25, 2e-5, 'direct256_v2', dict(min_lr=1e-7, epoch_updates=5)
+    )
 
 @recipe
 def direct256_v2_it4(
-    scale,   # 'mini' or 'full'
-)->RunCfg:
+    scale,  # 'mini' or 'full'
+) -> RunCfg:
     """The fourth iteration: the third resumed with 5e-5, whose optimiser brought its old rate back: 1.83e-5 in force at epoch 24.
 
     Should give 5.43, 5.89 and 5.97 dB at epochs 10, 20 and 24 with peak 1 (L239-248), 11.45, 11.91 and 11.99 on one scale; 120 updates.
     Costs 3 minutes on one core at mini, and trains `direct256_v2_it3` first where it has no run."""
-    return _end_to_end(scale, Direct256V2Cfg, 120, 5e-5, 'direct256_v2', dict(min_lr=1e-7, epoch_updates=5, on_resume='checkpoint'), follows='direct256_v2_it3')
+    return _end_to_end(
+        scale,
+        Direct256V2Cfg,
+        120,
+        5e-5,
+        'direct256_v2',
+        dict(min_lr=1e-7, epoch_updates=5, on_resume='checkpoint'),
+        follows='direct256_v2_it3',
+    )
 
 @recipe
 def direct256_v1_long(
-    scale,   # 'mini' or 'full'
-)->RunCfg:
+    scale,  # 'mini' or 'full'
+) -> RunCfg:
     """The patch transformer with the rate that was meant and an adequate budget: 2000 updates.
 
     Should say whether the schedule or the network was to blame; nothing is printed for it.
@@ -328,8 +452,8 @@ def direct256_v1_long(
 
 @recipe
 def direct256_v2_long(
-    scale,   # 'mini' or 'full'
-)->RunCfg:
+    scale,  # 'mini' or 'full'
+) -> RunCfg:
     """The base with its decoder at 1e-4 and an adequate budget: 2000 updates.
 
     Should say whether the schedule or the network was to blame; nothing is printed for it.
@@ -339,210 +463,378 @@ def direct256_v2_long(
 # %% ../../nbs/09_config/02_recipes.ipynb #2ef12e03
 @recipe
 def direct128_base(
-    scale,   # 'mini' or 'full'
-)->RunCfg:
+    scale,  # 'mini' or 'full'
+) -> RunCfg:
     """Option 3 as announced: the base at 128³ (64³ at mini), with the 16³ tokens that its later repair gave it; the class of that day fails there.
 
     Should give 15-18 dB by the document's expectation (L382); 16³ numbers a patient cannot say more at 128³ than at 64³. 400 updates.
     Costs about what `direct64` costs."""
     n = 128 if scale == 'full' else 64
-    return campaign(scale, 128, DirectCfg, dict(n=n), 32, 4, 400, 1e-4, 'base64', FIVE, dict(epoch_updates=4))
+    return campaign(
+        scale, 128, DirectCfg, dict(n=n), 32, 4, 400, 1e-4, 'base64', FIVE, dict(epoch_updates=4)
+    )
 
 @recipe
 def direct128(
-    scale,   # 'mini' or 'full'
-)->RunCfg:
+    scale,  # 'mini' or 'full'
+) -> RunCfg:
     """The later CNN at 128³: both views as two channels, dense blocks, all of HU as its window and the doubled peak.
 
     Should give 27.98 dB at epoch 71 by its own count (peak 2 on [0, 1], window -1024..3071); a constant reaches 24 on that scale. 2840 updates.
     Costs at mini (64³, 2 patients) 0.8 s a patient and update on one core, over an hour for all of them."""
-    cfg = campaign(scale, 128, Direct128Cfg, {}, 2, 2, 2840, 1e-4, 'direct128_first', AccidentCfg(pooled=2, peak=4.), dict(weight_decay=1e-4, min_lr=1e-5, epoch_updates=40, schedule_total=180))
-    return replace(cfg, target=TargetCfg(lo=-1024., hi=3071.), protocol='wide')
+    cfg = campaign(
+        scale,
+        128,
+        Direct128Cfg,
+        {},
+        2,
+        2,
+        2840,
+        1e-4,
+        'direct128_first',
+        AccidentCfg(pooled=2, peak=4.0),
+        dict(weight_decay=1e-4, min_lr=1e-5, epoch_updates=40, schedule_total=180),
+    )
+    return replace(cfg, target=TargetCfg(lo=-1024.0, hi=3071.0), protocol='wide')
 
 @recipe
 def unet64(
-    scale,   # 'mini' or 'full'
-)->RunCfg:
+    scale,  # 'mini' or 'full'
+) -> RunCfg:
     """Option 4 as the campaign had already run it: its 'medical-grade' U-Net with tanh, six loss terms and mismatched flips.
 
     Should give 7.17 dB after epoch 4 with peak 1, which is 13.19 on the scale of the base (notes of 1-2 January; the document does not mention it); 200 updates.
     Costs 3 minutes on one core at mini (4 patients instead of 8)."""
-    return campaign(scale, 64, UnetB24Cfg, {}, 8, 4, 200, 1e-4, 'unet_b24', FIVE, dict(weight_decay=1e-4, epoch_updates=50, schedule_total=20), dict(augment='as_run'))
+    return campaign(
+        scale,
+        64,
+        UnetB24Cfg,
+        {},
+        8,
+        4,
+        200,
+        1e-4,
+        'unet_b24',
+        FIVE,
+        dict(weight_decay=1e-4, epoch_updates=50, schedule_total=20),
+        dict(augment='as_run'),
+    )
 
 @recipe
 def unet64_clamp(
-    scale,   # 'mini' or 'full'
-)->RunCfg:
+    scale,  # 'mini' or 'full'
+) -> RunCfg:
     """The same U-Net with the bug of its first day: outputs clamped to 0..1, so that air cannot be said; 2e-4.
 
     Should give 1.87 dB with peak 1, 7.89 on one scale, which is the ceiling of that clamp; 50 updates.
     Costs a minute on one core at mini."""
-    return campaign(scale, 64, UnetB24Cfg, dict(output='clamp'), 8, 4, 50, 2e-4, 'unet_b24', FIVE, dict(weight_decay=1e-4, epoch_updates=50, schedule_total=20), dict(augment='as_run'))
+    return campaign(
+        scale,
+        64,
+        UnetB24Cfg,
+        dict(output='clamp'),
+        8,
+        4,
+        50,
+        2e-4,
+        'unet_b24',
+        FIVE,
+        dict(weight_decay=1e-4, epoch_updates=50, schedule_total=20),
+        dict(augment='as_run'),
+    )
 
 # %% ../../nbs/09_config/02_recipes.ipynb #3b21617a
 @recipe
 def unet64_long(
-    scale,   # 'mini' or 'full'
-)->RunCfg:
+    scale,  # 'mini' or 'full'
+) -> RunCfg:
     """The campaign's U-Net with the loss of the base, no mismatched flips and an adequate budget: 2000 updates.
 
     Should say what option 4 had to offer; nothing is printed for it.
     Costs ten times `unet64`."""
-    cfg = campaign(scale, 64, UnetB24Cfg, dict(aux=False), 8, 4, 200, 1e-4, 'base64', FIVE, dict(epoch_updates=50))
+    cfg = campaign(
+        scale,
+        64,
+        UnetB24Cfg,
+        dict(aux=False),
+        8,
+        4,
+        200,
+        1e-4,
+        'base64',
+        FIVE,
+        dict(epoch_updates=50),
+    )
     return longer(cfg, 2000)
 
 @recipe
 def unet64_monai(
-    scale,   # 'mini' or 'full'
-)->RunCfg:
+    scale,  # 'mini' or 'full'
+) -> RunCfg:
     """Option 4 as the field has it: MONAI's DynUNet with deep supervision, each film replicated along its own rays.
 
     Should beat every network of the campaign, because each voxel sees its own pixels; nothing is printed for it. 2000 updates.
     Costs 0.2 s a patient and update on one core at mini."""
-    return longer(campaign(scale, 64, MonaiUnetCfg, dict(net='dynunet', aux=True), 8, 4, 200, 1e-4, WEIGHTINGS['base64'] | dict(aux=.2), FIVE, dict(epoch_updates=10),
-                           dict(resize='antialias')), 2000, min_lr=1e-6)
+    return longer(
+        campaign(
+            scale,
+            64,
+            MonaiUnetCfg,
+            dict(net='dynunet', aux=True),
+            8,
+            4,
+            200,
+            1e-4,
+            WEIGHTINGS['base64'] | dict(aux=0.2),
+            FIVE,
+            dict(epoch_updates=10),
+            dict(resize='antialias'),
+        ),
+        2000,
+        min_lr=1e-6,
+    )
 
 # %% ../../nbs/09_config/02_recipes.ipynb #3ca4c561
-OURS = OptimCfg(lr=1e-3, weight_decay=.01, clip=1., schedule='cosine', min_lr=1e-5, ema=.99)   # Where our own runs start from
+OURS = OptimCfg(
+    lr=1e-3, weight_decay=0.01, clip=1.0, schedule='cosine', min_lr=1e-5, ema=0.99
+)  # Where our own runs start from
 
 # %% ../../nbs/09_config/02_recipes.ipynb #1250d4ab
 @recipe
 def lift32(
-    scale,   # 'mini' or 'full'
-)->RunCfg:
+    scale,  # 'mini' or 'full'
+) -> RunCfg:
     """The lifter at its plainest, to start an idea from: 32³, L1, no copies, nothing beside the volume. Each voxel looks up both films where its own shadow lies; a 3-D U-Net does the rest, as a residual on the mean volume.
 
     Should give at least 17 dB (`documented`) at mini; with 80 patients and no copies it soon learns them by heart.
     Costs about 10 minutes on 2 cores at mini; full: not yet measured."""
     full = scale == 'full'
-    return RunCfg(recipe='lift32', scale=scale, protocol='documented', cohort='virtual100', target=DOCUMENTED_TARGET,
-        data=DataCfg(n=32, pixels=256 if full else 128), model=LiftCfg(n=32, pixels=256 if full else 128), loss=LossCfg(l1=1.),
-        optim=replace(OURS, warmup=100), train=TrainCfg(steps=2000, batch=8, eval_every=100))
+    return RunCfg(
+        recipe='lift32',
+        scale=scale,
+        protocol='documented',
+        cohort='virtual100',
+        target=DOCUMENTED_TARGET,
+        data=DataCfg(n=32, pixels=256 if full else 128),
+        model=LiftCfg(n=32, pixels=256 if full else 128),
+        loss=LossCfg(l1=1.0),
+        optim=replace(OURS, warmup=100),
+        train=TrainCfg(steps=2000, batch=8, eval_every=100),
+    )
 
 @recipe
 def lift64(
-    scale,   # 'mini' or 'full'
-)->RunCfg:
+    scale,  # 'mini' or 'full'
+) -> RunCfg:
     """Our own model at 64³: the lifter without what its ablations found idle (w01, w05: a mean volume to start from, rays, p/L, attention), on 80 patients and 48 warped copies of each. While it learns, one film in ten is taken away, and each tube is said to stand one degree or so beside its place; layers of their own say how far off each voxel may be.
 
     Should give 20.7 dB (`documented`, `virtual_test`; results/scores/lift64-virtual_test.json), 6.8 dB over the mean volume.
     Costs 46 minutes at mini on two cores that multiply bf16 matrices (AMX) and have nothing else to do (`bench`), 56 on two busy ones, and four times as much where they do not; full: not yet measured."""
     full = scale == 'full'
-    return RunCfg(recipe='lift64', scale=scale, protocol='documented', cohort='virtual100',
-        target=TargetCfg(lo=-200., hi=200., clip=False), loss=LossCfg(l1=.15, window_mse=1., spread=.05),
-        data=DataCfg(n=64, pixels=256 if full else 128, copies=48, mistold_deg=1.),
-        model=LiftCfg(n=64, pixels=256 if full else 128, residual=False, use_rays=False, use_chord=False, spread=True, spread_hidden=16, drop_view=.1),
-        optim=replace(OURS, lr=2e-3, betas=(.9, .99), warmup=150, ema=.995), train=TrainCfg(steps=20_000 if full else 8000, batch=8 if full else 4, eval_every=500, preload_gb=3.))
+    return RunCfg(
+        recipe='lift64',
+        scale=scale,
+        protocol='documented',
+        cohort='virtual100',
+        target=TargetCfg(lo=-200.0, hi=200.0, clip=False),
+        loss=LossCfg(l1=0.15, window_mse=1.0, spread=0.05),
+        data=DataCfg(n=64, pixels=256 if full else 128, copies=48, mistold_deg=1.0),
+        model=LiftCfg(
+            n=64,
+            pixels=256 if full else 128,
+            residual=False,
+            use_rays=False,
+            use_chord=False,
+            spread=True,
+            spread_hidden=16,
+            drop_view=0.1,
+        ),
+        optim=replace(OURS, lr=2e-3, betas=(0.9, 0.99), warmup=150, ema=0.995),
+        train=TrainCfg(
+            steps=20_000 if full else 8000, batch=8 if full else 4, eval_every=500, preload_gb=3.0
+        ),
+    )
 
 @recipe
 def lift64_varied(
-    scale,   # 'mini' or 'full'
-)->RunCfg:
+    scale,  # 'mini' or 'full'
+) -> RunCfg:
     """The lifter for real films: lift64 goes on with 2,000 virtual patients warped anew for every sample, sizes and densities farther from the average than the cohort's, each in an X-ray room of its own, with tables, cut scans and the faults of real detectors. No real anatomy is learnt from.
 
     Should give 19.8 dB (`documented`, `virtual_test`; results/scores/lift64_varied-virtual_test.json), 0.9 less than lift64; 0.9 more on chests that the generator would hardly draw, 0.1 on a real one, 1.8 in other rooms (w06).
     Costs 0.6 s of one core a patient and update at mini (AMX), half of it for making the patient, 48 minutes in all beside another job; full: not yet measured."""
     c = lift64(scale)
-    return replace(c, recipe='lift64_varied', starts='lift64', data=replace(c.data, copies=0), stream=StreamCfg(patients=2000, widen=.5, detector_frac=.08), exposure=ExposureCfg(on=True, gamma=.05),
-        optim=replace(c.optim, lr=5e-4, warmup=50, ema=.99), train=replace(c.train, steps=8000 if scale == 'full' else 1200, eval_every=100))
+    return replace(
+        c,
+        recipe='lift64_varied',
+        starts='lift64',
+        data=replace(c.data, copies=0),
+        stream=StreamCfg(patients=2000, widen=0.5, detector_frac=0.08),
+        exposure=ExposureCfg(on=True, gamma=0.05),
+        optim=replace(c.optim, lr=5e-4, warmup=50, ema=0.99),
+        train=replace(c.train, steps=8000 if scale == 'full' else 1200, eval_every=100),
+    )
 
 # %% ../../nbs/09_config/02_recipes.ipynb #46ad1f92
 def _finer(scale, n, pixels, cohort, steps):
     "A finer volume behind the shipped or trained lift64, learnt from cubes of 64 voxels a side. No copies, no angles told wrong: both blur the detail that is to be learnt."
     c = lift64(scale)
-    return replace(c, cohort=cohort, base='lift64', data=replace(c.data, n=n, pixels=pixels, copies=0, mistold_deg=0.), model=LiftFineCfg(n=n, pixels=pixels, base=c.model, spread=True),
-        optim=replace(c.optim, ema=.99), train=TrainCfg(steps=steps, batch=4, crop=64, eval_every=-(-steps//4)))
+    return replace(
+        c,
+        cohort=cohort,
+        base='lift64',
+        data=replace(c.data, n=n, pixels=pixels, copies=0, mistold_deg=0.0),
+        model=LiftFineCfg(n=n, pixels=pixels, base=c.model, spread=True),
+        optim=replace(c.optim, ema=0.99),
+        train=TrainCfg(steps=steps, batch=4, crop=64, eval_every=-(-steps // 4)),
+    )
 
 @recipe
 def lift128(
-    scale,   # 'mini' or 'full'
-)->RunCfg:
+    scale,  # 'mini' or 'full'
+) -> RunCfg:
     """Our own model at 128³: lift64, frozen, and a thin network that adds what the films show at 2.8 mm, cube by cube.
 
     Should give 19.9 dB (`documented`, `virtual_test`; results/scores/lift128-virtual_test.json), 0.9 dB over lift64's volume interpolated to 128³ (w04).
     Costs 0.37 s of one core a cube and update at mini, 46 minutes on one busy core (AMX) in all; full: not yet measured."""
-    return _finer(scale, 128, 256 if scale == 'full' else 128, 'virtual100', 20_000 if scale == 'full' else 1200)
+    return _finer(
+        scale,
+        128,
+        256 if scale == 'full' else 128,
+        'virtual100',
+        20_000 if scale == 'full' else 1200,
+    )
 
 @recipe
 def lift256(
-    scale,   # Both learn from the full-size cohort: at mini with smaller films and fewer updates
-)->RunCfg:
+    scale,  # Both learn from the full-size cohort: at mini with smaller films and fewer updates
+) -> RunCfg:
     """Our own model at 256³: as lift128, at 1.4 mm. It learns from `xray2ct-cohort virtual100 data/virtual100_full --scale full`.
 
     Should give 19.4 dB (`documented`, `virtual_test`; results/scores/lift256-virtual_test.json), 1.1 dB over lift64's volume interpolated to 256³ and 0.2 over lift128's (w04).
     Costs 0.55 s of one core a cube and update at mini, 28 minutes on one busy core (AMX) and 45 for the scores; full: not yet measured."""
-    return _finer(scale, 256, 512 if scale == 'full' else 256, 'virtual100_full', 20_000 if scale == 'full' else 800)
+    return _finer(
+        scale,
+        256,
+        512 if scale == 'full' else 256,
+        'virtual100_full',
+        20_000 if scale == 'full' else 800,
+    )
 
 # %% ../../nbs/09_config/02_recipes.ipynb #9f95c7e2
 @recipe
 def quickstart(
-    scale,   # 'mini' or 'full'
-)->RunCfg:
+    scale,  # 'mini' or 'full'
+) -> RunCfg:
     """The run of `make train`: the lifter on 80 virtual patients and six warped copies of each; 32³ at mini, 64³ at full.
 
     Should gain at least 6 dB over the mean volume on `virtual_test` (`documented`), which is what the house promises; its record has 6.4 dB on the validation patients and `results/scores` 6.6 dB on the test patients.
     Costs 9 minutes on 2 busy cores at mini; full: not yet measured."""
     full = scale == 'full'
-    return RunCfg(recipe='quickstart', scale=scale, protocol='documented', cohort='virtual100',
-        target=TargetCfg(lo=-200., hi=200., clip=False), loss=LossCfg(l1=.15, window_mse=1.),   # all of HU, with the window sharpest
+    return RunCfg(
+        recipe='quickstart',
+        scale=scale,
+        protocol='documented',
+        cohort='virtual100',
+        target=TargetCfg(lo=-200.0, hi=200.0, clip=False),
+        loss=LossCfg(l1=0.15, window_mse=1.0),  # all of HU, with the window sharpest
         data=DataCfg(n=64 if full else 32, pixels=256 if full else 128, copies=6),
-        model=LiftCfg(n=64, pixels=256) if full else LiftCfg(n=32, trunk_n=16, widths=(48, 96, 128), first=1),
-        optim=replace(OURS, lr=2e-3, warmup=150), train=TrainCfg(steps=20_000 if full else 3600, batch=8 if full else 4, eval_every=200))
+        model=LiftCfg(n=64, pixels=256)
+        if full
+        else LiftCfg(n=32, trunk_n=16, widths=(48, 96, 128), first=1),
+        optim=replace(OURS, lr=2e-3, warmup=150),
+        train=TrainCfg(steps=20_000 if full else 3600, batch=8 if full else 4, eval_every=200),
+    )
 
 @recipe
 def smoke(
-    scale,   # Both are the same
-)->RunCfg:
+    scale,  # Both are the same
+) -> RunCfg:
     """Does anything work at all: 20 updates on toy chests that need no files.
 
     Should give a falling loss; says nothing about any method.
     Costs less than 20 s on one core, most of it Python's start."""
-    return RunCfg(recipe='smoke', scale=scale, protocol='documented', cohort='toy', target=DOCUMENTED_TARGET, data=DataCfg(n=16, pixels=32),
-        model=LiftCfg(n=16, pixels=32, film_widths=(8, 8), trunk_n=8, widths=(8, 16), fine=8), optim=OptimCfg(lr=1e-3, min_lr=1e-4), train=TrainCfg(steps=20, batch=4, eval_every=10, precision='fp32', tensorboard=False))
+    return RunCfg(
+        recipe='smoke',
+        scale=scale,
+        protocol='documented',
+        cohort='toy',
+        target=DOCUMENTED_TARGET,
+        data=DataCfg(n=16, pixels=32),
+        model=LiftCfg(n=16, pixels=32, film_widths=(8, 8), trunk_n=8, widths=(8, 16), fine=8),
+        optim=OptimCfg(lr=1e-3, min_lr=1e-4),
+        train=TrainCfg(steps=20, batch=4, eval_every=10, precision='fp32', tensorboard=False),
+    )
 
 # %% ../../nbs/09_config/02_recipes.ipynb #d1d806d4
 @recipe
 def rival_base(
-    scale,   # 'mini' or 'full'
-)->RunCfg:
+    scale,  # 'mini' or 'full'
+) -> RunCfg:
     """The campaign's base network with the quickstart's patients, copies, loss, schedule and number of updates.
 
     Should give what the network is worth without the campaign's accidents; nothing is printed for it.
     Costs what `quickstart` costs."""
     c = quickstart(scale)
-    return replace(c, recipe='rival_base', model=DirectCfg(pixels=c.data.pixels) if scale == 'full' else DirectCfg.mini())
+    return replace(
+        c,
+        recipe='rival_base',
+        model=DirectCfg(pixels=c.data.pixels) if scale == 'full' else DirectCfg.mini(),
+    )
 
 @recipe
 def rival_unet(
-    scale,   # 'mini' or 'full'
-)->RunCfg:
+    scale,  # 'mini' or 'full'
+) -> RunCfg:
     """MONAI's DynUNet on films replicated along their rays, deep supervision included, with the quickstart's patients, copies, loss, schedule and number of updates.
 
     Should give what a standard network reaches that sees the right pixel of each film for each voxel; nothing is printed for it.
     Costs what `quickstart` costs."""
     c, model = quickstart(scale), dict(net='dynunet', aux=True)
-    return replace(c, recipe='rival_unet', loss=replace(c.loss, aux=.2), model=MonaiUnetCfg(pixels=c.data.pixels, **model) if scale == 'full' else MonaiUnetCfg.mini(**model))
+    return replace(
+        c,
+        recipe='rival_unet',
+        loss=replace(c.loss, aux=0.2),
+        model=MonaiUnetCfg(pixels=c.data.pixels, **model)
+        if scale == 'full'
+        else MonaiUnetCfg.mini(**model),
+    )
 
 @recipe
 def rival_base64(
-    scale,   # 'mini' or 'full'
-)->RunCfg:
+    scale,  # 'mini' or 'full'
+) -> RunCfg:
     """The campaign's base network at 64³ with lift64's patients, copies and loss, and its time: 1,320 updates for 8,000.
 
     Should give what the network is worth without the campaign's accidents; nothing is printed for it.
     Costs what `lift64` costs."""
     c, full = lift64(scale), scale == 'full'
-    return replace(c, recipe='rival_base64', loss=replace(c.loss, spread=0.), model=DirectCfg(pixels=c.data.pixels) if full else DirectCfg.mini(n=64, tokens=16),
-        train=replace(c.train, steps=3300 if full else 1320, eval_every=165))
+    return replace(
+        c,
+        recipe='rival_base64',
+        loss=replace(c.loss, spread=0.0),
+        model=DirectCfg(pixels=c.data.pixels) if full else DirectCfg.mini(n=64, tokens=16),
+        train=replace(c.train, steps=3300 if full else 1320, eval_every=165),
+    )
 
 @recipe
 def rival_unet64(
-    scale,   # 'mini' or 'full'
-)->RunCfg:
+    scale,  # 'mini' or 'full'
+) -> RunCfg:
     """MONAI's DynUNet at 64³, deep supervision included, with lift64's patients, copies and loss, and its time: 2,160 updates for 8,000.
 
     Should give what a standard network reaches that sees the right pixel of each film for each voxel, but for the magnification; nothing is printed for it.
     Costs what `lift64` costs."""
     c, full = lift64(scale), scale == 'full'
-    return replace(c, recipe='rival_unet64', loss=replace(c.loss, spread=0., aux=.2), model=MonaiUnetCfg(net='dynunet', aux=True, pixels=c.data.pixels, channels=(32, 64, 128, 256, 320) if full else (16, 32, 64, 128, 256)),
-        train=replace(c.train, steps=5000 if full else 2160, eval_every=270))
+    return replace(
+        c,
+        recipe='rival_unet64',
+        loss=replace(c.loss, spread=0.0, aux=0.2),
+        model=MonaiUnetCfg(
+            net='dynunet',
+            aux=True,
+            pixels=c.data.pixels,
+            channels=(32, 64, 128, 256, 320) if full else (16, 32, 64, 128, 256),
+        ),
+        train=replace(c.train, steps=5000 if full else 2160, eval_every=270),
+    )

@@ -18,45 +18,65 @@ from .runs import read_arms, records_of
 from ..records import documented, read_records, render_table, results_dir
 
 # %% ../../nbs/13_studies/02_claims.ipynb #864098c1
-SIZE = .3   # dB that count as a difference, unless a claim states another size
-TRAINED = 1.   # dB above predicting 0 HU from which a network counts as trained, where a rule asks for that
+SIZE = 0.3  # dB that count as a difference, unless a claim states another size
+TRAINED = 1.0  # dB above predicting 0 HU from which a network counts as trained, where a rule asks for that
 WORDS = ('confirmed', 'refuted', 'undecided', 'not testable here', 'not run')
 
 def weigh(
-    diff:float,  # Difference, dB
-    ci,          # [low, high]
-    says:str,    # 'more', 'less', 'same' or 'not more'
-    size:float=SIZE,  # What counts
-)->str:          # confirmed, refuted or undecided
+    diff: float,  # Difference, dB
+    ci,  # [low, high]
+    says: str,  # 'more', 'less', 'same' or 'not more'
+    size: float = SIZE,  # What counts
+) -> str:  # confirmed, refuted or undecided
     "The verdict on a difference."
     lo, hi = ci
-    if says not in ('more', 'less', 'same', 'not more'): raise BadInput(f'says={says!r} is not possible', fix=did_you_mean(says, ('more', 'less', 'same', 'not more')))
+    if says not in ('more', 'less', 'same', 'not more'):
+        raise BadInput(
+            f'says={says!r} is not possible',
+            fix=did_you_mean(says, ('more', 'less', 'same', 'not more')),
+        )
     if says in ('same', 'not more'):
-        gain, loss, level = lo > 0 and diff >= size, hi < 0 and diff <= -size, -size < lo and hi < size
-        return 'confirmed' if level or (loss and says == 'not more') else 'refuted' if gain or loss else 'undecided'
-    if says == 'less': diff, lo, hi = -diff, -hi, -lo
-    if lo > 0 and diff >= size: return 'confirmed'
+        gain, loss, level = (
+            lo > 0 and diff >= size,
+            hi < 0 and diff <= -size,
+            -size < lo and hi < size,
+        )
+        return (
+            'confirmed'
+            if level or (loss and says == 'not more')
+            else 'refuted'
+            if gain or loss
+            else 'undecided'
+        )
+    if says == 'less':
+        diff, lo, hi = -diff, -hi, -lo
+    if lo > 0 and diff >= size:
+        return 'confirmed'
     return 'refuted' if hi < 0 or hi < size else 'undecided'
 
 def why_undecided(
-    ci,    # [low, high], dB
-    size:float=SIZE,  # What counts
-)->str:    # What the interval does not exclude
+    ci,  # [low, high], dB
+    size: float = SIZE,  # What counts
+) -> str:  # What the interval does not exclude
     "What an undecided difference is undecided about."
-    return 'zero lies in the interval' if ci[0] <= 0 <= ci[1] else f'the interval excludes zero and not the {size:g} dB that would count'
+    return (
+        'zero lies in the interval'
+        if ci[0] <= 0 <= ci[1]
+        else f'the interval excludes zero and not the {size:g} dB that would count'
+    )
 
 def deviation(
-    seeds,   # A difference in dB for each seed
-)->float:    # None for one seed
+    seeds,  # A difference in dB for each seed
+) -> float:  # None for one seed
     "Standard deviation between seeds."
     return float(np.std(seeds, ddof=1)) if len(seeds) > 1 else None
 
 # %% ../../nbs/13_studies/02_claims.ipynb #8a0b8d1d
 def patient_scores(
-    recs,       # Records of one arm, one a seed
-    floor=None, # Name of a floor: its scores instead of the model's
+    recs,  # Records of one arm, one a seed
+    floor=None,  # Name of a floor: its scores instead of the model's
     control=None,  # Name of a control: its scores
-)->dict:        # Patient -> PSNR, mean over seeds
+) -> dict:  # Patient -> PSNR, mean over seeds
     "One number a patient."
     rows = {}
     for r in recs:
@@ -64,185 +84,379 @@ def patient_scores(
         cases = s['cases']
         if floor or control:
             g = (s['floors'] if floor else s['controls'])[floor or control]
-            cases = g.get('cases') or [dict(patient=c['patient'], psnr=p) for c,p in zip(s['cases'], g['by_case'])]
-        for c in cases: rows.setdefault(c['patient'], []).append(c['psnr'])
-    return {k: float(np.mean(v)) for k,v in rows.items()}
+            cases = g.get('cases') or [
+                dict(patient=c['patient'], psnr=p) for c, p in zip(s['cases'], g['by_case'])
+            ]
+        for c in cases:
+            rows.setdefault(c['patient'], []).append(c['psnr'])
+    return {k: float(np.mean(v)) for k, v in rows.items()}
 
 def paired(
-    a:dict,   # Patient -> PSNR
-    b:dict,   # Patient -> PSNR
-)->dict:      # diff, ci95, n, a, b
+    a: dict,  # Patient -> PSNR
+    b: dict,  # Patient -> PSNR
+) -> dict:  # diff, ci95, n, a, b
     "The mean difference over the patients of both, with its interval."
     who = sorted(a.keys() & b.keys())
-    if not who: raise BadInput('the two arms have no patient in common')
-    d = [a[p]-b[p] for p in who]
-    return dict(**mean_ci(d), n=len(who), a=float(np.mean([a[p] for p in who])), b=float(np.mean([b[p] for p in who])))
+    if not who:
+        raise BadInput('the two arms have no patient in common')
+    d = [a[p] - b[p] for p in who]
+    return dict(
+        **mean_ci(d),
+        n=len(who),
+        a=float(np.mean([a[p] for p in who])),
+        b=float(np.mean([b[p] for p in who])),
+    )
 
 # %% ../../nbs/13_studies/02_claims.ipynb #3af872d1
 def judge_rule(
-    rule:dict,   # One rule of a claim
-    got,         # Arm -> its records as {seed: record}, finished ones
-    analysis,    # (file, dotted key) -> value, or None
-)->dict:         # verdict, evidence, and diff, ci95, n, seeds where there are any
+    rule: dict,  # One rule of a claim
+    got,  # Arm -> its records as {seed: record}, finished ones
+    analysis,  # (file, dotted key) -> value, or None
+) -> dict:  # verdict, evidence, and diff, ci95, n, seeds where there are any
     "Apply one rule."
     by = rule['by']
-    if by == 'code': return dict(verdict=rule['verdict'], evidence=rule['evidence'])
-    if by == 'untestable': return dict(verdict='not testable here', evidence='It would take: ' + rule['needs'])
+    if by == 'code':
+        return dict(verdict=rule['verdict'], evidence=rule['evidence'])
+    if by == 'untestable':
+        return dict(verdict='not testable here', evidence='It would take: ' + rule['needs'])
     if by == 'analysis':
         v = analysis(rule['file'], rule['key'])
-        if v is None: return dict(verdict='not run', evidence=f'no {rule["key"]} in results/analysis/{rule["file"]}')
+        if v is None:
+            return dict(
+                verdict='not run', evidence=f'no {rule["key"]} in results/analysis/{rule["file"]}'
+            )
         v = v if isinstance(v, dict) else dict(diff=v, ci95=[v, v])
         lo, hi = v['ci95']
-        found, word = f'{v["diff"]:.3g}' + (f' [{lo:.3g}, {hi:.3g}]' if lo < hi else ''), weigh(v['diff'], v['ci95'], rule['says'], rule.get('size', SIZE))
-        return v | dict(verdict=word, evidence=f'{rule["evidence"]}: {found}' + (f' ({why_undecided(v["ci95"], rule.get("size", SIZE))})' if word == 'undecided' else ''))
-    if by not in ('arms', 'floor', 'control'): raise BadInput(f'by={by!r} is no kind of rule', fix=did_you_mean(by, ('code', 'arms', 'floor', 'control', 'analysis', 'untestable')))
+        found, word = (
+            f'{v["diff"]:.3g}' + (f' [{lo:.3g}, {hi:.3g}]' if lo < hi else ''),
+            weigh(v['diff'], v['ci95'], rule['says'], rule.get('size', SIZE)),
+        )
+        return v | dict(
+            verdict=word,
+            evidence=f'{rule["evidence"]}: {found}'
+            + (
+                f' ({why_undecided(v["ci95"], rule.get("size", SIZE))})'
+                if word == 'undecided'
+                else ''
+            ),
+        )
+    if by not in ('arms', 'floor', 'control'):
+        raise BadInput(
+            f'by={by!r} is no kind of rule',
+            fix=did_you_mean(by, ('code', 'arms', 'floor', 'control', 'analysis', 'untestable')),
+        )
     a, b = got(rule['arm']), got(rule['over']) if by == 'arms' else got(rule['arm'])
     seeds = sorted(a.keys() & b.keys()) or (sorted(a) if a and b else [])
-    if not seeds: return dict(verdict='not run', evidence='no record of ' + ' and '.join(repr(n) for n,r in ((rule['arm'], a), (rule['over'] if by == 'arms' else None, b)) if n and not r))
+    if not seeds:
+        return dict(
+            verdict='not run',
+            evidence='no record of '
+            + ' and '.join(
+                repr(n)
+                for n, r in ((rule['arm'], a), (rule['over'] if by == 'arms' else None, b))
+                if n and not r
+            ),
+        )
     pick = lambda r: [r[s] for s in seeds if s in r] or list(r.values())
     both = [s for s in seeds if s in a and s in b]
-    other = dict(floor=rule['over']) if by == 'floor' else dict(control=rule.get('over', 'wrong_patient')) if by == 'control' else {}
+    other = (
+        dict(floor=rule['over'])
+        if by == 'floor'
+        else dict(control=rule.get('over', 'wrong_patient'))
+        if by == 'control'
+        else {}
+    )
     d = paired(patient_scores(pick(a)), patient_scores(pick(b), **other))
-    d['spread'] = deviation([paired(patient_scores([a[s]]), patient_scores([b[s]], **other))['diff'] for s in both])
+    d['spread'] = deviation(
+        [paired(patient_scores([a[s]]), patient_scores([b[s]], **other))['diff'] for s in both]
+    )
     word = weigh(d['diff'], d['ci95'], rule['says'], rule.get('size', SIZE))
-    name = dict(arms=repr(rule.get('over')), floor=f'its {rule.get("over")} floor', control="the same network with another patient's films")[by]
-    said = f'{rule["arm"]!r} {d["a"]:.2f} dB against {name} {d["b"]:.2f}: {d["diff"]:+.2f} dB [{d["ci95"][0]:+.2f}, {d["ci95"][1]:+.2f}], {d["n"]} patients, {len(seeds)} seed{"s"*(len(seeds) > 1)}'
-    if d['spread'] is not None: said += f' that deviate by {d["spread"]:.2f} dB'
-    if word == 'undecided': said += f' ({why_undecided(d["ci95"], rule.get("size", SIZE))})'
-    if rule.get('trained') and (z := float(np.mean([r['scores']['mean']['psnr']-r['scores']['floors']['zero']['psnr'] for r in got(rule['trained']).values()]))) < TRAINED:
-        word, said = 'undecided', said + f' ({rule["trained"]!r} is {z:+.2f} dB from predicting 0 HU, so it was hardly trained)'
+    name = dict(
+        arms=repr(rule.get('over')),
+        floor=f'its {rule.get("over")} floor',
+        control="the same network with another patient's films",
+    )[by]
+    said = f'{rule["arm"]!r} {d["a"]:.2f} dB against {name} {d["b"]:.2f}: {d["diff"]:+.2f} dB [{d["ci95"][0]:+.2f}, {d["ci95"][1]:+.2f}], {d["n"]} patients, {len(seeds)} seed{"s" * (len(seeds) > 1)}'
+    if d['spread'] is not None:
+        said += f' that deviate by {d["spread"]:.2f} dB'
+    if word == 'undecided':
+        said += f' ({why_undecided(d["ci95"], rule.get("size", SIZE))})'
+    if (
+        rule.get('trained')
+        and (
+            z := float(
+                np.mean(
+                    [
+                        r['scores']['mean']['psnr'] - r['scores']['floors']['zero']['psnr']
+                        for r in got(rule['trained']).values()
+                    ]
+                )
+            )
+        )
+        < TRAINED
+    ):
+        word, said = (
+            'undecided',
+            said
+            + f' ({rule["trained"]!r} is {z:+.2f} dB from predicting 0 HU, so it was hardly trained)',
+        )
     return d | dict(verdict=word, evidence=said, seeds=seeds)
 
 # %% ../../nbs/13_studies/02_claims.ipynb #b99bd317
 def read_claims(
     path=None,  # JSON; results/claims.json by default
-)->list:        # Claims: id, claim, where, experiments, rules, comment
+) -> list:  # Claims: id, claim, where, experiments, rules, comment
     "The claims of the campaign, each with the rules that decide it."
-    claims = json.loads(Path(path or results_dir('claims.json')/'claims.json').read_text())
+    claims = json.loads(Path(path or results_dir('claims.json') / 'claims.json').read_text())
     for c in claims:
-        if not c.get('rules'): raise BadInput(f'claim {c.get("id")} has no rule', path)
+        if not c.get('rules'):
+            raise BadInput(f'claim {c.get("id")} has no rule', path)
     return claims
 
-def open_evidence():    # (arm -> finished records by seed, (file, key) -> value)
+def open_evidence():  # (arm -> finished records by seed, (file, key) -> value)
     "What the rules look things up in: the records and the analyses of this repository."
     arms, recs, memory = read_arms(), [r for r in read_records() if r['status'] == 'finished'], {}
+
     def got(name):
-        if name not in arms: raise BadInput(f'no arm is called {name!r}', fix=did_you_mean(name, arms))
-        if name not in memory: memory[name] = records_of(arms[name], recs)
+        if name not in arms:
+            raise BadInput(f'no arm is called {name!r}', fix=did_you_mean(name, arms))
+        if name not in memory:
+            memory[name] = records_of(arms[name], recs)
         return memory[name]
+
     def analysis(file, key):
-        path = results_dir('claims.json')/'analysis'/file
-        if not path.exists(): return None
+        path = results_dir('claims.json') / 'analysis' / file
+        if not path.exists():
+            return None
         v = json.loads(path.read_text())
-        for k in key.split('.'): v = v.get(k) if isinstance(v, dict) else None
+        for k in key.split('.'):
+            v = v.get(k) if isinstance(v, dict) else None
         return v
+
     return got, analysis
 
 def judge(
-    claim:dict,  # From `read_claims`
-    evidence,    # From `open_evidence`
-)->dict:         # The claim with its verdict and the findings of its rules
+    claim: dict,  # From `read_claims`
+    evidence,  # From `open_evidence`
+) -> dict:  # The claim with its verdict and the findings of its rules
     "All rules of a claim together."
     found = [judge_rule(r, *evidence) for r in claim['rules']]
     words = [f['verdict'] for f in found]
-    word = next((w for w in ('refuted', 'not run', 'undecided', 'not testable here') if w in words), 'confirmed')
-    return {k: claim[k] for k in ('id', 'claim', 'where', 'experiments')} | dict(verdict=word, evidence='; '.join(f['evidence'] for f in found), comment=claim.get('comment', ''), found=found)
+    word = next(
+        (w for w in ('refuted', 'not run', 'undecided', 'not testable here') if w in words),
+        'confirmed',
+    )
+    return {k: claim[k] for k in ('id', 'claim', 'where', 'experiments')} | dict(
+        verdict=word,
+        evidence='; '.join(f['evidence'] for f in found),
+        comment=claim.get('comment', ''),
+        found=found,
+    )
 
 def ledger(
     evidence=None,  # From `open_evidence`
-)->list:            # One row a claim
+) -> list:  # One row a claim
     "Every claim with its verdict, from the records as they are now."
     evidence = evidence or open_evidence()
     return [judge(c, evidence) for c in read_claims()]
 
 # %% ../../nbs/13_studies/02_claims.ipynb #2493cce2
 NOT_RUN = 'not run yet'
-ARMS = dict(arm='arm', recipe='recipe', differs='what differs', updates='updates', seeds='seeds', done='seeds with a record')
-DIFFERENCES = dict(arm='arm', psnr='PSNR, dB', over='against', other='its PSNR, dB', diff='difference, dB', ci='95 % interval', n='patients', seeds='seeds', spread='deviation between seeds')
-VERDICTS = dict(id='claim', claim='the history says', verdict='verdict', evidence='because', comment='how far it goes')
+ARMS = dict(
+    arm='arm',
+    recipe='recipe',
+    differs='what differs',
+    updates='updates',
+    seeds='seeds',
+    done='seeds with a record',
+)
+DIFFERENCES = dict(
+    arm='arm',
+    psnr='PSNR, dB',
+    over='against',
+    other='its PSNR, dB',
+    diff='difference, dB',
+    ci='95 % interval',
+    n='patients',
+    seeds='seeds',
+    spread='deviation between seeds',
+)
+VERDICTS = dict(
+    id='claim',
+    claim='the history says',
+    verdict='verdict',
+    evidence='because',
+    comment='how far it goes',
+)
 
 def arm_rows(
-    experiment:str,  # As arms name it, such as 'x10'
-    recs=None,       # Records; all of results/runs by default
-)->list:             # One row an arm, with the keys of `ARMS`
+    experiment: str,  # As arms name it, such as 'x10'
+    recs=None,  # Records; all of results/runs by default
+) -> list:  # One row an arm, with the keys of `ARMS`
     "What an experiment compares, and what of it has been run."
     recs = read_records() if recs is None else recs
-    done = lambda a: ' '.join(f'{s}' if r['status'] == 'finished' else f'{s} ({r["status"]})' for s,r in sorted(records_of(a, recs).items())) or NOT_RUN
-    return [dict(arm=a.name, recipe=a.recipe, differs=', '.join(a.set) or 'nothing', updates=a.cfg().train.steps, seeds=' '.join(map(str, a.seeds)), done=done(a)) for a in read_arms().values() if experiment in a.uses]
+    done = lambda a: (
+        ' '.join(
+            f'{s}' if r['status'] == 'finished' else f'{s} ({r["status"]})'
+            for s, r in sorted(records_of(a, recs).items())
+        )
+        or NOT_RUN
+    )
+    return [
+        dict(
+            arm=a.name,
+            recipe=a.recipe,
+            differs=', '.join(a.set) or 'nothing',
+            updates=a.cfg().train.steps,
+            seeds=' '.join(map(str, a.seeds)),
+            done=done(a),
+        )
+        for a in read_arms().values()
+        if experiment in a.uses
+    ]
 
 def truth_of(
-    arm,      # `Arm`
-)->tuple:     # Cohort, voxels, resampling, window, protocol
+    arm,  # `Arm`
+) -> tuple:  # Cohort, voxels, resampling, window, protocol
     "What an arm is scored against."
     c = arm.cfg()
     return c.cohort, c.data.n, c.data.resize, c.target.lo, c.target.hi, c.protocol
 
 def difference(
-    arm:str,   # Name in results/arms.json
-    over:str,  # The same, or a floor such as 'mean_volume'
+    arm: str,  # Name in results/arms.json
+    over: str,  # The same, or a floor such as 'mean_volume'
     evidence=None,  # From `open_evidence`
-):             # a, b, diff, ci95, n, seeds, spread; None while one of the two has no record
+):  # a, b, diff, ci95, n, seeds, spread; None while one of the two has no record
     "PSNR of one arm minus that of another, by patient."
     got, analysis = evidence or open_evidence()
     arms = read_arms()
     by = 'arms' if over in arms else 'floor'
-    if by == 'arms' and truth_of(arms[arm]) != truth_of(arms[over]): raise BadInput(f'{arm!r} and {over!r} are scored against different truths')
+    if by == 'arms' and truth_of(arms[arm]) != truth_of(arms[over]):
+        raise BadInput(f'{arm!r} and {over!r} are scored against different truths')
     f = judge_rule(dict(by=by, arm=arm, over=over, says='same'), got, analysis)
-    if 'diff' not in f: return None
+    if 'diff' not in f:
+        return None
     return f
 
 # %% ../../nbs/13_studies/02_claims.ipynb #2f991948
 def difference_rows(
-    pairs,     # (arm, arm or floor)
+    pairs,  # (arm, arm or floor)
     evidence=None,  # From `open_evidence`
-)->list:       # One row a pair, with the keys of `DIFFERENCES`
+) -> list:  # One row a pair, with the keys of `DIFFERENCES`
     "Differences as a table shows them."
     evidence, out, arms = evidence or open_evidence(), [], read_arms()
-    def alone(name): return float(np.mean(list(patient_scores(list(r.values())).values()))) if name in arms and (r := evidence[0](name)) else NOT_RUN
-    for arm,over in pairs:
+
+    def alone(name):
+        return (
+            float(np.mean(list(patient_scores(list(r.values())).values())))
+            if name in arms and (r := evidence[0](name))
+            else NOT_RUN
+        )
+
+    for arm, over in pairs:
         f = difference(arm, over, evidence)
-        row = dict(arm=arm, over=over if over in arms else over.replace('_', ' '), psnr=alone(arm), other=alone(over) if over in arms else None)
-        if f: row |= dict(psnr=f['a'], other=f['b'], ci=f'{f["ci95"][0]:+.2f} to {f["ci95"][1]:+.2f}', seeds=len(f['seeds'])) | {k: f[k] for k in ('diff', 'n', 'spread', 'ci95')}
+        row = dict(
+            arm=arm,
+            over=over if over in arms else over.replace('_', ' '),
+            psnr=alone(arm),
+            other=alone(over) if over in arms else None,
+        )
+        if f:
+            row |= dict(
+                psnr=f['a'],
+                other=f['b'],
+                ci=f'{f["ci95"][0]:+.2f} to {f["ci95"][1]:+.2f}',
+                seeds=len(f['seeds']),
+            ) | {k: f[k] for k in ('diff', 'n', 'spread', 'ci95')}
         out.append(row)
     return out
 
 def verdict_rows(
-    experiment:str,  # Such as 'x09'
-    evidence=None,   # From `open_evidence`
-)->list:             # One row a claim, with the keys of `VERDICTS`
+    experiment: str,  # Such as 'x09'
+    evidence=None,  # From `open_evidence`
+) -> list:  # One row a claim, with the keys of `VERDICTS`
     "The claims that hang on an experiment, judged by the records and analyses as they are now."
     evidence, name = evidence or open_evidence(), f'X{int(experiment[1:])}'
     return [judge(c, evidence) for c in read_claims() if name in c['experiments']]
 
 # %% ../../nbs/13_studies/02_claims.ipynb #06158038
-CAMPAIGN = {   # arm: (experiment of the history, words in the place of its number), or None where no number was printed
-    'direct64': ('direct64', '100 epochs'), 'enhanced64': ('enhanced64', 'epoch 21'), 'refine_v1': ('refine_v1', 'epoch 8'), 'refine_v2_it1': ('refine_v2_it1', 'epoch 1'), 'refine_v2_it2': ('refine_v2_it5', 'epoch 1'),
-    'refine_v2_it3': None, 'refine_v2_it6': ('refine_v2_it6', 'epoch 7'), 'direct256_v1': ('direct256_v1', 'epoch 3'), 'direct256_v2_it1': ('direct256_v2_it1', 'epoch 1'), 'direct256_v2_it2': None,
-    'direct256_v2_it3': ('direct256_v2_it3', 'epoch 1'), 'direct256_v2_it4': ('direct256_v2_it4', 'epoch 24'), 'upsample64': ('direct64', '100 epochs'), 'direct128_base': None, 'direct128, 200': ('direct128', 'epoch 71'),
-    'unet64_clamp': ('unet64', 'clamped'), 'unet64': ('unet64', 'tanh')}
-TABLE = dict(run='run', printed='documented', one='on one scale', as_printed='reproduced', ours='on one scale', gain='gain over the mean volume, 95 % interval', seeds='seeds', means='what it means')
+CAMPAIGN = {  # arm: (experiment of the history, words in the place of its number), or None where no number was printed
+    'direct64': ('direct64', '100 epochs'),
+    'enhanced64': ('enhanced64', 'epoch 21'),
+    'refine_v1': ('refine_v1', 'epoch 8'),
+    'refine_v2_it1': ('refine_v2_it1', 'epoch 1'),
+    'refine_v2_it2': ('refine_v2_it5', 'epoch 1'),
+    'refine_v2_it3': None,
+    'refine_v2_it6': ('refine_v2_it6', 'epoch 7'),
+    'direct256_v1': ('direct256_v1', 'epoch 3'),
+    'direct256_v2_it1': ('direct256_v2_it1', 'epoch 1'),
+    'direct256_v2_it2': None,
+    'direct256_v2_it3': ('direct256_v2_it3', 'epoch 1'),
+    'direct256_v2_it4': ('direct256_v2_it4', 'epoch 24'),
+    'upsample64': ('direct64', '100 epochs'),
+    'direct128_base': None,
+    'direct128, 200': ('direct128', 'epoch 71'),
+    'unet64_clamp': ('unet64', 'clamped'),
+    'unet64': ('unet64', 'tanh'),
+}
+TABLE = dict(
+    run='run',
+    printed='documented',
+    one='on one scale',
+    as_printed='reproduced',
+    ours='on one scale',
+    gain='gain over the mean volume, 95 % interval',
+    seeds='seeds',
+    means='what it means',
+)
 
 def campaign_row(
-    arm:str,      # Name in results/arms.json
-    place,        # (experiment of the history, words in the place of its number), or None
-    recs,         # Its finished records
-)->dict:          # With the keys of `TABLE`
+    arm: str,  # Name in results/arms.json
+    place,  # (experiment of the history, words in the place of its number), or None
+    recs,  # Its finished records
+) -> dict:  # With the keys of `TABLE`
     "One run of the campaign, documented and reproduced."
-    d = next(x for x in documented(place[0]) if x['metric'] == 'psnr' and place[1] in x['at']) if place else {}
+    d = (
+        next(x for x in documented(place[0]) if x['metric'] == 'psnr' and place[1] in x['at'])
+        if place
+        else {}
+    )
     out = dict(run=arm, printed=d.get('value'), one=d.get('one_scale'))
-    if not recs: return out | dict(gain=NOT_RUN)
+    if not recs:
+        return out | dict(gain=NOT_RUN)
     mean = lambda f: float(np.mean([f(r) for r in recs]))
-    own, floor = mean(lambda r: r['scores']['mean']['psnr']), lambda k: mean(lambda r: r['scores']['floors'][k]['psnr'])
+    own, floor = (
+        mean(lambda r: r['scores']['mean']['psnr']),
+        lambda k: mean(lambda r: r['scores']['floors'][k]['psnr']),
+    )
     g = paired(patient_scores(recs), patient_scores(recs, floor='mean_volume'))
     lo, hi = g['ci95']
-    means = ('above the mean volume' if lo > 0 else 'level with the mean volume' if hi >= 0 else 'below the mean volume, above a constant' if own > floor('constant')
-             else 'below a constant, above 0 HU' if own > floor('zero') else 'below 0 HU everywhere')
-    return out | dict(as_printed=mean(lambda r: r['printed']['psnr']) if all(r.get('printed') for r in recs) else None, ours=own if {r['scores']['protocol'] for r in recs} == {'documented'} else None,
-                      gain=f'{g["diff"]:+.2f} [{lo:+.2f}, {hi:+.2f}]', seeds=len(recs), means=means)
+    means = (
+        'above the mean volume'
+        if lo > 0
+        else 'level with the mean volume'
+        if hi >= 0
+        else 'below the mean volume, above a constant'
+        if own > floor('constant')
+        else 'below a constant, above 0 HU'
+        if own > floor('zero')
+        else 'below 0 HU everywhere'
+    )
+    return out | dict(
+        as_printed=mean(lambda r: r['printed']['psnr'])
+        if all(r.get('printed') for r in recs)
+        else None,
+        ours=own if {r['scores']['protocol'] for r in recs} == {'documented'} else None,
+        gain=f'{g["diff"]:+.2f} [{lo:+.2f}, {hi:+.2f}]',
+        seeds=len(recs),
+        means=means,
+    )
 
 def campaign_table(
     evidence=None,  # From `open_evidence`
-)->str:             # Markdown
+) -> str:  # Markdown
     "Every documented run beside its reproduction, from the records as they are now."
     got = (evidence or open_evidence())[0]
-    return render_table([campaign_row(a, p, list(got(a).values())) for a,p in CAMPAIGN.items()], TABLE)
+    return render_table(
+        [campaign_row(a, p, list(got(a).values())) for a, p in CAMPAIGN.items()], TABLE
+    )

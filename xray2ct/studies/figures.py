@@ -34,309 +34,530 @@ from ..train import open_cohort
 from .claims import NOT_RUN, SIZE, difference, open_evidence, paired, patient_scores
 
 # %% ../../nbs/13_studies/03_figures.ipynb #3a2a33b7
-WINDOW = (-200., 200.)   # HU that a kept slice shows
+WINDOW = (-200.0, 200.0)  # HU that a kept slice shows
 
 def reduced(
-    img,         # (h,w)
-    side:int,    # Largest number of pixels along a side
-)->np.ndarray:   # (h',w') float32; the same picture if it is small enough
+    img,  # (h,w)
+    side: int,  # Largest number of pixels along a side
+) -> np.ndarray:  # (h',w') float32; the same picture if it is small enough
     "A smaller picture: each pixel the mean of the area it covers."
     x = torch.as_tensor(np.ascontiguousarray(img, dtype=np.float32))
-    k = max(x.shape)/side
-    return (x if k <= 1 else F.interpolate(x[None,None], size=[max(1, round(n/k)) for n in x.shape], mode='area')[0,0]).numpy()
+    k = max(x.shape) / side
+    return (
+        x
+        if k <= 1
+        else F.interpolate(
+            x[None, None], size=[max(1, round(n / k)) for n in x.shape], mode='area'
+        )[0, 0]
+    ).numpy()
 
 def grey(
-    img,     # (h,w)
+    img,  # (h,w)
     limits,  # (black, white)
-)->np.ndarray:  # (h,w) uint8
+) -> np.ndarray:  # (h,w) uint8
     "A picture in 256 levels."
     lo, hi = limits
-    return (255*((np.asarray(img, np.float32)-lo)/max(hi-lo, 1e-9)).clip(0, 1)).round().astype(np.uint8)
+    return (
+        (255 * ((np.asarray(img, np.float32) - lo) / max(hi - lo, 1e-9)).clip(0, 1))
+        .round()
+        .astype(np.uint8)
+    )
 
 # %% ../../nbs/13_studies/03_figures.ipynb #950c3299
 def case_pictures(
-    model,       # In eval mode, on the CPU
-    cfg,         # Its `RunCfg`
-    batch:dict,  # One patient
-    side:int=96, # Largest slice, pixels
-)->dict:         # films (2,h,w), truth and pred (3,s,s), uint8; psnr, dB
+    model,  # In eval mode, on the CPU
+    cfg,  # Its `RunCfg`
+    batch: dict,  # One patient
+    side: int = 96,  # Largest slice, pixels
+) -> dict:  # films (2,h,w), truth and pred (3,s,s), uint8; psnr, dB
     "The films of one patient, and the middle slices of truth and prediction as a radiologist hangs them."
-    with torch.inference_mode(): hu = output_hu(model, batch, cfg)
-    films = [reduced(x, 64) for x in batch['xrays'][0,:,0].numpy()]
-    cut = lambda v: np.stack([grey(reduced(plane(in_world(v, cfg).numpy(), p), side), WINDOW) for p in LETTERS])
-    return dict(films=np.stack([grey(x, (x.min(), x.max())) for x in films]), truth=cut(batch['volume'][0,0].float()), pred=cut(hu[0,0]),
-                psnr=float(psnr(hu, batch['volume'], get_protocol(cfg.protocol))[0]))
+    with torch.inference_mode():
+        hu = output_hu(model, batch, cfg)
+    films = [reduced(x, 64) for x in batch['xrays'][0, :, 0].numpy()]
+    cut = lambda v: np.stack(
+        [grey(reduced(plane(in_world(v, cfg).numpy(), p), side), WINDOW) for p in LETTERS]
+    )
+    return dict(
+        films=np.stack([grey(x, (x.min(), x.max())) for x in films]),
+        truth=cut(batch['volume'][0, 0].float()),
+        pred=cut(hu[0, 0]),
+        psnr=float(psnr(hu, batch['volume'], get_protocol(cfg.protocol))[0]),
+    )
 
 def open_run_record(
-    run,     # A run's folder
-)->dict:     # Its record
+    run,  # A run's folder
+) -> dict:  # Its record
     "The record of a finished run; another run is a `BadInput`."
     run = Path(run)
-    if not run.is_dir(): raise BadInput('no such run', run)
-    rec = read_json(run/'record.json') if (run/'record.json').exists() else {}
-    if rec.get('status') != 'finished' or not rec.get('scores') or not (run/'model.safetensors').exists(): raise BadInput('this run is not finished', run, 'Run the same training command again; it goes on where it was.')
+    if not run.is_dir():
+        raise BadInput('no such run', run)
+    rec = read_json(run / 'record.json') if (run / 'record.json').exists() else {}
+    if (
+        rec.get('status') != 'finished'
+        or not rec.get('scores')
+        or not (run / 'model.safetensors').exists()
+    ):
+        raise BadInput(
+            'this run is not finished',
+            run,
+            'Run the same training command again; it goes on where it was.',
+        )
     return rec
 
 # %% ../../nbs/13_studies/03_figures.ipynb #920157c9
 def keep_cases(
-    run,        # Folder of a finished run
-    data='',    # Its cohort's folder, or (training, validation) data sets; nothing for toy chests
+    run,  # Folder of a finished run
+    data='',  # Its cohort's folder, or (training, validation) data sets; nothing for toy chests
     folder='results/cases',  # Where to keep them
-    limit:int=60_000,  # Largest file, bytes; slices are reduced until it fits
-)->Path:        # The file
+    limit: int = 60_000,  # Largest file, bytes; slices are reduced until it fits
+) -> Path:  # The file
     "Keep the best, median and worst validation patient of a run as a few small pictures."
-    rec, (model, cfg, _) = open_run_record(run), load_weights(Path(run)/'model.safetensors')
+    rec, (model, cfg, _) = open_run_record(run), load_weights(Path(run) / 'model.safetensors')
     picked = pick_cases(rec['scores']['cases'])
     who = [r['patient'] for r in picked.values()]
-    if isinstance(data, (tuple, list)): ds = data[1]
-    elif cfg.cohort == 'toy' and not data: ds = open_cohort(cfg)[1]
-    else: ds = CTDataset(data or f'data/{cfg.cohort}', who, replace(cfg.data, cache=''), quiet=True)
+    if isinstance(data, (tuple, list)):
+        ds = data[1]
+    elif cfg.cohort == 'toy' and not data:
+        ds = open_cohort(cfg)[1]
+    else:
+        ds = CTDataset(data or f'data/{cfg.cohort}', who, replace(cfg.data, cache=''), quiet=True)
     batches = [ds.batch([list(ds.ids).index(p)]) for p in who]
     names = [c['patient'] for c in rec['scores']['cases']]
     floor = rec['scores'].get('floors', {}).get('mean_volume', {}).get('by_case')
-    if floor is None: rows = read_json(Path(run)/'floors.json'); floor = [rows[n]['mean_volume']['psnr'] for n in names]
+    if floor is None:
+        rows = read_json(Path(run) / 'floors.json')
+        floor = [rows[n]['mean_volume']['psnr'] for n in names]
     path = child_of(folder, f'{rec["id"]}.npz')
     for side in (96, 80, 64, 48, 32):
         got = [case_pictures(model, cfg, b, side) for b in batches]
-        for r,g in zip(picked.values(), got):
-            if abs(g['psnr']-r['psnr']) > .05: raise BadInput(f'patient {r["patient"]} has {g["psnr"]:.2f} dB now and {r["psnr"]:.2f} in the record', run, 'The weights or the patients have changed since: train the run again.')
+        for r, g in zip(picked.values(), got):
+            if abs(g['psnr'] - r['psnr']) > 0.05:
+                raise BadInput(
+                    f'patient {r["patient"]} has {g["psnr"]:.2f} dB now and {r["psnr"]:.2f} in the record',
+                    run,
+                    'The weights or the patients have changed since: train the run again.',
+                )
         arrays = {k: np.stack([g[k] for g in got]) for k in ('films', 'truth', 'pred')}
-        with atomic_path(path) as t: np.savez_compressed(t, word=np.array(list(picked)), patient=np.array(who), psnr=np.float32([r['psnr'] for r in picked.values()]),
-                                                         floor=np.float32([floor[names.index(p)] for p in who]), views=np.array(cfg.data.views), **arrays)
-        if path.stat().st_size <= limit: break
+        with atomic_path(path) as t:
+            np.savez_compressed(
+                t,
+                word=np.array(list(picked)),
+                patient=np.array(who),
+                psnr=np.float32([r['psnr'] for r in picked.values()]),
+                floor=np.float32([floor[names.index(p)] for p in who]),
+                views=np.array(cfg.data.views),
+                **arrays,
+            )
+        if path.stat().st_size <= limit:
+            break
     return path
 
 def read_cases(
-    id:str,       # Of the record
+    id: str,  # Of the record
     folder=None,  # Where they are kept; results/cases, here or above, by default
-)->dict:          # word, patient, psnr, floor (k,); films (k,2,h,w), truth and pred (k,3,s,s) uint8; None if none were kept
+) -> dict:  # word, patient, psnr, floor (k,); films (k,2,h,w), truth and pred (k,3,s,s) uint8; None if none were kept
     "The pictures of a run."
-    path = child_of(folder or results_dir('cases')/'cases', f'{id}.npz')
-    if not path.exists(): return None
-    with np.load(path, allow_pickle=False) as f: return {k: f[k] for k in f.files}
+    path = child_of(folder or results_dir('cases') / 'cases', f'{id}.npz')
+    if not path.exists():
+        return None
+    with np.load(path, allow_pickle=False) as f:
+        return {k: f[k] for k in f.files}
 
 # %% ../../nbs/13_studies/03_figures.ipynb #25ac7d16
 def show_cases(
-    id:str,        # Of the record
-    folder=None,   # Where they are kept; results/cases, here or above, by default
-    dpi:int=55,    # Of the figure
-):                 # Matplotlib figure
+    id: str,  # Of the record
+    folder=None,  # Where they are kept; results/cases, here or above, by default
+    dpi: int = 55,  # Of the figure
+):  # Matplotlib figure
     "Best, median and worst patient: two films, then truth beside prediction in each plane, in 32 greys, which halves a notebook. One sentence where none were kept."
     c = read_cases(id, folder)
     if c is None:
-        fig, ax = plt.subplots(figsize=(6, .4), dpi=dpi); ax.axis('off'); ax.text(0, .3, f'No pictures of {id} are kept yet.', fontsize=9)
+        fig, ax = plt.subplots(figsize=(6, 0.4), dpi=dpi)
+        ax.axis('off')
+        ax.text(0, 0.3, f'No pictures of {id} are kept yet.', fontsize=9)
         return fig
-    c, k = {n: x & 0xf8 if x.dtype == np.uint8 else x for n,x in c.items()}, len(c['word'])
-    fig, axs = plt.subplots(k, 8, figsize=(10.6, 1.42*k), dpi=dpi, layout='constrained', squeeze=False)
+    c, k = {n: x & 0xF8 if x.dtype == np.uint8 else x for n, x in c.items()}, len(c['word'])
+    fig, axs = plt.subplots(
+        k, 8, figsize=(10.6, 1.42 * k), dpi=dpi, layout='constrained', squeeze=False
+    )
     for i in range(k):
-        for j,v in enumerate(c['views']): show_image(c['films'][i,j], axs[i,j], (0, 255), f'{v} film' if i == 0 else None, FILM_LETTERS.get(str(v)))
-        for j,p in enumerate(LETTERS):
-            for m,n in enumerate(('truth', 'pred')): show_image(c[n][i,j], axs[i,2+2*j+m], (0, 255), f'{p}, {"prediction" if m else n}' if i == 0 else None, LETTERS[p])
-        axs[i,0].set_ylabel(f'{c["word"][i]}: {c["patient"][i]}\n{c["psnr"][i]:.2f} dB\nmean volume {c["floor"][i]:.2f}', fontsize=7)
+        for j, v in enumerate(c['views']):
+            show_image(
+                c['films'][i, j],
+                axs[i, j],
+                (0, 255),
+                f'{v} film' if i == 0 else None,
+                FILM_LETTERS.get(str(v)),
+            )
+        for j, p in enumerate(LETTERS):
+            for m, n in enumerate(('truth', 'pred')):
+                show_image(
+                    c[n][i, j],
+                    axs[i, 2 + 2 * j + m],
+                    (0, 255),
+                    f'{p}, {"prediction" if m else n}' if i == 0 else None,
+                    LETTERS[p],
+                )
+        axs[i, 0].set_ylabel(
+            f'{c["word"][i]}: {c["patient"][i]}\n{c["psnr"][i]:.2f} dB\nmean volume {c["floor"][i]:.2f}',
+            fontsize=7,
+        )
     return fig
 
 # %% ../../nbs/13_studies/03_figures.ipynb #b0909c6d
-_read = {}   # state of the folder of records -> what was found there
+_read = {}  # state of the folder of records -> what was found there
 
-def evidence_now(
-)->tuple:       # As `trial.open_evidence`
+def evidence_now() -> tuple:  # As `trial.open_evidence`
     "The records, read once for as long as no file of theirs changes."
-    files = sorted([*(results_dir('runs')/'runs').glob('*.json'), results_dir('arms.json')/'arms.json'])
+    files = sorted(
+        [*(results_dir('runs') / 'runs').glob('*.json'), results_dir('arms.json') / 'arms.json']
+    )
     state = tuple((str(p), (t := p.stat()).st_mtime_ns, t.st_size) for p in files)
-    if state not in _read: _read.clear(); _read[state] = open_evidence()
+    if state not in _read:
+        _read.clear()
+        _read[state] = open_evidence()
     return _read[state]
 
 def runs_of(
-    arm,        # Name in results/arms.json, or an `Arm`
+    arm,  # Name in results/arms.json, or an `Arm`
     recs=None,  # Records, or `trial.open_evidence()`; all of results/runs by default
-)->dict:        # Seed -> finished record
+) -> dict:  # Seed -> finished record
     "The finished records of an arm."
-    if isinstance(arm, str) and (recs is None or isinstance(recs, tuple)): return dict((recs or evidence_now())[0](arm))
+    if isinstance(arm, str) and (recs is None or isinstance(recs, tuple)):
+        return dict((recs or evidence_now())[0](arm))
     a = read_arms()[arm] if isinstance(arm, str) else arm
-    return {s: r for s,r in records_of(a, recs).items() if r['status'] == 'finished'}
+    return {s: r for s, r in records_of(a, recs).items() if r['status'] == 'finished'}
 
 def facts(
-    arm,        # Name in results/arms.json, or an `Arm`
+    arm,  # Name in results/arms.json, or an `Arm`
     recs=None,  # Records, or `trial.open_evidence()`; all of results/runs by default
-)->dict:        # psnr, floor, gain, ci, printed, wrong, wrong_ci, shuffled, spread, seeds, n, id (of a run with pictures); None if nothing was run
+) -> dict:  # psnr, floor, gain, ci, printed, wrong, wrong_ci, shuffled, spread, seeds, n, id (of a run with pictures); None if nothing was run
     "What an arm came to: means over its seeds; differences in dB with the 95 % interval over patients."
     rs = list(runs_of(arm, recs).values())
-    if not rs: return None
+    if not rs:
+        return None
     own, mean = patient_scores(rs), lambda f: float(np.mean([f(r) for r in rs]))
-    def over(group, name):                                  # (score, difference, interval)
+
+    def over(group, name):  # (score, difference, interval)
         got = [r['scores'][group][name] for r in rs]
-        if all('by_case' in g or 'cases' in g for g in got): d = paired(own, patient_scores(rs, **{group[:-1]: name})); return d['b'], d['diff'], d['ci95']
-        ci = np.mean([g['gain']['ci95'] for g in got], 0).tolist() if all('gain' in g for g in got) else None    # a record without the scores of its floors a patient
-        return mean(lambda r: r['scores'][group][name]['psnr']), mean(lambda r: r['scores']['mean']['psnr']-r['scores'][group][name]['psnr']), ci
+        if all('by_case' in g or 'cases' in g for g in got):
+            d = paired(own, patient_scores(rs, **{group[:-1]: name}))
+            return d['b'], d['diff'], d['ci95']
+        ci = (
+            np.mean([g['gain']['ci95'] for g in got], 0).tolist()
+            if all('gain' in g for g in got)
+            else None
+        )  # a record without the scores of its floors a patient
+        return (
+            mean(lambda r: r['scores'][group][name]['psnr']),
+            mean(lambda r: r['scores']['mean']['psnr'] - r['scores'][group][name]['psnr']),
+            ci,
+        )
+
     floor, gain, ci = over('floors', 'mean_volume')
-    out = dict(psnr=mean(lambda r: r['scores']['mean']['psnr']), floor=floor, gain=gain, ci=ci, n=len(own), seeds=len(rs), id=next((r['id'] for r in rs if read_cases(r['id'])), rs[0]['id']),
-               spread=float(np.std([r['scores']['mean']['psnr'] for r in rs], ddof=1)) if len(rs) > 1 else None, printed=mean(lambda r: r['printed']['psnr']) if all(r.get('printed') for r in rs) else None)
-    for key,name in (('wrong', 'wrong_patient'), ('shuffled', 'shuffled_xrays')):
-        if all(name in r['scores'].get('controls', {}) for r in rs): out[key], out[f'{key}_costs'], out[f'{key}_ci'] = over('controls', name)
+    out = dict(
+        psnr=mean(lambda r: r['scores']['mean']['psnr']),
+        floor=floor,
+        gain=gain,
+        ci=ci,
+        n=len(own),
+        seeds=len(rs),
+        id=next((r['id'] for r in rs if read_cases(r['id'])), rs[0]['id']),
+        spread=float(np.std([r['scores']['mean']['psnr'] for r in rs], ddof=1))
+        if len(rs) > 1
+        else None,
+        printed=mean(lambda r: r['printed']['psnr']) if all(r.get('printed') for r in rs) else None,
+    )
+    for key, name in (('wrong', 'wrong_patient'), ('shuffled', 'shuffled_xrays')):
+        if all(name in r['scores'].get('controls', {}) for r in rs):
+            out[key], out[f'{key}_costs'], out[f'{key}_ci'] = over('controls', name)
     return out
 
 def versus(
-    ci,         # [low, high] of a difference, dB
-    size:float=0.,  # Differences up to this are none
-)->str:         # 'above', 'below' or 'level with'
+    ci,  # [low, high] of a difference, dB
+    size: float = 0.0,  # Differences up to this are none
+) -> str:  # 'above', 'below' or 'level with'
     "The preposition that an interval allows."
     lo, hi = ci
     return 'above' if lo > size else 'below' if hi < -size else 'level with'
 
 def said(
-    diff:float,  # A difference, dB
-    ci=None,     # Its 95 % interval, if it was recorded
-)->str:
+    diff: float,  # A difference, dB
+    ci=None,  # Its 95 % interval, if it was recorded
+) -> str:
     "A difference as a sentence quotes it."
     return f'{diff:+.2f} dB' + (f' (95 % interval {ci[0]:+.2f} to {ci[1]:+.2f})' if ci else '')
 
 # %% ../../nbs/13_studies/03_figures.ipynb #1442295d
-COLUMNS = dict(run='run', at='documented at', doc='documented, as printed', one='on one scale', printed='here, as printed then', psnr='here, on one scale', ci='95 % interval', floor='mean volume', gain='gain over it', gain_ci='95 % interval')
+COLUMNS = dict(
+    run='run',
+    at='documented at',
+    doc='documented, as printed',
+    one='on one scale',
+    printed='here, as printed then',
+    psnr='here, on one scale',
+    ci='95 % interval',
+    floor='mean volume',
+    gain='gain over it',
+    gain_ci='95 % interval',
+)
 _interval = lambda ci: None if ci is None else f'{ci[0]:.2f} to {ci[1]:.2f}'
 
 def score_rows(
-    arms,         # Names in results/arms.json, or `Arm`s
-    printed=(),   # {arm: (documented recipe, words in its 'at')} where the arm's own last printed number is not meant; None: nothing was printed
-    recs=None,    # Records; all of results/runs by default
-)->list:          # One row a seed, with the keys of `COLUMNS`
+    arms,  # Names in results/arms.json, or `Arm`s
+    printed=(),  # {arm: (documented recipe, words in its 'at')} where the arm's own last printed number is not meant; None: nothing was printed
+    recs=None,  # Records; all of results/runs by default
+) -> list:  # One row a seed, with the keys of `COLUMNS`
     "The documented number beside the one that was reached, on its own scale and on one."
     recs, known = read_records() if recs is None else recs, read_arms()
     out, arms = [], [known[a] if isinstance(a, str) else a for a in arms]
     for a in arms:
-        name, words = (dict(printed).get(a.name, (a.recipe, '')) or ('', ''))
-        docs = [d for d in documented(name) if d['metric'] == 'psnr' and words in d['at']] if name else []
+        name, words = dict(printed).get(a.name, (a.recipe, '')) or ('', '')
+        docs = (
+            [d for d in documented(name) if d['metric'] == 'psnr' and words in d['at']]
+            if name
+            else []
+        )
         d, got = docs[-1] if docs else {}, records_of(a, recs)
         for s in a.seeds:
-            row = dict(run=f'{a.name}, seed {s}', at=d.get('at'), doc=d.get('value'), one=d.get('one_scale'), psnr=NOT_RUN)
-            if s in got: row['psnr'] = got[s]['status']
+            row = dict(
+                run=f'{a.name}, seed {s}',
+                at=d.get('at'),
+                doc=d.get('value'),
+                one=d.get('one_scale'),
+                psnr=NOT_RUN,
+            )
+            if s in got:
+                row['psnr'] = got[s]['status']
             if s in got and got[s].get('scores'):
                 r, sc = got[s], got[s]['scores']
                 g = sc['gain_over_mean_volume']
-                row |= dict(printed=(r.get('printed') or {}).get('psnr'), psnr=sc['mean']['psnr'], ci=_interval(sc['ci95']['psnr']), floor=sc['floors']['mean_volume']['psnr'], gain=g['psnr'], gain_ci=_interval(g['ci95']))
+                row |= dict(
+                    printed=(r.get('printed') or {}).get('psnr'),
+                    psnr=sc['mean']['psnr'],
+                    ci=_interval(sc['ci95']['psnr']),
+                    floor=sc['floors']['mean_volume']['psnr'],
+                    gain=g['psnr'],
+                    gain_ci=_interval(g['ci95']),
+                )
             out.append(row)
     return out
 
 def control_rows(
-    arms,         # Names in results/arms.json, or `Arm`s
-    recs=None,    # Records; all of results/runs by default
-)->list:          # One row an arm
+    arms,  # Names in results/arms.json, or `Arm`s
+    recs=None,  # Records; all of results/runs by default
+) -> list:  # One row an arm
     "What the network scores with its own films, with another patient's, and with films whose pixels are shuffled."
     out = []
     for a in arms:
         f = facts(a, recs) or {}
-        out.append(dict(run=getattr(a, 'name', a), own=f.get('psnr', NOT_RUN), wrong=f.get('wrong'), costs=f.get('wrong_costs'), ci=_interval(f.get('wrong_ci')), shuffled=f.get('shuffled'), seeds=f.get('seeds')))
+        out.append(
+            dict(
+                run=getattr(a, 'name', a),
+                own=f.get('psnr', NOT_RUN),
+                wrong=f.get('wrong'),
+                costs=f.get('wrong_costs'),
+                ci=_interval(f.get('wrong_ci')),
+                shuffled=f.get('shuffled'),
+                seeds=f.get('seeds'),
+            )
+        )
     return out
 
-CONTROLS = dict(run='run', own='own films', wrong="another patient's films", costs='they cost', ci='95 % interval', shuffled='pixels shuffled', seeds='seeds')
+CONTROLS = dict(
+    run='run',
+    own='own films',
+    wrong="another patient's films",
+    costs='they cost',
+    ci='95 % interval',
+    shuffled='pixels shuffled',
+    seeds='seeds',
+)
 
 # %% ../../nbs/13_studies/03_figures.ipynb #43b49d5c
 def show_progress(
-    arms,           # Names in results/arms.json, or `Arm`s
-    printed=True,   # Also what the documented script would have printed, dotted?
-    recs=None,      # Records; all of results/runs by default
-    ax=None,        # Axes; a new figure by default
-):                  # The axes
+    arms,  # Names in results/arms.json, or `Arm`s
+    printed=True,  # Also what the documented script would have printed, dotted?
+    recs=None,  # Records; all of results/runs by default
+    ax=None,  # Axes; a new figure by default
+):  # The axes
     "Validation over the updates, on one scale, beside the mean volume; dotted below or above it what was printed."
-    if ax is None: ax = plt.subplots(figsize=(6.5, 3), dpi=72, layout='constrained')[1]
+    if ax is None:
+        ax = plt.subplots(figsize=(6.5, 3), dpi=72, layout='constrained')[1]
     colours, floor, waiting = plt.get_cmap('tab10'), None, []
-    for i,a in enumerate(arms):
+    for i, a in enumerate(arms):
         name, got = getattr(a, 'name', a), runs_of(a, recs)
-        if not got: waiting.append(name)
-        for j,r in enumerate(got.values()):
+        if not got:
+            waiting.append(name)
+        for j, r in enumerate(got.values()):
             floor = r['floor_psnr'] if floor is None else floor
-            for key,style in (('validation', '-'), ('printed', ':'))[:1+bool(printed)]:
+            for key, style in (('validation', '-'), ('printed', ':'))[: 1 + bool(printed)]:
                 pts = r['curve'].get(key) or []
-                if pts: ax.plot(*zip(*pts), style, marker='.', ms=3, lw=1.2, color=colours(i % 10), label=None if j or key == 'printed' else name)
-    if floor is not None: ax.axhline(floor, color='.4', ls='--', lw=1, label='mean volume')
-    ax.set_xlabel('update'); ax.set_ylabel('PSNR, dB')
-    if waiting: ax.set_title(f'{NOT_RUN}: {", ".join(waiting)}', fontsize=8)
-    if ax.lines: ax.legend(fontsize=8, frameon=False)
+                if pts:
+                    ax.plot(
+                        *zip(*pts),
+                        style,
+                        marker='.',
+                        ms=3,
+                        lw=1.2,
+                        color=colours(i % 10),
+                        label=None if j or key == 'printed' else name,
+                    )
+    if floor is not None:
+        ax.axhline(floor, color='.4', ls='--', lw=1, label='mean volume')
+    ax.set_xlabel('update')
+    ax.set_ylabel('PSNR, dB')
+    if waiting:
+        ax.set_title(f'{NOT_RUN}: {", ".join(waiting)}', fontsize=8)
+    if ax.lines:
+        ax.legend(fontsize=8, frameon=False)
     return ax
 
 # %% ../../nbs/13_studies/03_figures.ipynb #8e7d5a49
 def as_expected(
-    ok,        # Was it so?
-)->str:
+    ok,  # Was it so?
+) -> str:
     "What becomes of an expectation."
     return 'as expected' if ok else 'against the expectation'
 
 def findings(
-    asked,     # (words, arm, arm or floor, what was expected of the difference: a function of (diff, ci95), or None)
+    asked,  # (words, arm, arm or floor, what was expected of the difference: a function of (diff, ci95), or None)
     evidence=None,  # From `trial.open_evidence`
-)->str:        # Sentences
+) -> str:  # Sentences
     "What differences say, whether that was expected, and what still waits for a record."
     evidence, told, waiting = evidence or evidence_now(), [], []
-    for words,arm,over,expected in asked:
+    for words, arm, over, expected in asked:
         f = difference(arm, over, evidence)
-        if not f: waiting.append(words); continue
+        if not f:
+            waiting.append(words)
+            continue
         word = '' if expected is None else f', {as_expected(expected(f["diff"], f["ci95"]))}'
         told.append(f'{words}: {said(f["diff"], f["ci95"])}{word}.')
     return ' '.join(told + ([f'Still without a record: {"; ".join(waiting)}.'] if waiting else []))
 
 # %% ../../nbs/13_studies/03_figures.ipynb #29c38c03
 def show_differences(
-    rows,        # From `trial.difference_rows`
-    ax=None,     # Axes; a new figure by default
-):               # The axes
+    rows,  # From `trial.difference_rows`
+    ax=None,  # Axes; a new figure by default
+):  # The axes
     "Differences with their intervals, against the size that counts; what has no record yet is named and empty."
     rows = list(rows)
-    if ax is None: ax = plt.subplots(figsize=(6.5, .6+.26*len(rows)), dpi=72, layout='constrained')[1]
-    for y,r in enumerate(rows):
-        if 'ci95' in r: ax.plot(r['ci95'], [y, y], color='C0', lw=2); ax.plot(r['diff'], y, 'o', color='C0', ms=4)
-    ax.axvspan(-SIZE, SIZE, color='.9', lw=0, zorder=0); ax.axvline(0, color='.4', lw=1)
-    ax.set_yticks(range(len(rows)), [f'{r["arm"]} − {r["over"]}' + ('' if 'ci95' in r else f' ({NOT_RUN})') for r in rows], fontsize=8)
-    ax.set_ylim(len(rows)-.5, -.5); ax.set_xlabel('difference, dB', fontsize=8); ax.tick_params(axis='x', labelsize=8)
+    if ax is None:
+        ax = plt.subplots(figsize=(6.5, 0.6 + 0.26 * len(rows)), dpi=72, layout='constrained')[1]
+    for y, r in enumerate(rows):
+        if 'ci95' in r:
+            ax.plot(r['ci95'], [y, y], color='C0', lw=2)
+            ax.plot(r['diff'], y, 'o', color='C0', ms=4)
+    ax.axvspan(-SIZE, SIZE, color='.9', lw=0, zorder=0)
+    ax.axvline(0, color='.4', lw=1)
+    ax.set_yticks(
+        range(len(rows)),
+        [f'{r["arm"]} − {r["over"]}' + ('' if 'ci95' in r else f' ({NOT_RUN})') for r in rows],
+        fontsize=8,
+    )
+    ax.set_ylim(len(rows) - 0.5, -0.5)
+    ax.set_xlabel('difference, dB', fontsize=8)
+    ax.tick_params(axis='x', labelsize=8)
     return ax
 
 # %% ../../nbs/13_studies/03_figures.ipynb #c7a691e4
 def protocol_rows(
-    recipe:str,  # Name of a recipe
-)->list:         # Rows: what, full, mini
+    recipe: str,  # Name of a recipe
+) -> list:  # Rows: what, full, mini
     "What a recipe is at the documented size, and what is run here."
     full, mini = (get_recipe(recipe, s) for s in ('full', 'mini'))
-    def rate(o): return f'{o.lr:g}, {o.schedule}' + ('' if o.schedule == 'constant' else f' stepped once an {o.schedule_per}') + (', the old one again on resuming' if o.on_resume == 'checkpoint' else '')
+
+    def rate(o):
+        return (
+            f'{o.lr:g}, {o.schedule}'
+            + ('' if o.schedule == 'constant' else f' stepped once an {o.schedule_per}')
+            + (', the old one again on resuming' if o.on_resume == 'checkpoint' else '')
+        )
+
     def seen(c):
-        a, who = c.accidents, dict(validation='validation', training='training', half_of_training='the first half of the training')[c.accidents.validate_on]
-        return f'{who} patients' + (f', every {a.share}th of them' if a.share > 1 else '') + (f', {a.pooled} averaged before the logarithm' if a.pooled else '') + f', peak {a.peak:g}' if a.any else 'nothing besides the honest score'
-    rows = dict(voxels=lambda c: f'{c.data.n}³', films=lambda c: f'{c.data.pixels}², {c.data.xray_mode}', window=lambda c: f'{c.target.lo:g} to {c.target.hi:g} HU', parameters=lambda c: f'{count_parameters(c):,}', updates=lambda c: c.train.steps,
-                patients_an_update=lambda c: c.train.batch, learning_rate=lambda c: rate(c.optim), loss=lambda c: ' + '.join(f'{w:g} {n}' for n,w,_ in active_terms(c.loss)), augmentation=lambda c: c.data.augment,
-                frozen_base=lambda c: c.base or 'none', resumes=lambda c: c.follows or 'nothing', printed_then=seen)
-    return [dict(what=k.replace('_', ' '), full=f(full), mini=f(mini)) for k,f in rows.items()]
+        a, who = (
+            c.accidents,
+            dict(
+                validation='validation',
+                training='training',
+                half_of_training='the first half of the training',
+            )[c.accidents.validate_on],
+        )
+        return (
+            f'{who} patients'
+            + (f', every {a.share}th of them' if a.share > 1 else '')
+            + (f', {a.pooled} averaged before the logarithm' if a.pooled else '')
+            + f', peak {a.peak:g}'
+            if a.any
+            else 'nothing besides the honest score'
+        )
+
+    rows = dict(
+        voxels=lambda c: f'{c.data.n}³',
+        films=lambda c: f'{c.data.pixels}², {c.data.xray_mode}',
+        window=lambda c: f'{c.target.lo:g} to {c.target.hi:g} HU',
+        parameters=lambda c: f'{count_parameters(c):,}',
+        updates=lambda c: c.train.steps,
+        patients_an_update=lambda c: c.train.batch,
+        learning_rate=lambda c: rate(c.optim),
+        loss=lambda c: ' + '.join(f'{w:g} {n}' for n, w, _ in active_terms(c.loss)),
+        augmentation=lambda c: c.data.augment,
+        frozen_base=lambda c: c.base or 'none',
+        resumes=lambda c: c.follows or 'nothing',
+        printed_then=seen,
+    )
+    return [dict(what=k.replace('_', ' '), full=f(full), mini=f(mini)) for k, f in rows.items()]
 
 def count_parameters(
-    cfg,     # `RunCfg`
-)->int:      # Parameters that learn, without building their numbers
+    cfg,  # `RunCfg`
+) -> int:  # Parameters that learn, without building their numbers
     "How large its network is."
-    with torch.device('meta'): return n_params(build_model(cfg.model))
+    with torch.device('meta'):
+        return n_params(build_model(cfg.model))
 
 PROTOCOL = dict(what='', full='documented (`full`)', mini='run here (`mini`)')
 
 def parameter_rows(
     recipes,  # Names of documented recipes
-)->list:      # Rows: recipe, says, code, ratio
+) -> list:  # Rows: recipe, says, code, ratio
     "What the history says a network has, beside what its code builds."
     out = []
     for r in recipes:
         d = next(x for x in documented(r) if x['metric'] == 'parameters')
         n = count_parameters(get_recipe(r, 'full'))
-        if n != d['protocol']['verified']: raise BadInput(f'{r} builds {n:,} parameters, and {d["protocol"]["verified"]:,} were verified', fix='The network is not the documented one any more.')
-        out.append(dict(recipe=r, says=None if d['value'] is None else f'{d["value"]/1e6:g} M', code=f'{n:,}', ratio=None if d['value'] is None else d['value']/n))
+        if n != d['protocol']['verified']:
+            raise BadInput(
+                f'{r} builds {n:,} parameters, and {d["protocol"]["verified"]:,} were verified',
+                fix='The network is not the documented one any more.',
+            )
+        out.append(
+            dict(
+                recipe=r,
+                says=None if d['value'] is None else f'{d["value"] / 1e6:g} M',
+                code=f'{n:,}',
+                ratio=None if d['value'] is None else d['value'] / n,
+            )
+        )
     return out
 
 # %% ../../nbs/13_studies/03_figures.ipynb #2e0eed95
 @call_parse
 def main(
-    runs:Param('Folders of runs, such as runs/*', str, nargs='*', opt=False)=(),
-    data:str='',   # Cohort folder (default: data/<cohort of the run>)
-    out:str='results/cases',  # Where to keep the pictures
+    runs: Param('Folders of runs, such as runs/*', str, nargs='*', opt=False) = (),
+    data: str = '',  # Cohort folder (default: data/<cohort of the run>)
+    out: str = 'results/cases',  # Where to keep the pictures
 ):
     "Keep the pictures of finished runs. Example: python -m xray2ct.studies.figures runs/* --data data/virtual100"
     with exit_on_bad_input():
-        if not runs: raise BadInput('no run was named', fix='Give the folders of runs, such as runs/*.')
+        if not runs:
+            raise BadInput('no run was named', fix='Give the folders of runs, such as runs/*.')
         for run in (Path(r) for w in runs for r in (sorted(glob.glob(w)) or [w])):
-            try: rec = open_run_record(run)
+            try:
+                rec = open_run_record(run)
             except BadInput as e:
-                print(f'{run}: {e.what}', file=sys.stderr); continue
-            if (Path(out)/f'{rec["id"]}.npz').exists(): continue
+                print(f'{run}: {e.what}', file=sys.stderr)
+                continue
+            if (Path(out) / f'{rec["id"]}.npz').exists():
+                continue
             path = keep_cases(run, data, out)
-            print(f'{path} ({path.stat().st_size/1e3:.0f} kB)', flush=True)
+            print(f'{path} ({path.stat().st_size / 1e3:.0f} kB)', flush=True)

@@ -20,120 +20,176 @@ from ..records import read_records, results_dir, run_id
 @dataclass(frozen=True, kw_only=True)
 class Arm:
     "One line of an experiment."
-    name: str            # Unique
-    recipe: str          # Where it starts from
-    set: tuple = ()      # `dotted.key=value`
+
+    name: str  # Unique
+    recipe: str  # Where it starts from
+    set: tuple = ()  # `dotted.key=value`
     seeds: tuple = (0,)  # One run each
-    uses: tuple = ()     # Experiments that read it, such as 'x03'
+    uses: tuple = ()  # Experiments that read it, such as 'x03'
     scale: str = 'mini'  # 'mini' or 'full'
 
-    def cfg(self,
-        seed:int=0,  # Of the run
-    ):               # `RunCfg`
+    def cfg(
+        self,
+        seed: int = 0,  # Of the run
+    ):  # `RunCfg`
         "The run."
         return replace(with_overrides(get_recipe(self.recipe, self.scale), self.set), seed=seed)
 
 def read_arms(
     path=None,  # JSON; results/arms.json, here or above, by default
-)->dict:        # Name -> `Arm`, in the order in which they are to be run
+) -> dict:  # Name -> `Arm`, in the order in which they are to be run
     "The list of arms."
-    rows = json.loads(Path(path or results_dir('arms.json')/'arms.json').read_text())
-    arms = [Arm(name=r['arm'], recipe=r['recipe'], set=tuple(r.get('set', ())), seeds=tuple(r.get('seeds', (0,))), uses=tuple(r.get('for', ()))) for r in rows]
+    rows = json.loads(Path(path or results_dir('arms.json') / 'arms.json').read_text())
+    arms = [
+        Arm(
+            name=r['arm'],
+            recipe=r['recipe'],
+            set=tuple(r.get('set', ())),
+            seeds=tuple(r.get('seeds', (0,))),
+            uses=tuple(r.get('for', ())),
+        )
+        for r in rows
+    ]
     twice = {a.name for a in arms if sum(b.name == a.name for b in arms) > 1}
-    if twice: raise BadInput(f'two arms are called {sorted(twice)[0]!r}', path)
+    if twice:
+        raise BadInput(f'two arms are called {sorted(twice)[0]!r}', path)
     return {a.name: a for a in arms}
 
 # %% ../../nbs/13_studies/01_runs.ipynb #dfc085a2
 def same_run(
-    rec:dict,  # A record
-    cfg,       # `RunCfg`
-)->bool:
+    rec: dict,  # A record
+    cfg,  # `RunCfg`
+) -> bool:
     "Is this the record of that run?"
-    if (rec.get('recipe'), rec.get('scale'), rec.get('seed')) != (cfg.recipe, cfg.scale, cfg.seed): return False
-    try: old = settings(cfg_from_dict(rec['config']))
-    except BadInput: return False                              # of a version that knew other settings
+    if (rec.get('recipe'), rec.get('scale'), rec.get('seed')) != (cfg.recipe, cfg.scale, cfg.seed):
+        return False
+    try:
+        old = settings(cfg_from_dict(rec['config']))
+    except BadInput:
+        return False  # of a version that knew other settings
     new = settings(cfg)
-    return all(old.get(k) == v for k,v in new.items() if k not in CONVENIENCE)
+    return all(old.get(k) == v for k, v in new.items() if k not in CONVENIENCE)
 
 def records_of(
-    arm:Arm,     # Which
-    recs=None,   # Records; all of results/runs by default
-)->dict:         # Seed -> record, of the seeds that were run
+    arm: Arm,  # Which
+    recs=None,  # Records; all of results/runs by default
+) -> dict:  # Seed -> record, of the seeds that were run
     "The records of an arm."
     recs = read_records() if recs is None else recs
     out = {}
     for s in arm.seeds:
         cfg = arm.cfg(s)
         got = [r for r in recs if r.get('recipe') == arm.recipe and same_run(r, cfg)]
-        if got: out[s] = next((r for r in got if r['status'] == 'finished'), got[0])
+        if got:
+            out[s] = next((r for r in got if r['status'] == 'finished'), got[0])
     return out
 
 # %% ../../nbs/13_studies/01_runs.ipynb #ed0a39ce
 def todo(
-    arms,       # `Arm`s, in order
+    arms,  # `Arm`s, in order
     recs=None,  # Records
-)->list:        # (arm, seed), first seeds of all arms before second ones
+) -> list:  # (arm, seed), first seeds of all arms before second ones
     "What has no record yet."
     recs = read_records() if recs is None else recs
     done = {(a.name, s) for a in arms for s in records_of(a, recs)}
-    jobs = [(a, a.seeds[k]) for k in range(max((len(a.seeds) for a in arms), default=0)) for a in arms if k < len(a.seeds)]
+    jobs = [
+        (a, a.seeds[k])
+        for k in range(max((len(a.seeds) for a in arms), default=0))
+        for a in arms
+        if k < len(a.seeds)
+    ]
     return [j for j in jobs if (j[0].name, j[1]) not in done]
 
 def command(
-    arm:Arm,     # Which
-    seed:int,    # Of the run
-    *options,    # More words for the trainer, such as --data DIR
-)->list:         # Words
+    arm: Arm,  # Which
+    seed: int,  # Of the run
+    *options,  # More words for the trainer, such as --data DIR
+) -> list:  # Words
     "The command line of one run."
-    return [sys.executable, '-m', 'xray2ct.train', arm.recipe, *arm.set, f'seed={seed}', '--scale', arm.scale, *options]
+    return [
+        sys.executable,
+        '-m',
+        'xray2ct.train',
+        arm.recipe,
+        *arm.set,
+        f'seed={seed}',
+        '--scale',
+        arm.scale,
+        *options,
+    ]
 
 # %% ../../nbs/13_studies/01_runs.ipynb #ef1d13ce
-ONE_THREAD = dict(OMP_NUM_THREADS='1',      # two runs side by side use two cores better than one run with two threads
-    MALLOC_MMAP_THRESHOLD_='8000000000', MALLOC_TRIM_THRESHOLD_='16000000000', MALLOC_TOP_PAD_='268435456')   # glibc keeps large blocks: at 128³ page faults were 5-25 % of an update
+ONE_THREAD = dict(
+    OMP_NUM_THREADS='1',  # two runs side by side use two cores better than one run with two threads
+    MALLOC_MMAP_THRESHOLD_='8000000000',
+    MALLOC_TRIM_THRESHOLD_='16000000000',
+    MALLOC_TOP_PAD_='268435456',
+)  # glibc keeps large blocks: at 128³ page faults were 5-25 % of an update
 
 def run_one(
-    arm:Arm,     # Which
-    seed:int,    # Of the run
-    options,     # More words for the trainer
-    logs:Path,   # Folder of its output
-)->int:          # Exit status
+    arm: Arm,  # Which
+    seed: int,  # Of the run
+    options,  # More words for the trainer
+    logs: Path,  # Folder of its output
+) -> int:  # Exit status
     "Run one arm in a process of its own, one thread wide."
     logs.mkdir(parents=True, exist_ok=True)
     start = time.monotonic()
-    with open(logs/f'{arm.name.replace("/", "_")}-s{seed}.log', 'a') as f:
-        code = subprocess.run(command(arm, seed, *options), stdout=f, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=os.environ | ONE_THREAD).returncode
-    print(f'{time.strftime("%H:%M:%S")} {arm.name} seed {seed}: {"done" if code == 0 else f"exit {code}"}, {time.monotonic()-start:.0f} s', flush=True)
+    with open(logs / f'{arm.name.replace("/", "_")}-s{seed}.log', 'a') as f:
+        code = subprocess.run(
+            command(arm, seed, *options),
+            stdout=f,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            env=os.environ | ONE_THREAD,
+        ).returncode
+    print(
+        f'{time.strftime("%H:%M:%S")} {arm.name} seed {seed}: {"done" if code == 0 else f"exit {code}"}, {time.monotonic() - start:.0f} s',
+        flush=True,
+    )
     return code
 
 def run_queue(
-    arms,          # `Arm`s, in order
-    options=(),    # More words for the trainer
-    workers:int=2, # Runs at a time
+    arms,  # `Arm`s, in order
+    options=(),  # More words for the trainer
+    workers: int = 2,  # Runs at a time
     logs='runs/queue',  # Folder of their output
     results='results',  # Folder of the records
-)->int:            # How many failed
+) -> int:  # How many failed
     "Run what has no record."
-    jobs = todo(list(arms), read_records(folder=Path(results)/'runs'))
-    with ThreadPoolExecutor(workers) as pool: return sum(c != 0 for c in pool.map(lambda j: run_one(*j, options, Path(logs)), jobs))
+    jobs = todo(list(arms), read_records(folder=Path(results) / 'runs'))
+    with ThreadPoolExecutor(workers) as pool:
+        return sum(c != 0 for c in pool.map(lambda j: run_one(*j, options, Path(logs)), jobs))
 
 # %% ../../nbs/13_studies/01_runs.ipynb #bb4b1171
 @call_parse
 def main(
-    only:Param('Experiments such as x03, or names of arms; everything by default', str, nargs='*', opt=False)=(),
-    data:str='',         # Cohort folder (default: data/<cohort of the recipe>)
-    runs:str='runs',     # Folder of runs
-    results:str='results',  # Folder of records
-    workers:int=2,       # Runs at a time, one thread each
-    dry:bool=False,      # Print the commands and stop?
+    only: Param(
+        'Experiments such as x03, or names of arms; everything by default',
+        str,
+        nargs='*',
+        opt=False,
+    ) = (),
+    data: str = '',  # Cohort folder (default: data/<cohort of the recipe>)
+    runs: str = 'runs',  # Folder of runs
+    results: str = 'results',  # Folder of records
+    workers: int = 2,  # Runs at a time, one thread each
+    dry: bool = False,  # Print the commands and stop?
 ):
     "Run every arm that has no record. Example: python -m xray2ct.studies.runs x03 x08 --data data/virtual100"
     with exit_on_bad_input():
-        arms = read_arms(Path(results)/'arms.json')
+        arms = read_arms(Path(results) / 'arms.json')
         known = {*arms, *(u for a in arms.values() for u in a.uses)}
         for w in only:
-            if w not in known: raise BadInput(f'no experiment or arm is called {w!r}', fix=did_you_mean(w, known))
+            if w not in known:
+                raise BadInput(f'no experiment or arm is called {w!r}', fix=did_you_mean(w, known))
         chosen = [a for a in arms.values() if not only or a.name in only or set(a.uses) & set(only)]
         options = ['--runs', runs, '--results', results] + (['--data', data] if data else [])
-        if dry: return [print(' '.join(command(a, s, *options))) for a,s in todo(chosen, read_records(folder=Path(results)/'runs'))] and None
-        failed = run_queue(chosen, options, workers, Path(runs)/'queue', results)
-        if failed: raise BadInput(f'{failed} runs failed', Path(runs)/'queue', 'Their output is there.')
+        if dry:
+            return [
+                print(' '.join(command(a, s, *options)))
+                for a, s in todo(chosen, read_records(folder=Path(results) / 'runs'))
+            ] and None
+        failed = run_queue(chosen, options, workers, Path(runs) / 'queue', results)
+        if failed:
+            raise BadInput(f'{failed} runs failed', Path(runs) / 'queue', 'Their output is there.')

@@ -24,151 +24,239 @@ from ..records import free_id, run_id
 # %% ../../nbs/10_training/02_checkpoints.ipynb #2f928b38
 def _flat(
     tensors,  # Name -> tensor, on any device
-)->dict:      # Name -> contiguous tensor on the CPU, none sharing memory
+) -> dict:  # Name -> contiguous tensor on the CPU, none sharing memory
     "Tensors as safetensors wants them."
-    return {k: v.detach().to('cpu', copy=True).contiguous() for k,v in tensors.items()}
+    return {k: v.detach().to('cpu', copy=True).contiguous() for k, v in tensors.items()}
 
 def save_weights(
-    model,      # `nn.Module`, or its state as name -> tensor
-    cfg,        # `RunCfg` that builds it
-    path,       # Target, `.safetensors`
+    model,  # `nn.Module`, or its state as name -> tensor
+    cfg,  # `RunCfg` that builds it
+    path,  # Target, `.safetensors`
     card=None,  # Plain values for JSON: scores, data hash, ...
-)->Path:
+) -> Path:
     "Write weights with the configuration that builds the network around them."
     state = model if isinstance(model, dict) else model.state_dict()
-    meta = dict(format='xray2ct', config=json.dumps(cfg_to_dict(cfg)), card=json.dumps(card or {}, allow_nan=False))
+    meta = dict(
+        format='xray2ct',
+        config=json.dumps(cfg_to_dict(cfg)),
+        card=json.dumps(card or {}, allow_nan=False),
+    )
     try:
-        with atomic_path(path) as t: t.write_bytes(to_bytes(_flat(state), metadata=meta))
-    except OSError as e: raise full_disk(e, path) from None
+        with atomic_path(path) as t:
+            t.write_bytes(to_bytes(_flat(state), metadata=meta))
+    except OSError as e:
+        raise full_disk(e, path) from None
     return Path(path)
 
 # %% ../../nbs/10_training/02_checkpoints.ipynb #44ea7ac1
-BESIDE = 'beside.'   # Tensors with names that begin so lie in a weights file, but are not the network's
-PICKLES = ('.pt', '.pth', '.ckpt', '.pkl', '.bin')   # Suffixes of files that can run code when opened
+BESIDE = (
+    'beside.'  # Tensors with names that begin so lie in a weights file, but are not the network's
+)
+PICKLES = (
+    '.pt',
+    '.pth',
+    '.ckpt',
+    '.pkl',
+    '.bin',
+)  # Suffixes of files that can run code when opened
 
 def read_tensors(
-    path,   # `.safetensors`
-    only_meta:bool=False,  # Leave the tensors on the disk?
-)->tuple:   # (name -> CPU tensor, metadata as name -> text)
+    path,  # `.safetensors`
+    only_meta: bool = False,  # Leave the tensors on the disk?
+) -> tuple:  # (name -> CPU tensor, metadata as name -> text)
     "Read a safetensors file; a missing, truncated or executable one is a `BadInput`."
     path = Path(path)
-    if not path.is_file(): raise BadInput('no such file', path)
-    with open(path, 'rb') as f: head = f.read(2)
-    if path.suffix in PICKLES or head in (b'PK', b'\x80\x02', b'\x80\x03', b'\x80\x04', b'\x80\x05'):
-        raise BadInput('a pickle can run code when it is opened and is refused', path, 'Give weights saved as .safetensors.')
+    if not path.is_file():
+        raise BadInput('no such file', path)
+    with open(path, 'rb') as f:
+        head = f.read(2)
+    if path.suffix in PICKLES or head in (
+        b'PK',
+        b'\x80\x02',
+        b'\x80\x03',
+        b'\x80\x04',
+        b'\x80\x05',
+    ):
+        raise BadInput(
+            'a pickle can run code when it is opened and is refused',
+            path,
+            'Give weights saved as .safetensors.',
+        )
     try:
-        with safe_open(path, framework='pt') as f: return {k: f.get_tensor(k) for k in ([] if only_meta else f.keys())}, f.metadata() or {}
-    except (SafetensorError, OSError, ValueError) as e: raise BadInput(f'not a whole safetensors file ({e})', path, 'Copy or download it again.') from None
+        with safe_open(path, framework='pt') as f:
+            return {k: f.get_tensor(k) for k in ([] if only_meta else f.keys())}, f.metadata() or {}
+    except (SafetensorError, OSError, ValueError) as e:
+        raise BadInput(
+            f'not a whole safetensors file ({e})', path, 'Copy or download it again.'
+        ) from None
 
 # %% ../../nbs/10_training/02_checkpoints.ipynb #87d84bd4
-def shipped_weights()->dict:  # Name -> file
+def shipped_weights() -> dict:  # Name -> file
     "The weights that come with the package."
-    return {f.stem: f for f in sorted((Path(inspect.getfile(BadInput)).parent/'weights').glob('*.safetensors'))}
+    return {
+        f.stem: f
+        for f in sorted((Path(inspect.getfile(BadInput)).parent / 'weights').glob('*.safetensors'))
+    }
 
-RUN_WEIGHTS = ('model.safetensors', 'best.safetensors')   # What a run's folder calls its final weights, and the best so far
+RUN_WEIGHTS = (
+    'model.safetensors',
+    'best.safetensors',
+)  # What a run's folder calls its final weights, and the best so far
 
 def find_weights(
-    path,   # Weights file, a run's folder, or the name of weights that come with the package
-)->Path:    # The file
+    path,  # Weights file, a run's folder, or the name of weights that come with the package
+) -> Path:  # The file
     "The final weights of a run, the best so far of one that has not ended, or shipped ones."
-    if str(path) in (shipped := shipped_weights()) and not Path(path).exists(): return shipped[str(path)]
+    if str(path) in (shipped := shipped_weights()) and not Path(path).exists():
+        return shipped[str(path)]
     path = Path(path)
-    if path.is_file(): return path
-    if not path.exists(): raise BadInput('no such file or folder', path, f'Weights that come with the package: {", ".join(shipped)}.' if shipped else '')
+    if path.is_file():
+        return path
+    if not path.exists():
+        raise BadInput(
+            'no such file or folder',
+            path,
+            f'Weights that come with the package: {", ".join(shipped)}.' if shipped else '',
+        )
     for name in RUN_WEIGHTS:
-        if (path/name).is_file(): return path/name
-    raise BadInput('no weights in this folder', path, 'Give a .safetensors file or the folder of a run that has been validated at least once.')
+        if (path / name).is_file():
+            return path / name
+    raise BadInput(
+        'no weights in this folder',
+        path,
+        'Give a .safetensors file or the folder of a run that has been validated at least once.',
+    )
 
 def _described(meta, path):
     "The configuration and the card in a weights file's metadata."
-    if 'config' not in meta: raise BadInput('holds tensors but no configuration, so nobody knows which network they belong to', path, 'Give a file that xray2ct.train has written.')
-    try: return cfg_from_dict(json.loads(meta['config'])), json.loads(meta.get('card', '{}'))
-    except ValueError as e: raise BadInput(f'its configuration cannot be read ({e})', path, 'It was written by another version: check out that one.') from None
+    if 'config' not in meta:
+        raise BadInput(
+            'holds tensors but no configuration, so nobody knows which network they belong to',
+            path,
+            'Give a file that xray2ct.train has written.',
+        )
+    try:
+        return cfg_from_dict(json.loads(meta['config'])), json.loads(meta.get('card', '{}'))
+    except ValueError as e:
+        raise BadInput(
+            f'its configuration cannot be read ({e})',
+            path,
+            'It was written by another version: check out that one.',
+        ) from None
 
 def shipped_run(
-    name:str,    # Of weights
-    cfg,         # A run's `RunCfg`
-    any_seed:bool=False,  # Or from this run with another seed?
-)->bool:
+    name: str,  # Of weights
+    cfg,  # A run's `RunCfg`
+    any_seed: bool = False,  # Or from this run with another seed?
+) -> bool:
     "Do these weights come with the package, from this run?"
-    if name not in shipped_weights(): return False
+    if name not in shipped_weights():
+        return False
     ours = _described(read_tensors(find_weights(name), only_meta=True)[1], name)[0]
     return run_id(ours) == run_id(replace(cfg, seed=ours.seed) if any_seed else cfg)
 
 # %% ../../nbs/10_training/02_checkpoints.ipynb #d069ae9d
-BASE = 'base.'   # Tensors with names that begin so are those of the network on which another stands
+BASE = 'base.'  # Tensors with names that begin so are those of the network on which another stands
 
 def _hash(state):
     "Of names, types, shapes and numbers, in the order of the names."
-    return sha256_of(b''.join(f'{k} {v.dtype} {tuple(v.shape)}'.encode() + v.contiguous().numpy().tobytes() for k,v in sorted(state.items())))
+    return sha256_of(
+        b''.join(
+            f'{k} {v.dtype} {tuple(v.shape)}'.encode() + v.contiguous().numpy().tobytes()
+            for k, v in sorted(state.items())
+        )
+    )
 
 def _shipped_network(name):
     "The network's own tensors in weights that come with the package; empty if there are none of that name."
     f = shipped_weights().get(name)
-    return {} if f is None else {k: v for k,v in read_tensors(f)[0].items() if not k.startswith(BESIDE)}
+    return (
+        {}
+        if f is None
+        else {k: v for k, v in read_tensors(f)[0].items() if not k.startswith(BESIDE)}
+    )
 
 def without_base(
-    state:dict,  # Name -> CPU tensor
-    name:str,    # Weights that come with the package
-)->tuple:        # The state without its `base.` tensors, and what `with_base` needs; the same state and None where those weights do not hold them
+    state: dict,  # Name -> CPU tensor
+    name: str,  # Weights that come with the package
+) -> tuple:  # The state without its `base.` tensors, and what `with_base` needs; the same state and None where those weights do not hold them
     "Leave out the tensors that lie in other weights."
-    own = {k: v for k,v in state.items() if not k.startswith(BASE)}
-    base = {k[len(BASE):]: v for k,v in state.items() if k.startswith(BASE)}
-    if not base or (sha := _hash(base)) != _hash(_shipped_network(name)): return state, None
+    own = {k: v for k, v in state.items() if not k.startswith(BASE)}
+    base = {k[len(BASE) :]: v for k, v in state.items() if k.startswith(BASE)}
+    if not base or (sha := _hash(base)) != _hash(_shipped_network(name)):
+        return state, None
     return own, dict(name=name, sha256=sha)
 
 def with_base(
-    state:dict,  # Name -> CPU tensor
-    stands_on:dict,  # name, sha256, from `without_base`; or None
+    state: dict,  # Name -> CPU tensor
+    stands_on: dict,  # name, sha256, from `without_base`; or None
     path='the weights',  # Where the state comes from, for the error
-)->dict:         # The whole state
+) -> dict:  # The whole state
     "Add the tensors that were left out."
-    if not stands_on: return state
-    if not (base := _shipped_network(stands_on['name'])): raise BadInput(f'stands on the weights {stands_on["name"]!r}, which do not come with this package', path, f'Known: {", ".join(shipped_weights())}.')
-    if _hash(base) != stands_on['sha256']: raise BadInput(f'stands on other weights {stands_on["name"]!r} than those of this package', path, 'Install the version of xray2ct that it came with.')
-    return state | {BASE + k: v for k,v in base.items()}
+    if not stands_on:
+        return state
+    if not (base := _shipped_network(stands_on['name'])):
+        raise BadInput(
+            f'stands on the weights {stands_on["name"]!r}, which do not come with this package',
+            path,
+            f'Known: {", ".join(shipped_weights())}.',
+        )
+    if _hash(base) != stands_on['sha256']:
+        raise BadInput(
+            f'stands on other weights {stands_on["name"]!r} than those of this package',
+            path,
+            'Install the version of xray2ct that it came with.',
+        )
+    return state | {BASE + k: v for k, v in base.items()}
 
 # %% ../../nbs/10_training/02_checkpoints.ipynb #2a0d39c1
 def load_weights(
-    path,   # File of `save_weights`
-)->tuple:   # (model in eval mode on the CPU, `RunCfg`, card: tensors that lie beside the network are in its `beside`)
+    path,  # File of `save_weights`
+) -> tuple:  # (model in eval mode on the CPU, `RunCfg`, card: tensors that lie beside the network are in its `beside`)
     "The network that the file describes, with its weights; a part that lies in weights of the package is taken from there."
     state, meta = read_tensors(path)
     cfg, card = _described(meta, path)
     state = with_base(state, card.get('stands_on'), path)
-    if bad := [k for k,v in state.items() if v.is_floating_point() and not v.isfinite().all()]: raise BadInput(f'{bad[0]} holds NaN or infinite numbers', path)
+    if bad := [k for k, v in state.items() if v.is_floating_point() and not v.isfinite().all()]:
+        raise BadInput(f'{bad[0]} holds NaN or infinite numbers', path)
     model = build_model(cfg.model)
     fill(model, state, path)
-    beside = {k[len(BESIDE):]: v for k,v in state.items() if k.startswith(BESIDE)}
+    beside = {k[len(BESIDE) :]: v for k, v in state.items() if k.startswith(BESIDE)}
     return model.eval(), cfg, card | (dict(beside=beside) if beside else {})
 
 def fill(
-    model,       # `nn.Module`
-    state:dict,  # Name -> tensor
+    model,  # `nn.Module`
+    state: dict,  # Name -> tensor
     path='the checkpoint',  # Where they come from, for the error
 ):
     "Put weights into a model; a name or shape that does not fit is a `BadInput` that says which."
-    own, state = model.state_dict(), {k: v for k,v in state.items() if not k.startswith(BESIDE)}
+    own, state = model.state_dict(), {k: v for k, v in state.items() if not k.startswith(BESIDE)}
     for k in own.keys() | state.keys():
         a, b = (tuple(d[k].shape) if k in d else 'absent' for d in (own, state))
-        if a != b: raise BadInput(f'these are the weights of another model: {k} is {b} in the file and {a} in the model', path)
+        if a != b:
+            raise BadInput(
+                f'these are the weights of another model: {k} is {b} in the file and {a} in the model',
+                path,
+            )
     model.load_state_dict(state)
 
 def taught_by(
-    path,    # As `find_weights` takes it
-)->list:     # Names
+    path,  # As `find_weights` takes it
+) -> list:  # Names
     "The patients that these weights have learnt from."
     path = find_weights(path)
     return _described(read_tensors(path, only_meta=True)[1], path)[1].get('training_ids') or []
 
 # %% ../../nbs/10_training/02_checkpoints.ipynb #dbcca1b9
-KEEP = 2   # Checkpoints that stay
+KEEP = 2  # Checkpoints that stay
 
 def _sync(path):
     "Wait until a file, or the names in a folder, are on the disk."
     fd = os.open(path, os.O_RDONLY)
-    try: os.fsync(fd)
-    finally: os.close(fd)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 def _drop(path):
     "Delete a checkpoint; its name goes first, so that a kill leaves no half of it under that name."
@@ -176,153 +264,231 @@ def _drop(path):
     shutil.rmtree(gone, ignore_errors=True)
 
 def save_checkpoint(
-    folder,        # The run's `checkpoints`
-    step:int,      # Updates done
-    weights:dict,  # Name -> tensor, parameters and buffers
-    state:dict,    # Tensors and plain values that `torch.load(weights_only=True)` reads: optimiser, scaler
-    note:dict,     # Plain values for JSON: configuration, best score, time spent
-    ema:dict=None, # Name -> tensor, the running mean of the weights
-)->Path:           # The checkpoint
+    folder,  # The run's `checkpoints`
+    step: int,  # Updates done
+    weights: dict,  # Name -> tensor, parameters and buffers
+    state: dict,  # Tensors and plain values that `torch.load(weights_only=True)` reads: optimiser, scaler
+    note: dict,  # Plain values for JSON: configuration, best score, time spent
+    ema: dict = None,  # Name -> tensor, the running mean of the weights
+) -> Path:  # The checkpoint
     "Write a checkpoint whole or not at all, then drop all but the last two."
-    folder = Path(folder); final = folder/f'step-{step:08d}'
-    part = folder/f'.part-{os.getpid()}-{final.name}'
+    folder = Path(folder)
+    final = folder / f'step-{step:08d}'
+    part = folder / f'.part-{os.getpid()}-{final.name}'
     try:
         part.mkdir(parents=True, exist_ok=True)
         torch.save(state, buf := io.BytesIO())
-        data = {'model.safetensors': to_bytes(_flat(weights)), 'state.pt': buf.getbuffer()} | ({'ema.safetensors': to_bytes(_flat(ema))} if ema else {})
-        note = note | dict(step=step, files={k: [len(v), zlib.crc32(v)] for k,v in data.items()})
+        data = {'model.safetensors': to_bytes(_flat(weights)), 'state.pt': buf.getbuffer()} | (
+            {'ema.safetensors': to_bytes(_flat(ema))} if ema else {}
+        )
+        note = note | dict(step=step, files={k: [len(v), zlib.crc32(v)] for k, v in data.items()})
         data['note.json'] = json.dumps(note, allow_nan=False).encode()
-        for k,v in data.items(): (part/k).write_bytes(v)
-        for k in (*data, '.'): _sync(part/k)                       # after all of them are written, so that the disk works on them together
-        if final.exists(): _drop(final)
-        os.rename(part, final); _sync(folder)
+        for k, v in data.items():
+            (part / k).write_bytes(v)
+        for k in (*data, '.'):
+            _sync(
+                part / k
+            )  # after all of them are written, so that the disk works on them together
+        if final.exists():
+            _drop(final)
+        os.rename(part, final)
+        _sync(folder)
     except OSError as e:
         rest = [p.name for p in list_checkpoints(folder)]
-        raise full_disk(e, final, f'Free some space and run the same command again: it goes on from {rest[-1]}.' if rest else 'Free some space and run the same command again.') from None
-    finally: shutil.rmtree(part, ignore_errors=True)
-    for old in list_checkpoints(folder)[:-KEEP]: _drop(old)
+        raise full_disk(
+            e,
+            final,
+            f'Free some space and run the same command again: it goes on from {rest[-1]}.'
+            if rest
+            else 'Free some space and run the same command again.',
+        ) from None
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    for old in list_checkpoints(folder)[:-KEEP]:
+        _drop(old)
     return final
 
 def list_checkpoints(
-    folder,   # The run's `checkpoints`
-)->list:      # Folders, oldest first
+    folder,  # The run's `checkpoints`
+) -> list:  # Folders, oldest first
     "The checkpoints under their final names."
-    return sorted(p for p in Path(folder).glob('step-*') if p.is_dir() and p.name[5:].isdigit()) if Path(folder).is_dir() else []
+    return (
+        sorted(p for p in Path(folder).glob('step-*') if p.is_dir() and p.name[5:].isdigit())
+        if Path(folder).is_dir()
+        else []
+    )
 
 # %% ../../nbs/10_training/02_checkpoints.ipynb #ba09b445
 def load_checkpoint(
-    path,    # One checkpoint's folder
-)->dict:     # step, note, weights, state, ema (or None), all on the CPU
+    path,  # One checkpoint's folder
+) -> dict:  # step, note, weights, state, ema (or None), all on the CPU
     "Read a checkpoint after checking that every file is what was written."
     path = Path(path)
-    note = read_json(path/'note.json')
-    for name,(size, crc) in note['files'].items():
-        try: data = (path/name).read_bytes()
-        except OSError: raise BadInput('a file of this checkpoint is missing', path/name, 'Delete the checkpoint to go on from the one before it.') from None
-        if len(data) != size or zlib.crc32(data) != crc: raise BadInput('this file of a checkpoint is damaged', path/name, 'Delete the checkpoint to go on from the one before it.')
-    ema = read_tensors(path/'ema.safetensors')[0] if 'ema.safetensors' in note['files'] else None
-    state = torch.load(path/'state.pt', map_location='cpu', weights_only=True)
-    return dict(step=note['step'], note=note, weights=read_tensors(path/'model.safetensors')[0], state=state, ema=ema)
+    note = read_json(path / 'note.json')
+    for name, (size, crc) in note['files'].items():
+        try:
+            data = (path / name).read_bytes()
+        except OSError:
+            raise BadInput(
+                'a file of this checkpoint is missing',
+                path / name,
+                'Delete the checkpoint to go on from the one before it.',
+            ) from None
+        if len(data) != size or zlib.crc32(data) != crc:
+            raise BadInput(
+                'this file of a checkpoint is damaged',
+                path / name,
+                'Delete the checkpoint to go on from the one before it.',
+            )
+    ema = read_tensors(path / 'ema.safetensors')[0] if 'ema.safetensors' in note['files'] else None
+    state = torch.load(path / 'state.pt', map_location='cpu', weights_only=True)
+    return dict(
+        step=note['step'],
+        note=note,
+        weights=read_tensors(path / 'model.safetensors')[0],
+        state=state,
+        ema=ema,
+    )
 
 def latest_checkpoint(
-    folder,     # The run's `checkpoints`
+    folder,  # The run's `checkpoints`
     say=print,  # Told about damaged ones
-):              # As `load_checkpoint` returns it, or None
+):  # As `load_checkpoint` returns it, or None
     "The newest checkpoint that is whole; what a killed process left half-written is cleared away."
-    for p in Path(folder).glob('.part-*'): shutil.rmtree(p, ignore_errors=True)
+    for p in Path(folder).glob('.part-*'):
+        shutil.rmtree(p, ignore_errors=True)
     for p in reversed(list_checkpoints(folder)):
-        try: return load_checkpoint(p)
-        except BadInput as e: say(f'passing over a checkpoint: {e}')
+        try:
+            return load_checkpoint(p)
+        except BadInput as e:
+            say(f'passing over a checkpoint: {e}')
     return None
 
 # %% ../../nbs/10_training/02_checkpoints.ipynb #8c3c0981
-FREE = ('optim.', 'train.', 'loss.')   # Settings that a continued run may change
+FREE = ('optim.', 'train.', 'loss.')  # Settings that a continued run may change
 
 def check_same_run(
-    old,        # `RunCfg` of the checkpoint
-    new,        # `RunCfg` of the run that wants to go on from it
+    old,  # `RunCfg` of the checkpoint
+    new,  # `RunCfg` of the run that wants to go on from it
     path=None,  # The checkpoint
-)->dict:        # Permitted differences, name -> (old, new)
+) -> dict:  # Permitted differences, name -> (old, new)
     "Refuse a checkpoint of another run, naming what differs."
     diff = cfg_diff(old, new)
     free = FREE + (('recipe', 'follows', 'accidents.') if new.follows else ())
-    bad = {k: v for k,v in diff.items() if not k.startswith(free)}
+    bad = {k: v for k, v in diff.items() if not k.startswith(free)}
     if bad:
-        first = min(bad, key=lambda k: (k != 'model.kind', k != 'recipe', not k.startswith('model.'), k))
-        raise BadInput(f'this checkpoint belongs to another run: {first} is {bad[first][0]!r} there and {bad[first][1]!r} here' + (f' (and {len(bad)-1} more)' if len(bad) > 1 else ''), path,
-                       'Give a checkpoint of the same recipe, or --resume never.')
+        first = min(
+            bad, key=lambda k: (k != 'model.kind', k != 'recipe', not k.startswith('model.'), k)
+        )
+        raise BadInput(
+            f'this checkpoint belongs to another run: {first} is {bad[first][0]!r} there and {bad[first][1]!r} here'
+            + (f' (and {len(bad) - 1} more)' if len(bad) > 1 else ''),
+            path,
+            'Give a checkpoint of the same recipe, or --resume never.',
+        )
     return diff
 
 # %% ../../nbs/10_training/02_checkpoints.ipynb #db9dd17c
 @contextmanager
 def only_one(
-    run,        # Folder of the run; it need not exist
+    run,  # Folder of the run; it need not exist
     say=print,  # Told if there is somebody to wait for
 ):
     "Hold the lock of a run; wait while another process holds it. File systems without locks go on without."
-    place = Path(tempfile.gettempdir())/f'xray2ct-locks-{os.getuid()}'               # not beside the run: refused input leaves nothing behind
+    place = (
+        Path(tempfile.gettempdir()) / f'xray2ct-locks-{os.getuid()}'
+    )  # not beside the run: refused input leaves nothing behind
     place.mkdir(mode=0o700, exist_ok=True)
-    with open(place/f'{sha256_of(str(Path(run).resolve()).encode())[:16]}.lock', 'w') as f:
+    with open(place / f'{sha256_of(str(Path(run).resolve()).encode())[:16]}.lock', 'w') as f:
         try:
-            try: fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            try:
+                fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 say(f'another process is training {Path(run).name}: waiting for it')
                 fcntl.flock(f, fcntl.LOCK_EX)
         except OSError as e:
-            if e.errno not in (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK): raise
+            if e.errno not in (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK):
+                raise
         yield
 
 # %% ../../nbs/10_training/02_checkpoints.ipynb #911c6d5b
 def given_checkpoint(
-    path,       # A run, its `checkpoints`, or one of them
+    path,  # A run, its `checkpoints`, or one of them
     say=print,  # Told about damaged ones
-)->dict:        # As `load_checkpoint` returns it, and its `path`
+) -> dict:  # As `load_checkpoint` returns it, and its `path`
     "The checkpoint that a user's path means."
     path = Path(path)
-    if not path.exists(): raise BadInput('no such checkpoint', path, 'Give the folder of a run, or --resume auto.')
-    for p in (path, path/'checkpoints'):
-        if (p/'note.json').exists(): return load_checkpoint(p) | dict(path=p)
-        if ck := latest_checkpoint(p, say): return ck | dict(path=p/f'step-{ck["step"]:08d}')
-    raise BadInput('no whole checkpoint here', path, 'Give the folder of a run that was interrupted.')
+    if not path.exists():
+        raise BadInput('no such checkpoint', path, 'Give the folder of a run, or --resume auto.')
+    for p in (path, path / 'checkpoints'):
+        if (p / 'note.json').exists():
+            return load_checkpoint(p) | dict(path=p)
+        if ck := latest_checkpoint(p, say):
+            return ck | dict(path=p / f'step-{ck["step"]:08d}')
+    raise BadInput(
+        'no whole checkpoint here', path, 'Give the folder of a run that was interrupted.'
+    )
 
 def hint_sibling(
-    cfg,        # `RunCfg` of a run that begins
-    runs,       # Folder of runs
+    cfg,  # `RunCfg` of a run that begins
+    runs,  # Folder of runs
     say=print,  # Told about it
 ):
     "Say which run it could have continued: one that differs only in how it goes on."
     for other in sorted(Path(runs).glob(f'{cfg.recipe}-{cfg.scale}-s{cfg.seed}-*')):
-        try: diff = cfg_diff(cfg_from_dict(read_json(other/'config.json')), cfg)
-        except BadInput: continue
-        diff = {k: v for k,v in diff.items() if k not in CONVENIENCE}
-        if diff and all(k.startswith(FREE) for k in diff) and list_checkpoints(other/'checkpoints'):
-            return say('note: this is a new run, because ' + ', '.join(f'{k} is {b!r} and not {a!r}' for k,(a,b) in list(diff.items())[:3]) + f' as in {other}; --resume {other} goes on from that one')
+        try:
+            diff = cfg_diff(cfg_from_dict(read_json(other / 'config.json')), cfg)
+        except BadInput:
+            continue
+        diff = {k: v for k, v in diff.items() if k not in CONVENIENCE}
+        if (
+            diff
+            and all(k.startswith(FREE) for k in diff)
+            and list_checkpoints(other / 'checkpoints')
+        ):
+            return say(
+                'note: this is a new run, because '
+                + ', '.join(f'{k} is {b!r} and not {a!r}' for k, (a, b) in list(diff.items())[:3])
+                + f' as in {other}; --resume {other} goes on from that one'
+            )
 
 def open_run(
-    cfg,             # `RunCfg`
-    runs='runs',     # Folder of runs
-    resume='auto',   # 'auto', 'never' or a path
-    say=print,       # Told what was found
-):                   # (folder, checkpoint or None, record of a finished run or None)
+    cfg,  # `RunCfg`
+    runs='runs',  # Folder of runs
+    resume='auto',  # 'auto', 'never' or a path
+    say=print,  # Told what was found
+):  # (folder, checkpoint or None, record of a finished run or None)
     "Find the folder of a run and what it goes on from; nothing is written."
     runs, name = Path(runs), run_id(cfg)
     if resume == 'never':
-        n = int(free_id(name, runs)[len(name)+1:] or 1)                          # the next free number
-        n = max(n-1, 1) if int(os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)) else n
+        n = int(free_id(name, runs)[len(name) + 1 :] or 1)  # the next free number
+        n = max(n - 1, 1) if int(os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)) else n
         name = name if n == 1 else f'{name}-{n}'
-    run, plain = runs/name, resume in ('auto', 'never')
-    if plain and (run/'record.json').exists() and (run/'model.safetensors').exists():
-        rec = read_json(run/'record.json')
-        if rec.get('status') == 'finished': return run, None, rec
-    ck = latest_checkpoint(run/'checkpoints', say)
-    if ck: ck['path'] = run/'checkpoints'/f'step-{ck["step"]:08d}'
+    run, plain = runs / name, resume in ('auto', 'never')
+    if plain and (run / 'record.json').exists() and (run / 'model.safetensors').exists():
+        rec = read_json(run / 'record.json')
+        if rec.get('status') == 'finished':
+            return run, None, rec
+    ck = latest_checkpoint(run / 'checkpoints', say)
+    if ck:
+        ck['path'] = run / 'checkpoints' / f'step-{ck["step"]:08d}'
     if not plain:
         given = given_checkpoint(resume, say)
         inside = run.resolve() in given['path'].resolve().parents
-        if ck and not inside: say(f'{run} has a checkpoint of its own, after update {ck["step"]}: going on from that, not from {resume}')
-        else: ck = given | dict(foreign=not inside)
-    elif not ck: hint_sibling(cfg, runs, say)
-    if ck: check_same_run(cfg_from_dict(ck['note']['config']), cfg, ck['path'])
+        if ck and not inside:
+            say(
+                f'{run} has a checkpoint of its own, after update {ck["step"]}: going on from that, not from {resume}'
+            )
+        else:
+            ck = given | dict(foreign=not inside)
+    elif not ck:
+        hint_sibling(cfg, runs, say)
+    if ck:
+        check_same_run(cfg_from_dict(ck['note']['config']), cfg, ck['path'])
     if ck and ck.get('foreign') and ck['step'] >= cfg.train.steps:
-        raise BadInput(f'this checkpoint has done {ck["step"]} updates and the run ends at {cfg.train.steps}', ck['path'], f'Give it more, for example train.steps={2*ck["step"]}.')
+        raise BadInput(
+            f'this checkpoint has done {ck["step"]} updates and the run ends at {cfg.train.steps}',
+            ck['path'],
+            f'Give it more, for example train.steps={2 * ck["step"]}.',
+        )
     return run, ck, None

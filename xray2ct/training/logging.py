@@ -12,157 +12,217 @@ from tqdm import tqdm
 from ..core import BadInput
 
 # %% ../../nbs/10_training/03_logging.ipynb #ee322e04
-TIMES = ('seconds', 'wait')   # Keys that differ from run to run
+TIMES = ('seconds', 'wait')  # Keys that differ from run to run
 
 class Journal:
     "Appends to a run's metrics.jsonl and TensorBoard events; what lies behind `step` is cut off first."
-    def __init__(self,
-        run,                    # The run's folder
-        step:int=0,             # Updates that the state in memory has seen
-        tensorboard:bool=False, # Write event files too?
+
+    def __init__(
+        self,
+        run,  # The run's folder
+        step: int = 0,  # Updates that the state in memory has seen
+        tensorboard: bool = False,  # Write event files too?
     ):
-        self.path = Path(run)/'metrics.jsonl'
+        self.path = Path(run) / 'metrics.jsonl'
         self.path.parent.mkdir(parents=True, exist_ok=True)
         cut_journal(self.path, step)
         self.file = open(self.path, 'a', encoding='utf-8')
-        self.board = _board(Path(run)/'tb', step) if tensorboard else None
+        self.board = _board(Path(run) / 'tb', step) if tensorboard else None
 
-    def write(self,
-        rows,   # Dictionaries with 'step' and numbers
+    def write(
+        self,
+        rows,  # Dictionaries with 'step' and numbers
     ):
         "Append rows and hand them to the operating system."
         for r in rows:
-            self.file.write(json.dumps({k: None if isinstance(v, float) and not math.isfinite(v) else v for k,v in r.items()}, allow_nan=False) + '\n')
-            for k,v in r.items():
-                if self.board and k not in ('step', 'epoch') and isinstance(v, (int, float)): self.board.add_scalar(k, v, r['step'])
+            self.file.write(
+                json.dumps(
+                    {
+                        k: None if isinstance(v, float) and not math.isfinite(v) else v
+                        for k, v in r.items()
+                    },
+                    allow_nan=False,
+                )
+                + '\n'
+            )
+            for k, v in r.items():
+                if self.board and k not in ('step', 'epoch') and isinstance(v, (int, float)):
+                    self.board.add_scalar(k, v, r['step'])
         self.file.flush()
 
     def close(self):
         "Close the files."
         self.file.close()
-        if self.board: self.board.close()
+        if self.board:
+            self.board.close()
 
 # %% ../../nbs/10_training/03_logging.ipynb #df580161
 def _board(folder, step):
     "TensorBoard's writer; imported here because it takes a second."
     from torch.utils.tensorboard import SummaryWriter
-    return SummaryWriter(str(folder), purge_step=step+1 if step else None, max_queue=1000, flush_secs=30)
+
+    return SummaryWriter(
+        str(folder), purge_step=step + 1 if step else None, max_queue=1000, flush_secs=30
+    )
 
 def cut_journal(
-    path,      # metrics.jsonl
-    step:int,  # Last update to keep
+    path,  # metrics.jsonl
+    step: int,  # Last update to keep
 ):
     "Remove the lines after `step`, and a last line that a kill cut in two."
     path = Path(path)
-    if not path.exists(): return
+    if not path.exists():
+        return
     size, end = path.stat().st_size, 0
     with open(path, 'rb') as f:
         for line in f:
-            try: ok = line.endswith(b'\n') and json.loads(line)['step'] <= step
-            except (ValueError, KeyError, TypeError): ok = False
-            if not ok: break
+            try:
+                ok = line.endswith(b'\n') and json.loads(line)['step'] <= step
+            except (ValueError, KeyError, TypeError):
+                ok = False
+            if not ok:
+                break
             end += len(line)
-    if end < size: os.truncate(path, end)
+    if end < size:
+        os.truncate(path, end)
 
 def read_journal(
-    run,     # The run's folder, or its metrics.jsonl
-)->tuple:    # (rows of updates, rows of validations)
+    run,  # The run's folder, or its metrics.jsonl
+) -> tuple:  # (rows of updates, rows of validations)
     "What a run has written so far; a run may still be writing."
     path = Path(run)
-    path = path/'metrics.jsonl' if path.is_dir() else path
-    if not path.exists(): raise BadInput('no such file', path)
+    path = path / 'metrics.jsonl' if path.is_dir() else path
+    if not path.exists():
+        raise BadInput('no such file', path)
     rows = []
     for line in path.read_text(encoding='utf-8').splitlines():
-        try: rows.append(json.loads(line))
-        except ValueError: break
+        try:
+            rows.append(json.loads(line))
+        except ValueError:
+            break
     return [r for r in rows if 'val_psnr' not in r], [r for r in rows if 'val_psnr' in r]
 
 # %% ../../nbs/10_training/03_logging.ipynb #ca675d27
 def against_floor(
-    psnr:float,   # Of the model on the validation patients, dB
-    floor:float,  # Of the mean volume on the same patients, dB
-)->str:           # Such as '16.2 dB, mean volume 18.0: below the floor'
+    psnr: float,  # Of the model on the validation patients, dB
+    floor: float,  # Of the mean volume on the same patients, dB
+) -> str:  # Such as '16.2 dB, mean volume 18.0: below the floor'
     "A score beside the score of not looking."
-    if not math.isfinite(psnr): return f'{psnr} dB, mean volume {floor:.1f}'
-    gain = psnr-floor
-    return f'{psnr:.1f} dB, mean volume {floor:.1f}: ' + ('below the floor' if gain < 0 else f'+{gain:.1f} dB')
+    if not math.isfinite(psnr):
+        return f'{psnr} dB, mean volume {floor:.1f}'
+    gain = psnr - floor
+    return f'{psnr:.1f} dB, mean volume {floor:.1f}: ' + (
+        'below the floor' if gain < 0 else f'+{gain:.1f} dB'
+    )
 
 def alarm(
-    psnr:float,   # Best score so far, dB
-    floor:float,  # Of the mean volume, dB
-    step:int,     # Updates done
-    steps:int,    # Updates of the run
-)->str:           # Several lines
+    psnr: float,  # Best score so far, dB
+    floor: float,  # Of the mean volume, dB
+    step: int,  # Updates done
+    steps: int,  # Updates of the run
+) -> str:  # Several lines
     "What a run that is still below the floor after a tenth of its budget has to hear."
-    bar = '!'*78
-    return (f'{bar}\n!! BELOW THE FLOOR after {step} of {steps} updates: {psnr:.2f} dB, while the mean training volume\n!! scores {floor:.2f} dB without looking at an X-ray. This run has learnt nothing about\n'
-            f'!! any patient yet. Runs that start like this seldom recover: look at the learning rate,\n!! the geometry and the loss before paying for the rest.\n{bar}')
+    bar = '!' * 78
+    return (
+        f'{bar}\n!! BELOW THE FLOOR after {step} of {steps} updates: {psnr:.2f} dB, while the mean training volume\n!! scores {floor:.2f} dB without looking at an X-ray. This run has learnt nothing about\n'
+        f'!! any patient yet. Runs that start like this seldom recover: look at the learning rate,\n!! the geometry and the loss before paying for the rest.\n{bar}'
+    )
 
 # %% ../../nbs/10_training/03_logging.ipynb #d68879fa
 def epoch_line(
-    step:int,           # Updates done
-    steps:int,          # Updates of the run
-    epoch:float,        # Epochs done
-    loss:float,         # Mean since the last line
-    lr:float,           # Of the last update
-    rate:float,         # Patients a second
-    wait:float,         # Part of the time spent waiting for data
-    psnr:float=None,    # Validation, dB, if there was one
-    floor:float=None,   # Mean volume, dB
-    best:bool=False,    # Is it the best so far?
-)->str:
+    step: int,  # Updates done
+    steps: int,  # Updates of the run
+    epoch: float,  # Epochs done
+    loss: float,  # Mean since the last line
+    lr: float,  # Of the last update
+    rate: float,  # Patients a second
+    wait: float,  # Part of the time spent waiting for data
+    psnr: float = None,  # Validation, dB, if there was one
+    floor: float = None,  # Mean volume, dB
+    best: bool = False,  # Is it the best so far?
+) -> str:
     "The one line of an epoch."
     val = '' if psnr is None else f'  val {against_floor(psnr, floor)}{" *" if best else ""}'
-    return f'epoch {epoch:.4g}  update {step}/{steps}  loss {loss:.4f}  lr {lr:.1e}{val}  ({rate:.3g} patients/s, {100*wait:.1f} % waiting)'
+    return f'epoch {epoch:.4g}  update {step}/{steps}  loss {loss:.4f}  lr {lr:.1e}{val}  ({rate:.3g} patients/s, {100 * wait:.1f} % waiting)'
 
 def thin(
-    rows:list,  # Anything, in order
-    most:int=200,  # Rows to keep
-)->list:        # At most `most` of them, evenly spread, first and last included
+    rows: list,  # Anything, in order
+    most: int = 200,  # Rows to keep
+) -> list:  # At most `most` of them, evenly spread, first and last included
     "A curve for a record."
-    if len(rows) <= most: return list(rows)
-    return [rows[round(i*(len(rows)-1)/(most-1))] for i in range(most)]
+    if len(rows) <= most:
+        return list(rows)
+    return [rows[round(i * (len(rows) - 1) / (most - 1))] for i in range(most)]
 
 # %% ../../nbs/10_training/03_logging.ipynb #e018132e
 class Console:
     "One line an epoch (or a validation), and a bar with the time that remains."
-    def __init__(self,
-        steps:int,         # Updates of the run
-        batch:int,         # Patients an update
-        step:int=0,        # Updates done
-        quiet:bool=False,  # Say nothing?
+
+    def __init__(
+        self,
+        steps: int,  # Updates of the run
+        batch: int,  # Patients an update
+        step: int = 0,  # Updates done
+        quiet: bool = False,  # Say nothing?
     ):
         self.steps, self.batch, self.quiet, self.kept = steps, batch, quiet, []
-        self.bar = tqdm(total=steps, initial=step, unit='update', file=sys.stderr, dynamic_ncols=True, smoothing=.05, disable=quiet,
-                        mininterval=.5 if sys.stderr.isatty() else 10)
+        self.bar = tqdm(
+            total=steps,
+            initial=step,
+            unit='update',
+            file=sys.stderr,
+            dynamic_ncols=True,
+            smoothing=0.05,
+            disable=quiet,
+            mininterval=0.5 if sys.stderr.isatty() else 10,
+        )
 
-    def write(self,
-        text:str,  # One line or more
+    def write(
+        self,
+        text: str,  # One line or more
     ):
         "Print above the bar."
-        if self.quiet: return
+        if self.quiet:
+            return
         self.bar.write(text, file=sys.stdout)
         sys.stdout.flush()
 
-    def rows(self,
-        rows:list,  # Of the updates since the last call, plain values
+    def rows(
+        self,
+        rows: list,  # Of the updates since the last call, plain values
     ):
         "Move the bar, and keep what the next line will average."
         self.kept += rows
-        if rows: self.bar.set_postfix_str(f'loss {rows[-1]["loss"]:.4f}', refresh=False)
+        if rows:
+            self.bar.set_postfix_str(f'loss {rows[-1]["loss"]:.4f}', refresh=False)
         self.bar.update(len(rows))
 
-    def line(self,
-        psnr:float=None,   # Validation, dB
-        floor:float=None,  # Mean volume, dB
-        best:bool=False,   # The best so far?
+    def line(
+        self,
+        psnr: float = None,  # Validation, dB
+        floor: float = None,  # Mean volume, dB
+        best: bool = False,  # The best so far?
     ):
         "Print the line of the updates since the last one."
         k, self.kept = self.kept, []
-        if not k: return
+        if not k:
+            return
         busy = sum(r['seconds'] for r in k) or math.nan
-        mean = sum(r['loss'] for r in k)/len(k)
-        self.write(epoch_line(k[-1]['step'], self.steps, k[-1]['epoch'], mean, k[-1]['lr'], len(k)*self.batch/busy, sum(r['wait'] for r in k)/busy, psnr, floor, best))
+        mean = sum(r['loss'] for r in k) / len(k)
+        self.write(
+            epoch_line(
+                k[-1]['step'],
+                self.steps,
+                k[-1]['epoch'],
+                mean,
+                k[-1]['lr'],
+                len(k) * self.batch / busy,
+                sum(r['wait'] for r in k) / busy,
+                psnr,
+                floor,
+                best,
+            )
+        )
 
     def close(self):
         "End the bar."

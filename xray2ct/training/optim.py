@@ -18,106 +18,146 @@ from ..core import BadInput
 @dataclass(frozen=True, kw_only=True)
 class Clock:
     "From which step and rate a schedule counts; a fresh or properly resumed run has the default."
-    lr: float           # Peak rate
-    origin: int = 0     # Step at which the schedule starts
+
+    lr: float  # Peak rate
+    origin: int = 0  # Step at which the schedule starts
 
 def rate_at(
-    step:int,        # Updates done, from 0
-    cfg:OptimCfg,    # Shape of the schedule
-    steps:int,       # Updates of the run
-    per_epoch:float=1.,   # Updates an epoch; read if `schedule_per='epoch'`
-    clock:Clock=None,     # Peak and origin, if not `cfg.lr` and 0
-)->float:            # Learning rate of the update that comes now
+    step: int,  # Updates done, from 0
+    cfg: OptimCfg,  # Shape of the schedule
+    steps: int,  # Updates of the run
+    per_epoch: float = 1.0,  # Updates an epoch; read if `schedule_per='epoch'`
+    clock: Clock = None,  # Peak and origin, if not `cfg.lr` and 0
+) -> float:  # Learning rate of the update that comes now
     "The learning rate, without state."
     c = clock or Clock(lr=cfg.lr)
     done = step - c.origin
     if cfg.schedule_per == 'epoch':
         per = cfg.epoch_updates or per_epoch
-        t, total = math.floor(done/per + 1e-9), cfg.schedule_total or math.ceil(steps/per)
-    else: t, total = done, cfg.schedule_total or steps
-    warm = min(1., (done+1)/cfg.warmup) if cfg.warmup else 1.
-    cos = lambda a, b, x: b + (a-b)*(1+math.cos(math.pi*min(max(x, 0.), 1.)))/2       # from a to b
-    if cfg.schedule == 'constant': return c.lr*warm
+        t, total = math.floor(done / per + 1e-9), cfg.schedule_total or math.ceil(steps / per)
+    else:
+        t, total = done, cfg.schedule_total or steps
+    warm = min(1.0, (done + 1) / cfg.warmup) if cfg.warmup else 1.0
+    cos = lambda a, b, x: (
+        b + (a - b) * (1 + math.cos(math.pi * min(max(x, 0.0), 1.0))) / 2
+    )  # from a to b
+    if cfg.schedule == 'constant':
+        return c.lr * warm
     if cfg.schedule == 'cosine':
         w = 0 if cfg.schedule_per == 'epoch' else cfg.warmup
-        return warm*cos(c.lr, min(cfg.min_lr, c.lr), max(t-w, 0)/max(total-w, 1))
-    up = max(cfg.pct_start*total-1, 1e-9); low = c.lr/25                                # torch's OneCycleLR with its own defaults
-    return cos(low, c.lr, t/up) if t <= up else cos(c.lr, low/1e4, (t-up)/max(total-1-up, 1e-9))
+        return warm * cos(c.lr, min(cfg.min_lr, c.lr), max(t - w, 0) / max(total - w, 1))
+    up = max(cfg.pct_start * total - 1, 1e-9)
+    low = c.lr / 25  # torch's OneCycleLR with its own defaults
+    return (
+        cos(low, c.lr, t / up)
+        if t <= up
+        else cos(c.lr, low / 1e4, (t - up) / max(total - 1 - up, 1e-9))
+    )
 
 # %% ../../nbs/10_training/01_optim.ipynb #f54d0c37
 def pick_precision(
-    want:str,  # 'auto', 'fp32', 'bf16' or 'fp16'
-    device,    # `torch.device` or its name
-)->str:        # 'fp32', 'bf16' or 'fp16'
+    want: str,  # 'auto', 'fp32', 'bf16' or 'fp16'
+    device,  # `torch.device` or its name
+) -> str:  # 'fp32', 'bf16' or 'fp16'
     "What to compute in on this device."
     gpu = torch.device(device).type == 'cuda'
-    if want == 'fp16' and not gpu: raise BadInput('train.precision=fp16 needs a GPU', fix='Use train.precision=auto.')
-    if want != 'auto': return want
-    if gpu: return 'bf16' if torch.cuda.is_bf16_supported(including_emulation=False) else 'fp16'
+    if want == 'fp16' and not gpu:
+        raise BadInput('train.precision=fp16 needs a GPU', fix='Use train.precision=auto.')
+    if want != 'auto':
+        return want
+    if gpu:
+        return 'bf16' if torch.cuda.is_bf16_supported(including_emulation=False) else 'fp16'
     return 'bf16' if cpu_has_bf16() else 'fp32'
 
-def cpu_has_bf16()->bool:  # True if bfloat16 products are instructions
+def cpu_has_bf16() -> bool:  # True if bfloat16 products are instructions
     "Does this CPU multiply bfloat16 itself?"
     caps = torch.cpu.get_capabilities()
-    return bool(caps.get('avx512_bf16') or caps.get('amx_bf16') or caps.get('sve_bf16') or caps.get('bf16'))
+    return bool(
+        caps.get('avx512_bf16') or caps.get('amx_bf16') or caps.get('sve_bf16') or caps.get('bf16')
+    )
 
 def autocast(
-    precision:str,  # As `pick_precision` returned it
-    device,         # `torch.device` or its name
-):                  # Context manager
+    precision: str,  # As `pick_precision` returned it
+    device,  # `torch.device` or its name
+):  # Context manager
     "The block in which matrix products and convolutions run in that precision."
-    if precision == 'fp32': return nullcontext()
-    return torch.autocast(torch.device(device).type, dtype=dict(bf16=torch.bfloat16, fp16=torch.float16)[precision])
+    if precision == 'fp32':
+        return nullcontext()
+    return torch.autocast(
+        torch.device(device).type, dtype=dict(bf16=torch.bfloat16, fp16=torch.float16)[precision]
+    )
 
 # %% ../../nbs/10_training/01_optim.ipynb #4d817016
 def weights_channels_last(
-    model:nn.Module,  # Changed in place
-)->nn.Module:         # The same
+    model: nn.Module,  # Changed in place
+) -> nn.Module:  # The same
     "Lay out the weights of every convolution channels-last, 2-D and 3-D."
     for m in model.modules():
-        if isinstance(m, (nn.Conv2d, nn.ConvTranspose2d)): m.weight.data = m.weight.data.contiguous(memory_format=torch.channels_last)
-        if isinstance(m, (nn.Conv3d, nn.ConvTranspose3d)): m.weight.data = m.weight.data.contiguous(memory_format=torch.channels_last_3d)
+        if isinstance(m, (nn.Conv2d, nn.ConvTranspose2d)):
+            m.weight.data = m.weight.data.contiguous(memory_format=torch.channels_last)
+        if isinstance(m, (nn.Conv3d, nn.ConvTranspose3d)):
+            m.weight.data = m.weight.data.contiguous(memory_format=torch.channels_last_3d)
     return model
 
 def make_optimizer(
-    model:nn.Module,  # Its trainable parameters
-    cfg:OptimCfg,     # Rate, decay, memory
-):                    # `torch.optim.AdamW`
+    model: nn.Module,  # Its trainable parameters
+    cfg: OptimCfg,  # Rate, decay, memory
+):  # `torch.optim.AdamW`
     "AdamW in one kernel a group (fused), on CPU and GPU."
     ps = [p for p in model.parameters() if p.requires_grad]
-    if not ps: raise BadInput('the model has nothing to learn')
-    return torch.optim.AdamW(ps, lr=cfg.lr, betas=tuple(cfg.betas), eps=cfg.eps, weight_decay=cfg.weight_decay, fused=True)
+    if not ps:
+        raise BadInput('the model has nothing to learn')
+    return torch.optim.AdamW(
+        ps,
+        lr=cfg.lr,
+        betas=tuple(cfg.betas),
+        eps=cfg.eps,
+        weight_decay=cfg.weight_decay,
+        fused=True,
+    )
 
 # %% ../../nbs/10_training/01_optim.ipynb #f2b2f52a
 class Ema:
     "The running mean of a model's trainable parameters."
-    def __init__(self,
-        model:nn.Module,  # Whose parameters
-        decay:float,      # Weight of the past, below 1
+
+    def __init__(
+        self,
+        model: nn.Module,  # Whose parameters
+        decay: float,  # Weight of the past, below 1
     ):
         self.decay = decay
-        self.params = {k: p for k,p in model.named_parameters() if p.requires_grad}
-        self.mean = {k: p.detach().clone() for k,p in self.params.items()}
+        self.params = {k: p for k, p in model.named_parameters() if p.requires_grad}
+        self.mean = {k: p.detach().clone() for k, p in self.params.items()}
 
     @torch.no_grad()
-    def update(self,
-        step:int,  # Updates done, from 1
+    def update(
+        self,
+        step: int,  # Updates done, from 1
     ):
         "Move the mean towards the present weights."
-        d = min(self.decay, (1+step)/(10+step))
-        torch._foreach_lerp_(list(self.mean.values()), [p.detach() for p in self.params.values()], 1-d)
+        d = min(self.decay, (1 + step) / (10 + step))
+        torch._foreach_lerp_(
+            list(self.mean.values()), [p.detach() for p in self.params.values()], 1 - d
+        )
 
-    def load(self,
-        state:dict,  # Name -> tensor
+    def load(
+        self,
+        state: dict,  # Name -> tensor
     ):
         "Take over a mean that was saved."
-        for k,v in state.items(): self.mean[k].copy_(v)
+        for k, v in state.items():
+            self.mean[k].copy_(v)
 
     @contextmanager
     def applied(self):
         "Within the block the model has the mean weights."
+
         def swap():
-            for k,p in self.params.items(): p.data, self.mean[k] = self.mean[k], p.data
+            for k, p in self.params.items():
+                p.data, self.mean[k] = self.mean[k], p.data
+
         swap()
-        try: yield
-        finally: swap()
+        try:
+            yield
+        finally:
+            swap()

@@ -23,52 +23,92 @@ from ..data.stream import VirtualStream
 
 # %% ../../nbs/10_training/04_setup.ipynb #ab25771d
 def open_cohort(
-    cfg:RunCfg,    # Which patients, at which resolution
-    data:str='',   # Cohort folder; data/<cohort> by default
-)->tuple:          # (training set, validation set)
+    cfg: RunCfg,  # Which patients, at which resolution
+    data: str = '',  # Cohort folder; data/<cohort> by default
+) -> tuple:  # (training set, validation set)
     "The patients of a run, after the leakage gate."
     if cfg.cohort == 'toy' and not data:
-        return tuple(toy_dataset(n, cfg.data.n, cfg.data.pixels, seed=i) for i,n in enumerate((8, 4)))
+        return tuple(
+            toy_dataset(n, cfg.data.n, cfg.data.pixels, seed=i) for i, n in enumerate((8, 4))
+        )
     root = Path(data or f'data/{cfg.cohort}')
-    if not root.is_dir(): raise BadInput('no such folder', root, f'Make it with `xray2ct-cohort {cfg.cohort} {root}`, or name yours with --data.')
+    if not root.is_dir():
+        raise BadInput(
+            'no such folder',
+            root,
+            f'Make it with `xray2ct-cohort {cfg.cohort} {root}`, or name yours with --data.',
+        )
     split = split_patients(root, cfg.data.split)
     if cfg.data.patients:
-        if cfg.data.patients > len(split.get('train', ())): raise BadInput(f'data.patients={cfg.data.patients}, but only {len(split.get("train", ()))} patients are there to learn from', root)
-        split['train'] = split['train'][:cfg.data.patients]
+        if cfg.data.patients > len(split.get('train', ())):
+            raise BadInput(
+                f'data.patients={cfg.data.patients}, but only {len(split.get("train", ()))} patients are there to learn from',
+                root,
+            )
+        split['train'] = split['train'][: cfg.data.patients]
     for k in ('train', 'validation'):
-        if not split.get(k): raise BadInput(f'data.split={cfg.data.split} leaves no {k} patients', root, 'Give lists "train" and "validation" in split.json.')
+        if not split.get(k):
+            raise BadInput(
+                f'data.split={cfg.data.split} leaves no {k} patients',
+                root,
+                'Give lists "train" and "validation" in split.json.',
+            )
     with warnings.catch_warnings():
-        if not is_main(): warnings.simplefilter('ignore')
-        sets = [CTDataset(root, split[k], cfg.data, quiet=not is_main()) for k in ('train', 'validation')]
-        from_main(lambda: leakage_gate(dict(train=sets[0], validation=sets[1]), cfg.data.leakage, root) and None, root)
+        if not is_main():
+            warnings.simplefilter('ignore')
+        sets = [
+            CTDataset(root, split[k], cfg.data, quiet=not is_main())
+            for k in ('train', 'validation')
+        ]
+        from_main(
+            lambda: (
+                leakage_gate(dict(train=sets[0], validation=sets[1]), cfg.data.leakage, root)
+                and None
+            ),
+            root,
+        )
     return tuple(sets)
 
 # %% ../../nbs/10_training/04_setup.ipynb #749cd248
 def open_copies(
-    cfg:RunCfg,  # How many
-    training,    # Training patients
-    data:str='', # Cohort folder; data/<cohort> by default
-):               # The training patients, and behind them their warped copies; or a `VirtualStream`
+    cfg: RunCfg,  # How many
+    training,  # Training patients
+    data: str = '',  # Cohort folder; data/<cohort> by default
+):  # The training patients, and behind them their warped copies; or a `VirtualStream`
     "What the updates learn from. Rank 0 makes the copies that are missing; the others read them. A stream needs no files: each process makes its own share."
-    if cfg.stream.patients: return VirtualStream(cfg.stream, cfg.data.n, cfg.data.pixels, cfg.data.views, cfg.data.fov_mm, cfg.exposure)
-    if not cfg.data.copies: return training
-    if cfg.cohort == 'toy' and not data: raise BadInput(f'data.copies={cfg.data.copies} has no effect on toy chests, which have no files', fix='Use data.copies=0, or a cohort with --data.')
-    make = lambda: with_copies(Path(data or f'data/{cfg.cohort}'), training, cfg.data.copies, quiet=not is_main())
+    if cfg.stream.patients:
+        return VirtualStream(
+            cfg.stream, cfg.data.n, cfg.data.pixels, cfg.data.views, cfg.data.fov_mm, cfg.exposure
+        )
+    if not cfg.data.copies:
+        return training
+    if cfg.cohort == 'toy' and not data:
+        raise BadInput(
+            f'data.copies={cfg.data.copies} has no effect on toy chests, which have no files',
+            fix='Use data.copies=0, or a cohort with --data.',
+        )
+    make = lambda: with_copies(
+        Path(data or f'data/{cfg.cohort}'), training, cfg.data.copies, quiet=not is_main()
+    )
     from_main(lambda: make() and None, data)
     return make()
 
 # %% ../../nbs/10_training/04_setup.ipynb #fa96914a
 def shared(
-    path:Path,   # Wanted file, in a run's folder
-    name:str,    # What is in it: equal names, equal content
-    make,        # path -> None, writes it
+    path: Path,  # Wanted file, in a run's folder
+    name: str,  # What is in it: equal names, equal content
+    make,  # path -> None, writes it
 ):
     "Link a file that another run beside this one has made, or make it."
     key = path.with_name(f'.{path.name}.key')
     for other in path.parent.parent.glob(f'*/{key.name}'):
-        if other.read_text() != name: continue
-        try: os.link(other.with_name(path.name), path); break
-        except OSError: pass                                         # gone, or a file system without hard links
+        if other.read_text() != name:
+            continue
+        try:
+            os.link(other.with_name(path.name), path)
+            break
+        except OSError:
+            pass  # gone, or a file system without hard links
     else:
         make(part := path.with_name(f'.part-{os.getpid()}-{path.name}'))
         os.replace(part, path)
@@ -76,30 +116,52 @@ def shared(
 
 # %% ../../nbs/10_training/04_setup.ipynb #51eeac39
 def open_floors(
-    run,           # The run's folder
-    training,      # Training patients
-    validation,    # Validation patients
-    protocol:str,  # To score under
-)->tuple:          # (`Floors`, mean PSNR of the mean volume over the validation patients, dB)
+    run,  # The run's folder
+    training,  # Training patients
+    validation,  # Validation patients
+    protocol: str,  # To score under
+) -> tuple:  # (`Floors`, mean PSNR of the mean volume over the validation patients, dB)
     "Fit the floors once, on rank 0, and keep them in the run's folder."
-    path, p = Path(run)/'floors.safetensors', PROTOCOLS[protocol]
+    path, p = Path(run) / 'floors.safetensors', PROTOCOLS[protocol]
     fitted = lambda: fit_floors(training, p.lo, p.hi)
-    from_main(lambda: path.exists() or shared(path, f'{data_hash(training)}-{p.lo:g}-{p.hi:g}.safetensors', lambda f: fitted().save(f)), path)
-    floors = Floors.load(path) if path.exists() else fitted()                  # another machine of the group has no such file
+    from_main(
+        lambda: (
+            path.exists()
+            or shared(
+                path,
+                f'{data_hash(training)}-{p.lo:g}-{p.hi:g}.safetensors',
+                lambda f: fitted().save(f),
+            )
+        ),
+        path,
+    )
+    floors = (
+        Floors.load(path) if path.exists() else fitted()
+    )  # another machine of the group has no such file
     batches = [validation.batch([i]) for i in shard(len(validation), *rank_world())]
     vals = [psnr(floors.predict('mean_volume', b), b['volume'], protocol).item() for b in batches]
     return floors, mean_over_ranks(torch.tensor(vals))
 
 def floor_rows(
-    run,           # The run's folder
-    floors,        # `Floors`
-    validation,    # Validation patients
-    protocol:str,  # To score under
-    key:str,       # Hash of both data sets
-)->dict:           # Patient -> floor -> scores
+    run,  # The run's folder
+    floors,  # `Floors`
+    validation,  # Validation patients
+    protocol: str,  # To score under
+    key: str,  # Hash of both data sets
+) -> dict:  # Patient -> floor -> scores
     "The scores of the floors on the validation patients, computed once for every run that sees the same patients."
-    path = Path(run)/'floors.json'
-    rows = lambda: {b['patient'][0]: {k: score_prediction(floors.predict(k, b), b['volume'].float(), protocol) for k in floors.names}
-                    for b in (validation.batch([i]) for i in range(len(validation)))}
-    from_main(lambda: path.exists() or shared(path, f'{key}-{protocol}.json', lambda f: write_json(rows(), f)), path)
+    path = Path(run) / 'floors.json'
+    rows = lambda: {
+        b['patient'][0]: {
+            k: score_prediction(floors.predict(k, b), b['volume'].float(), protocol)
+            for k in floors.names
+        }
+        for b in (validation.batch([i]) for i in range(len(validation)))
+    }
+    from_main(
+        lambda: (
+            path.exists() or shared(path, f'{key}-{protocol}.json', lambda f: write_json(rows(), f))
+        ),
+        path,
+    )
     return read_json(path) if path.exists() else rows()

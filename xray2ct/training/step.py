@@ -14,208 +14,322 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel as DDP
 from ..data.augmentation import augment_batch, random_crop
-from .checkpoints import check_same_run, fill, find_weights, load_weights, read_tensors
+from xray2ct.training.checkpoints import (
+    check_same_run,
+    fill,
+    find_weights,
+    load_weights,
+    read_tensors,
+)
 from ..config import RunCfg, cfg_from_dict
 from ..core import BadInput, seed_of, sha256_of
 from ..data.dataset import batch_indices, make_loader, shard_batch, to_device
 from ..core.distributed import rank_world
 from ..losses.terms import active_terms, loss_per_patient
 from ..models import build_model
-from .optim import Clock, Ema, autocast, make_optimizer, pick_precision, rate_at, weights_channels_last
+from xray2ct.training.optim import (
+    Clock,
+    Ema,
+    autocast,
+    make_optimizer,
+    pick_precision,
+    rate_at,
+    weights_channels_last,
+)
 from ..io.volume import HU_RANGE, hu_to_unit, unit_to_hu
 
 # %% ../../nbs/10_training/05_step.ipynb #ea059a88
 @dataclass
 class Session:
     "A run in memory: what an update changes, and what it needs."
-    cfg: RunCfg                 # The run
-    model: nn.Module            # The network
-    net: nn.Module              # The network, or DDP around it
+
+    cfg: RunCfg  # The run
+    model: nn.Module  # The network
+    net: nn.Module  # The network, or DDP around it
     opt: torch.optim.Optimizer  # AdamW
-    scaler: object              # GradScaler; does nothing unless fp16
-    ema: Ema | None             # Running mean of the weights
-    device: torch.device        # Where
-    precision: str              # 'fp32', 'bf16' or 'fp16'
-    n_train: int                # Patients to learn from, for the length of an epoch
-    clock: Clock                # Peak rate and origin of the schedule
-    step: int = 0               # Updates done
+    scaler: object  # GradScaler; does nothing unless fp16
+    ema: Ema | None  # Running mean of the weights
+    device: torch.device  # Where
+    precision: str  # 'fp32', 'bf16' or 'fp16'
+    n_train: int  # Patients to learn from, for the length of an epoch
+    clock: Clock  # Peak rate and origin of the schedule
+    step: int = 0  # Updates done
 
     @property
-    def per_epoch(self): return self.n_train/self.cfg.train.batch   # Updates an epoch
+    def per_epoch(self):
+        return self.n_train / self.cfg.train.batch  # Updates an epoch
 
 # %% ../../nbs/10_training/05_step.ipynb #335ef96d
 def make_session(
-    cfg:RunCfg,      # The run
-    n_train:int,     # Training patients
-    device='cpu',    # Where
-    mean=None,       # (1,1,n,n,n) mean training volume in the target scale, for models that start from it
-)->Session:
+    cfg: RunCfg,  # The run
+    n_train: int,  # Training patients
+    device='cpu',  # Where
+    mean=None,  # (1,1,n,n,n) mean training volume in the target scale, for models that start from it
+) -> Session:
     "A fresh run: the same weights on every process."
     device, kind = torch.device(device), cfg.model.kind
     torch.manual_seed(seed_of('init', cfg.seed))
     model = build_model(cfg.model)
-    if mean is not None and getattr(model, 'mean_volume', None) is not None: model.set_mean_volume(mean)
+    if mean is not None and getattr(model, 'mean_volume', None) is not None:
+        model.set_mean_volume(mean)
     if cfg.train.grad_checkpoint:
-        if not hasattr(model, 'grad_checkpoint'): raise BadInput(f'train.grad_checkpoint=True has no effect: models of kind {kind!r} cannot recompute', fix='Remove it.')
+        if not hasattr(model, 'grad_checkpoint'):
+            raise BadInput(
+                f'train.grad_checkpoint=True has no effect: models of kind {kind!r} cannot recompute',
+                fix='Remove it.',
+            )
         model.grad_checkpoint = True
     for k in ('aux', 'spread'):
-        if getattr(cfg.loss, k) and 'aux' not in inspect.signature(model.forward).parameters: raise BadInput(f'loss.{k}={getattr(cfg.loss, k)} has no effect: models of kind {kind!r} have no auxiliary outputs', fix='Remove it.')
-    if cfg.train.crop and not getattr(model, 'takes_crops', False): raise BadInput(f'train.crop={cfg.train.crop} has no effect: models of kind {kind!r} do not work by crops', fix='Remove it.')
-    if cfg.train.channels_last: weights_channels_last(model)
+        if getattr(cfg.loss, k) and 'aux' not in inspect.signature(model.forward).parameters:
+            raise BadInput(
+                f'loss.{k}={getattr(cfg.loss, k)} has no effect: models of kind {kind!r} have no auxiliary outputs',
+                fix='Remove it.',
+            )
+    if cfg.train.crop and not getattr(model, 'takes_crops', False):
+        raise BadInput(
+            f'train.crop={cfg.train.crop} has no effect: models of kind {kind!r} do not work by crops',
+            fix='Remove it.',
+        )
+    if cfg.train.channels_last:
+        weights_channels_last(model)
     model.to(device)
-    precision, net = pick_precision(cfg.train.precision, device), torch.compile(model, backend=cfg.train.compile) if cfg.train.compile else model
+    precision, net = (
+        pick_precision(cfg.train.precision, device),
+        torch.compile(model, backend=cfg.train.compile) if cfg.train.compile else model,
+    )
     if (world := rank_world()[1]) > 1:
         gpu = device.type == 'cuda'
-        net = DDP(net, device_ids=[device.index] if gpu else None, gradient_as_bucket_view=True, find_unused_parameters=world > 2 and not gpu)
-    return Session(cfg, model, net, make_optimizer(model, cfg.optim), torch.amp.GradScaler(device.type, enabled=precision == 'fp16'),
-                   Ema(model, cfg.optim.ema) if cfg.optim.ema else None, device, precision, n_train, Clock(lr=cfg.optim.lr))
+        net = DDP(
+            net,
+            device_ids=[device.index] if gpu else None,
+            gradient_as_bucket_view=True,
+            find_unused_parameters=world > 2 and not gpu,
+        )
+    return Session(
+        cfg,
+        model,
+        net,
+        make_optimizer(model, cfg.optim),
+        torch.amp.GradScaler(device.type, enabled=precision == 'fp16'),
+        Ema(model, cfg.optim.ema) if cfg.optim.ema else None,
+        device,
+        precision,
+        n_train,
+        Clock(lr=cfg.optim.lr),
+    )
 
 # %% ../../nbs/10_training/05_step.ipynb #8a0f3408
 def portions(
-    batch:dict,  # As `collate` makes it
-    k:int,       # How many
-)->list:         # Batches of equal size
+    batch: dict,  # As `collate` makes it
+    k: int,  # How many
+) -> list:  # Batches of equal size
     "Cut a batch into `k` equal parts."
-    n = len(batch['patient'])//k
-    cut = lambda o, i: {a: cut(b, i) for a,b in o.items()} if isinstance(o, dict) else o[i*n:(i+1)*n]
+    n = len(batch['patient']) // k
+    cut = lambda o, i: (
+        {a: cut(b, i) for a, b in o.items()} if isinstance(o, dict) else o[i * n : (i + 1) * n]
+    )
     return [batch] if k == 1 else [cut(batch, i) for i in range(k)]
 
 def supervised_step(
-    s:Session,   # The run
-    batch:dict,  # This process's share, on the device
-)->dict:         # loss (B,), each term (scalar), grad_norm (scalar); all on the device
+    s: Session,  # The run
+    batch: dict,  # This process's share, on the device
+) -> dict:  # loss (B,), each term (scalar), grad_norm (scalar); all on the device
     "Forward, backward and one update."
     cfg, parts, out = s.cfg, portions(augment_batch(batch, s.cfg.data), s.cfg.train.accumulate), []
     s.opt.zero_grad(set_to_none=True)
-    for i,b in enumerate(parts):
-        if cfg.train.crop: b = random_crop(b, cfg.train.crop)
-        alone = not isinstance(s.net, DDP) or i == len(parts)-1
+    for i, b in enumerate(parts):
+        if cfg.train.crop:
+            b = random_crop(b, cfg.train.crop)
+        alone = not isinstance(s.net, DDP) or i == len(parts) - 1
         with nullcontext() if alone else s.net.no_sync():
-            with autocast(s.precision, s.device): pred, aux = s.net(b, aux=True) if cfg.loss.aux or cfg.loss.spread else (s.net(b), ())
-            terms = loss_per_patient(pred, hu_to_unit(b['volume'], cfg.target), cfg.loss, cfg.target, b, aux)
-            total = sum(w*terms[n] for n,w,_ in active_terms(cfg.loss))                    # (B,)
-            s.scaler.scale(total.mean()/len(parts)).backward()
-        out.append({k: v.detach() for k,v in dict(loss=total, **terms).items()})
+            with autocast(s.precision, s.device):
+                pred, aux = (
+                    s.net(b, aux=True) if cfg.loss.aux or cfg.loss.spread else (s.net(b), ())
+                )
+            terms = loss_per_patient(
+                pred, hu_to_unit(b['volume'], cfg.target), cfg.loss, cfg.target, b, aux
+            )
+            total = sum(w * terms[n] for n, w, _ in active_terms(cfg.loss))  # (B,)
+            s.scaler.scale(total.mean() / len(parts)).backward()
+        out.append({k: v.detach() for k, v in dict(loss=total, **terms).items()})
     s.scaler.unscale_(s.opt)
-    norm = nn.utils.clip_grad_norm_([p for p in s.model.parameters() if p.grad is not None], cfg.optim.clip or math.inf)
-    s.scaler.step(s.opt); s.scaler.update()
+    norm = nn.utils.clip_grad_norm_(
+        [p for p in s.model.parameters() if p.grad is not None], cfg.optim.clip or math.inf
+    )
+    s.scaler.step(s.opt)
+    s.scaler.update()
     cat = {k: torch.cat([o[k] for o in out]) for k in out[0]}
-    return {k: v if k == 'loss' else v.mean() for k,v in cat.items()} | dict(grad_norm=norm.detach())
+    return {k: v if k == 'loss' else v.mean() for k, v in cat.items()} | dict(
+        grad_norm=norm.detach()
+    )
 
 # %% ../../nbs/10_training/05_step.ipynb #79bdc265
 def batch_stream(
-    dataset,      # With `batch(indices)` and a length
-    cfg:RunCfg,   # Batch and seed
-    start:int=0,  # First step, from 0
-    pin=False,    # Pinned memory, for a GPU?
-):                # Iterator over this process's share of each step's batch
+    dataset,  # With `batch(indices)` and a length
+    cfg: RunCfg,  # Batch and seed
+    start: int = 0,  # First step, from 0
+    pin=False,  # Pinned memory, for a GPU?
+):  # Iterator over this process's share of each step's batch
     "The batches from `start` to the end of the run, made ready by a thread in advance."
     rank, world = rank_world()
-    mine = (shard_batch(batch_indices(len(dataset), cfg.train.batch, cfg.seed, i), rank, world) for i in range(start, cfg.train.steps))
-    if cfg.train.prefetch: return make_loader(dataset, mine, ahead=cfg.train.prefetch, pin=pin)
+    mine = (
+        shard_batch(batch_indices(len(dataset), cfg.train.batch, cfg.seed, i), rank, world)
+        for i in range(start, cfg.train.steps)
+    )
+    if cfg.train.prefetch:
+        return make_loader(dataset, mine, ahead=cfg.train.prefetch, pin=pin)
     return (dataset.batch(ix) for ix in mine)
 
 def fit(
-    s:Session,     # The run, wherever it stands
-    batches,       # Iterator over this process's batches, from step `s.step` on
+    s: Session,  # The run, wherever it stands
+    batches,  # Iterator over this process's batches, from step `s.step` on
     step_fn=supervised_step,  # (session, batch) -> dict of tensors on the device
-):                 # Generator of one dict an update: step, epoch, lr, patient, wait, seconds, and what `step_fn` returned
+):  # Generator of one dict an update: step, epoch, lr, patient, wait, seconds, and what `step_fn` returned
     "Train to the end of the run, yielding after each update."
     rank, cfg = rank_world()[0], s.cfg
     s.net.train()
     while s.step < cfg.train.steps:
-        t0 = time.perf_counter(); batch = next(batches); wait = time.perf_counter()-t0
+        t0 = time.perf_counter()
+        batch = next(batches)
+        wait = time.perf_counter() - t0
         who, batch = batch['patient'], to_device(batch, s.device)
         torch.manual_seed(seed_of('step', cfg.seed, s.step, rank))
         lr = rate_at(s.step, cfg.optim, cfg.train.steps, s.per_epoch, s.clock)
-        for g in s.opt.param_groups: g['lr'] = lr
+        for g in s.opt.param_groups:
+            g['lr'] = lr
         out = step_fn(s, batch)
         s.step += 1
-        if s.ema: s.ema.update(s.step)
-        yield dict(step=s.step, epoch=s.step/s.per_epoch, lr=lr, patient=who, wait=wait, seconds=time.perf_counter()-t0, **out)
+        if s.ema:
+            s.ema.update(s.step)
+        yield dict(
+            step=s.step,
+            epoch=s.step / s.per_epoch,
+            lr=lr,
+            patient=who,
+            wait=wait,
+            seconds=time.perf_counter() - t0,
+            **out,
+        )
 
 # %% ../../nbs/10_training/05_step.ipynb #2a1dfe3c
 def state_of(
-    s:Session,  # The run
-)->tuple:       # (weights, state, running mean): arguments of `save_checkpoint`
+    s: Session,  # The run
+) -> tuple:  # (weights, state, running mean): arguments of `save_checkpoint`
     "Everything that an update changes, but for its number."
-    state = dict(optimizer=s.opt.state_dict(), scaler=s.scaler.state_dict(), clock=[s.clock.lr, s.clock.origin])
+    state = dict(
+        optimizer=s.opt.state_dict(),
+        scaler=s.scaler.state_dict(),
+        clock=[s.clock.lr, s.clock.origin],
+    )
     return s.model.state_dict(), state, s.ema.mean if s.ema else None
 
 def restore(
-    s:Session,  # A fresh session
-    ck:dict,    # From `load_checkpoint`
+    s: Session,  # A fresh session
+    ck: dict,  # From `load_checkpoint`
     path='the checkpoint',  # Where it came from, for messages
-)->dict:        # Settings that differ, name -> (old, new)
+) -> dict:  # Settings that differ, name -> (old, new)
     "Put a checkpoint into a session; one of another run is a `BadInput`."
     old = cfg_from_dict(ck['note']['config'])
     diff = check_same_run(old, s.cfg, path)
     fill(s.model, ck['weights'], path)
     state = ck['state']
     s.opt.load_state_dict(state['optimizer'])
-    if state['scaler'] and s.scaler.is_enabled(): s.scaler.load_state_dict(state['scaler'])
-    if s.ema: s.ema.load(ck['ema'] or {k: p.detach() for k,p in s.ema.params.items()})
+    if state['scaler'] and s.scaler.is_enabled():
+        s.scaler.load_state_dict(state['scaler'])
+    if s.ema:
+        s.ema.load(ck['ema'] or {k: p.detach() for k, p in s.ema.params.items()})
     s.step = ck['step']
     if s.cfg.optim.on_resume == 'checkpoint':
-        force = rate_at(s.step, old.optim, old.train.steps, s.per_epoch, Clock(lr=state['clock'][0], origin=state['clock'][1]))
+        force = rate_at(
+            s.step,
+            old.optim,
+            old.train.steps,
+            s.per_epoch,
+            Clock(lr=state['clock'][0], origin=state['clock'][1]),
+        )
         s.clock = Clock(lr=force, origin=s.step)
     return diff
 
 # %% ../../nbs/10_training/05_step.ipynb #bb125b0d
 def fill_base(
-    model,      # With a frozen first stage in `base`
-    weights,    # Its weights file, or the run that holds it
-    name='',    # As configured, for messages
-)->dict:        # run or file, sha of the weights
+    model,  # With a frozen first stage in `base`
+    weights,  # Its weights file, or the run that holds it
+    name='',  # As configured, for messages
+) -> dict:  # run or file, sha of the weights
     "Load the first stage of a model of two stages."
-    if getattr(model, 'base', None) is None: raise BadInput(f'base={name} has no effect: this model has no first stage', fix='Remove it.')
-    if not weights: raise BadInput('this model needs a trained first stage', fix='Name a recipe, a run or a weights file with base=.')
+    if getattr(model, 'base', None) is None:
+        raise BadInput(
+            f'base={name} has no effect: this model has no first stage', fix='Remove it.'
+        )
+    if not weights:
+        raise BadInput(
+            'this model needs a trained first stage',
+            fix='Name a recipe, a run or a weights file with base=.',
+        )
     fill(model.base, read_tensors(path := find_weights(weights))[0], path)
     return _named(path)
 
 def start_from(
-    s:Session,  # A run that has not begun
-    weights,    # Weights file, the run that holds it, or weights that ship
-)->dict:        # run or file, sha of the weights
+    s: Session,  # A run that has not begun
+    weights,  # Weights file, the run that holds it, or weights that ship
+) -> dict:  # run or file, sha of the weights
     "Begin with the weights of a network of the same shape."
     fill(s.model, load_weights(path := find_weights(weights))[0].state_dict(), path)
-    if s.ema: s.ema.load({k: p.detach() for k,p in s.ema.params.items()})
+    if s.ema:
+        s.ema.load({k: p.detach() for k, p in s.ema.params.items()})
     return _named(path)
 
 def _named(path):
     "What a record says of the weights that a run stands on."
-    return dict(run=path.parent.name if path.stem in ('model', 'best') else path.stem, sha=sha256_of(path)[:12])
+    return dict(
+        run=path.parent.name if path.stem in ('model', 'best') else path.stem,
+        sha=sha256_of(path)[:12],
+    )
 
 # %% ../../nbs/10_training/05_step.ipynb #08c2cde5
 def output_hu(
-    model,             # In eval mode
-    batch:dict,        # On its device
-    cfg:RunCfg,        # Target scale
+    model,  # In eval mode
+    batch: dict,  # On its device
+    cfg: RunCfg,  # Target scale
     precision='fp32',  # To compute in
-)->torch.Tensor:       # (B,1,n,n,n) HU
+) -> torch.Tensor:  # (B,1,n,n,n) HU
     "A model's volumes in Hounsfield units, within what it was taught."
     t = cfg.target
-    with autocast(precision, batch['xrays'].device): x = model(batch)
+    with autocast(precision, batch['xrays'].device):
+        x = model(batch)
     return unit_to_hu(x.float(), t).clamp(*((t.lo, t.hi) if t.clip else HU_RANGE))
 
 # %% ../../nbs/10_training/05_step.ipynb #5b2b0518
 class InMemory:
     "A data set as one block of tensors."
-    def __init__(self,
+
+    def __init__(
+        self,
         dataset,  # `CTDataset`
-    ): self.ids, self.all = dataset.ids, dataset.batch(range(len(dataset)))
-    def __len__(self): return len(self.ids)
-    def batch(self,
+    ):
+        self.ids, self.all = dataset.ids, dataset.batch(range(len(dataset)))
+
+    def __len__(self):
+        return len(self.ids)
+
+    def batch(
+        self,
         ix,  # Which patients, in order
-    )->dict:
+    ) -> dict:
         "As the data set's own `batch`."
         t = torch.as_tensor(list(ix))
-        pick = lambda o: {k: pick(v) for k,v in o.items()} if isinstance(o, dict) else [o[i] for i in t] if isinstance(o, list) else o[t]
+        pick = lambda o: (
+            {k: pick(v) for k, v in o.items()}
+            if isinstance(o, dict)
+            else [o[i] for i in t]
+            if isinstance(o, list)
+            else o[t]
+        )
         return pick(self.all)
 
 def size_gb(
     dataset,  # `CTDataset`
-)->float:
+) -> float:
     "Size in memory as float32, GB."
     b = dataset.batch([0])
-    return len(dataset)*4*(b['volume'].numel() + b['xrays'].numel())/1e9
+    return len(dataset) * 4 * (b['volume'].numel() + b['xrays'].numel()) / 1e9

@@ -12,93 +12,183 @@ from pathlib import Path
 from urllib.parse import unquote
 import numpy as np
 from ..core import BadInput
-from .slices import PRESETS, as_volume, data_uri, greys, hanging, mosaic, png_bytes, shrunk, strip, strip_words, tiles, window_of
+from xray2ct.viewers.slices import (
+    PRESETS,
+    as_volume,
+    data_uri,
+    greys,
+    hanging,
+    mosaic,
+    png_bytes,
+    shrunk,
+    strip,
+    strip_words,
+    tiles,
+    window_of,
+)
 
 # %% ../../nbs/11_viewers/02_canvas.ipynb #c9a925a0
-SLICES = ('dom.js', 'paint.js', 'panes.js', 'hands.js', 'controls.js', 'viewer.js')   # what both kinds of viewer share
+SLICES = (
+    'dom.js',
+    'paint.js',
+    'panes.js',
+    'hands.js',
+    'controls.js',
+    'viewer.js',
+)  # what both kinds of viewer share
 
 def asset(
     *names,  # Files of `xray2ct/viewers/static`
-)->str:      # Their text, one behind the other
+) -> str:  # Their text, one behind the other
     "Our JavaScript and style."
-    return '\n'.join((resources.files('xray2ct')/'viewers'/'static'/n).read_text('utf-8') for n in names)
+    return '\n'.join(
+        (resources.files('xray2ct') / 'viewers' / 'static' / n).read_text('utf-8') for n in names
+    )
 
 def front_end(
-    *names,      # JavaScript files
-    render:str,  # Their function that draws a widget
-)->str:          # An ES module, as anywidget wants it
+    *names,  # JavaScript files
+    render: str,  # Their function that draws a widget
+) -> str:  # An ES module, as anywidget wants it
     "Some of our files as the front end of a widget."
     return asset(*names) + f'\nexport default {{render: {render}}}\n'
 
-SCRIPT = '(() => {\n' + asset(*SLICES, 'page.js') + '\nbootAll()\n})()'                # of a page without a kernel
+SCRIPT = (
+    '(() => {\n' + asset(*SLICES, 'page.js') + '\nbootAll()\n})()'
+)  # of a page without a kernel
 CSS = asset('viewer.css')
 
 # %% ../../nbs/11_viewers/02_canvas.ipynb #58f75943
 def run_js(
-    *sources,       # JavaScript, run in this order
-    returns:str,    # An expression
-):                  # Its value; None, and a loud word, where neither node nor Chromium is installed
+    *sources,  # JavaScript, run in this order
+    returns: str,  # An expression
+):  # Its value; None, and a loud word, where neither node nor Chromium is installed
     "Run JavaScript outside of a page, to test it."
     script = '\n'.join(sources)
     if shutil.which('node'):
-        out = subprocess.run(['node', '-e', f'{script}\nconsole.log(JSON.stringify({returns}))'], capture_output=True, text=True)
-        if out.returncode: raise RuntimeError(out.stderr)
+        out = subprocess.run(
+            ['node', '-e', f'{script}\nconsole.log(JSON.stringify({returns}))'],
+            capture_output=True,
+            text=True,
+        )
+        if out.returncode:
+            raise RuntimeError(out.stderr)
         return json.loads(out.stdout)
-    chromium = next((p for n in ('chromium', 'chromium-browser', 'google-chrome') if (p := shutil.which(n))), None)
-    if chromium is None: print('NOT TESTED: neither node nor Chromium is installed'); return None
+    chromium = next(
+        (p for n in ('chromium', 'chromium-browser', 'google-chrome') if (p := shutil.which(n))),
+        None,
+    )
+    if chromium is None:
+        print('NOT TESTED: neither node nor Chromium is installed')
+        return None
     with tempfile.TemporaryDirectory() as d:
-        page = Path(d)/'t.html'
-        page.write_text(f'<meta charset="utf-8"><pre></pre><script>{script}\ndocument.querySelector("pre").textContent = encodeURIComponent(JSON.stringify({returns}))</script>', encoding='utf-8')
-        out = subprocess.run([chromium, '--headless', '--no-sandbox', '--disable-gpu', f'--user-data-dir={d}', '--dump-dom', page.as_uri()], capture_output=True, text=True).stdout
+        page = Path(d) / 't.html'
+        page.write_text(
+            f'<meta charset="utf-8"><pre></pre><script>{script}\ndocument.querySelector("pre").textContent = encodeURIComponent(JSON.stringify({returns}))</script>',
+            encoding='utf-8',
+        )
+        out = subprocess.run(
+            [
+                chromium,
+                '--headless',
+                '--no-sandbox',
+                '--disable-gpu',
+                f'--user-data-dir={d}',
+                '--dump-dom',
+                page.as_uri(),
+            ],
+            capture_output=True,
+            text=True,
+        ).stdout
     said = out.split('<pre>')[1].split('</pre>')[0]
-    if not said: raise RuntimeError('the script failed')
+    if not said:
+        raise RuntimeError('the script failed')
     return json.loads(unquote(said))
 
 # %% ../../nbs/11_viewers/02_canvas.ipynb #b2029da0
 MODES = ('side by side', 'checkerboard', 'swipe', 'difference', 'uncertainty')
 
 def viewer_spec(
-    volumes:dict,        # Name -> `Scan`, all on one grid; for a comparison prediction, truth and perhaps uncertainty, in this order
+    volumes: dict,  # Name -> `Scan`, all on one grid; for a comparison prediction, truth and perhaps uncertainty, in this order
     convention='radiological',  # Or 'neurological'
-    error:float=200.,    # The colours of a difference end at plus and minus this, HU
-    spread:float=None,   # The colours of the uncertainty end here, HU (default: its 99 % quantile)
-    note:str='',         # Said below the pictures
-)->dict:
+    error: float = 200.0,  # The colours of a difference end at plus and minus this, HU
+    spread: float = None,  # The colours of the uncertainty end here, HU (default: its 99 % quantile)
+    note: str = '',  # Said below the pictures
+) -> dict:
     "What the browser must know about some volumes."
-    s = next(iter(volumes.values())); n = len(volumes)
-    for name,v in volumes.items():
-        if v.hu.shape != s.hu.shape or not np.allclose(v.affine, s.affine, atol=1e-3): raise BadInput(f'{name} lies on another grid ({"x".join(map(str, v.hu.shape))}) than {next(iter(volumes))} ({"x".join(map(str, s.hu.shape))})')
-    if not error > 0: raise BadInput('the error scale must be above 0')
-    if n == 3 and spread is None: spread = max(1., round(float(np.quantile(list(volumes.values())[2].hu[::2, ::2, ::2], .99))))
-    return dict(size=list(s.hu.shape[::-1]), affine=np.asarray(s.affine, float).tolist(), spacing=[float(m) for m in s.spacing_mm], planes=hanging(convention), layers=list(volumes), presets={k: list(v) for k,v in PRESETS.items()},
-                modes=[] if n == 1 else list(MODES[:2+n]), error=float(error), spread=2 if n == 3 else -1, spread_hu=float(spread or 1), range=None, note=note)
+    s = next(iter(volumes.values()))
+    n = len(volumes)
+    for name, v in volumes.items():
+        if v.hu.shape != s.hu.shape or not np.allclose(v.affine, s.affine, atol=1e-3):
+            raise BadInput(
+                f'{name} lies on another grid ({"x".join(map(str, v.hu.shape))}) than {next(iter(volumes))} ({"x".join(map(str, s.hu.shape))})'
+            )
+    if not error > 0:
+        raise BadInput('the error scale must be above 0')
+    if n == 3 and spread is None:
+        spread = max(
+            1.0, round(float(np.quantile(list(volumes.values())[2].hu[::2, ::2, ::2], 0.99)))
+        )
+    return dict(
+        size=list(s.hu.shape[::-1]),
+        affine=np.asarray(s.affine, float).tolist(),
+        spacing=[float(m) for m in s.spacing_mm],
+        planes=hanging(convention),
+        layers=list(volumes),
+        presets={k: list(v) for k, v in PRESETS.items()},
+        modes=[] if n == 1 else list(MODES[: 2 + n]),
+        error=float(error),
+        spread=2 if n == 3 else -1,
+        spread_hu=float(spread or 1),
+        range=None,
+        note=note,
+    )
 
 # %% ../../nbs/11_viewers/02_canvas.ipynb #91a05a04
 def page_view(
-    volumes:dict,                # Name -> volume (anything `as_volume` takes); for a comparison prediction, truth and perhaps uncertainty
-    side:int=64,                 # Most voxels along an axis that the page carries
-    limits=(-200., 200.),        # HU that 8 bits span; what lies outside is clamped
-    window=None,                 # Window that is shown first: a preset or (black, white); all of `limits` by default
-    pictures:str=None,           # HTML shown where no script runs (default: a strip of the middle slices)
-    script:bool=True,            # With its script and style? A page needs them once
-    convention:str='radiological',  # Or 'neurological'
-    mode:str='',                 # First way to compare
-    **scales,                    # `error`, `spread` and `note` of `viewer_spec`
-)->str:                          # HTML
+    volumes: dict,  # Name -> volume (anything `as_volume` takes); for a comparison prediction, truth and perhaps uncertainty
+    side: int = 64,  # Most voxels along an axis that the page carries
+    limits=(-200.0, 200.0),  # HU that 8 bits span; what lies outside is clamped
+    window=None,  # Window that is shown first: a preset or (black, white); all of `limits` by default
+    pictures: str = None,  # HTML shown where no script runs (default: a strip of the middle slices)
+    script: bool = True,  # With its script and style? A page needs them once
+    convention: str = 'radiological',  # Or 'neurological'
+    mode: str = '',  # First way to compare
+    **scales,  # `error`, `spread` and `note` of `viewer_spec`
+) -> str:  # HTML
     "A viewer that needs no kernel, no WebGL and no library."
-    vols = {k: shrunk(as_volume(v), side) for k,v in volumes.items()}
-    spec, (lo, hi), win = viewer_spec(vols, convention, **scales), limits, window_of(window or limits)
-    inside = {k: v for k,v in spec['presets'].items() if lo <= v[0]-v[1]/2 and v[0]+v[1]/2 <= hi}
-    spec |= dict(range=[lo, hi], level=win[0], width=win[1], tiles=tiles(next(iter(vols.values())).hu.shape[0]), presets=inside, mode=mode if mode in spec['modes'] else (spec['modes'] or [''])[0])
+    vols = {k: shrunk(as_volume(v), side) for k, v in volumes.items()}
+    spec, (lo, hi), win = (
+        viewer_spec(vols, convention, **scales),
+        limits,
+        window_of(window or limits),
+    )
+    inside = {
+        k: v for k, v in spec['presets'].items() if lo <= v[0] - v[1] / 2 and v[0] + v[1] / 2 <= hi
+    }
+    spec |= dict(
+        range=[lo, hi],
+        level=win[0],
+        width=win[1],
+        tiles=tiles(next(iter(vols.values())).hu.shape[0]),
+        presets=inside,
+        mode=mode if mode in spec['modes'] else (spec['modes'] or [''])[0],
+    )
     if pictures is None:
         png = data_uri(png_bytes(strip(vols, win, error=spec['error'], convention=convention), 64))
         pictures = f'<img src="{png}" alt="{html.escape(strip_words(vols, convention))}">'
-    layers = ''.join(f'<span hidden data-layer="{html.escape(k)}" data-png="{data_uri(mosaic(greys(v.hu, (lo+hi)/2, hi-lo)))}"></span>' for k,v in vols.items())
+    layers = ''.join(
+        f'<span hidden data-layer="{html.escape(k)}" data-png="{data_uri(mosaic(greys(v.hu, (lo + hi) / 2, hi - lo)))}"></span>'
+        for k, v in vols.items()
+    )
     body = f'<div class="x2v-page" data-spec="{html.escape(json.dumps(spec))}">{layers}<div class="x2v-still">{pictures}</div></div>'
-    return (f'<style>{CSS}</style>' if script else '') + body + (f'<script>{SCRIPT}</script>' if script else '')
+    return (
+        (f'<style>{CSS}</style>' if script else '')
+        + body
+        + (f'<script>{SCRIPT}</script>' if script else '')
+    )
 
 def script_hash(
-    script:str=SCRIPT,  # Inline script of a page
-)->str:                 # For a Content-Security-Policy
+    script: str = SCRIPT,  # Inline script of a page
+) -> str:  # For a Content-Security-Policy
     "Allows this script and no other."
     return "'sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() + "'"

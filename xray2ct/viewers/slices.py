@@ -22,226 +22,332 @@ from ..io.ct import LPS_TO_RAS, Scan, canonical, ct_suffix, read_dicom, read_itk
 
 # %% ../../nbs/11_viewers/01_slices.ipynb #28f2c338
 def as_int16(
-    v,               # HU, array of any shape
-)->np.ndarray:       # The same shape, int16
+    v,  # HU, array of any shape
+) -> np.ndarray:  # The same shape, int16
     "Round to whole HU; what is no number becomes air."
     v = np.asarray(v)
-    if v.dtype == np.int16: return v
+    if v.dtype == np.int16:
+        return v
     out = np.empty(v.shape, np.int16)
-    for i in range(len(v)):                            # slab by slab: a copy in float32 of a large scan is half a gigabyte
+    for i in range(len(v)):  # slab by slab: a copy in float32 of a large scan is half a gigabyte
         s = np.asarray(v[i], np.float32)
-        if not np.isfinite(s).all(): s = np.nan_to_num(s, nan=-1024.)
+        if not np.isfinite(s).all():
+            s = np.nan_to_num(s, nan=-1024.0)
         out[i] = s.round().clip(-32768, 32767)
     return out
 
 def open_volume(
-    path,            # NIfTI, NRRD, MHA, a folder of DICOM slices, or a patient's folder
-)->Scan:             # int16 HU in RAS order
+    path,  # NIfTI, NRRD, MHA, a folder of DICOM slices, or a patient's folder
+) -> Scan:  # int16 HU in RAS order
     "Read a volume to look at it, whatever its values are."
     path = Path(path)
-    if not path.exists(): raise BadInput('no such file or folder', path)
-    own = next((path/f'{path.name}{s}' for s in ('.nii.gz', '.nii') if (path/f'{path.name}{s}').exists()), None) if path.is_dir() else None
+    if not path.exists():
+        raise BadInput('no such file or folder', path)
+    own = (
+        next(
+            (
+                path / f'{path.name}{s}'
+                for s in ('.nii.gz', '.nii')
+                if (path / f'{path.name}{s}').exists()
+            ),
+            None,
+        )
+        if path.is_dir()
+        else None
+    )
     f = own or path
-    if f.is_dir(): a, affine, notes = read_dicom(f)
-    elif (s := ct_suffix(f)) in ('.nii', '.nii.gz'): a, affine, notes = read_nifti(f)
-    elif s: a, affine, notes = read_itk(f)
-    else: raise BadInput('not a kind of volume that can be read', f, 'Give NIfTI, NRRD, MHA or a folder of DICOM slices.')
+    if f.is_dir():
+        a, affine, notes = read_dicom(f)
+    elif (s := ct_suffix(f)) in ('.nii', '.nii.gz'):
+        a, affine, notes = read_nifti(f)
+    elif s:
+        a, affine, notes = read_itk(f)
+    else:
+        raise BadInput(
+            'not a kind of volume that can be read',
+            f,
+            'Give NIfTI, NRRD, MHA or a folder of DICOM slices.',
+        )
     v, affine = canonical(a, affine)
     return Scan(as_int16(v), affine, notes, f)
 
 # %% ../../nbs/11_viewers/01_slices.ipynb #c5eb9f58
 def as_volume(
-    vol,                 # Path, `Scan`, NIfTI image, array or tensor [z,y,x] in HU, or what has `hu` and `grid`
-    fov_mm:float=None,   # Of a bare cube: its edge in mm (default 360)
-    affine=None,         # Of a bare array: (4,4), voxel index (x,y,z) -> RAS mm
-)->Scan:                 # int16 HU in RAS order
+    vol,  # Path, `Scan`, NIfTI image, array or tensor [z,y,x] in HU, or what has `hu` and `grid`
+    fov_mm: float = None,  # Of a bare cube: its edge in mm (default 360)
+    affine=None,  # Of a bare array: (4,4), voxel index (x,y,z) -> RAS mm
+) -> Scan:  # int16 HU in RAS order
     "Anything that is called a volume, with its place in space."
-    if isinstance(vol, (str, Path)) and Path(vol).suffix != '.npy': return open_volume(vol)
-    if isinstance(vol, (str, Path)): vol = np.load(vol, allow_pickle=False)
-    if isinstance(vol, Scan): return Scan(as_int16(vol.hu), vol.affine, vol.notes, vol.path)
-    if isinstance(vol, nib.spatialimages.SpatialImage): v, a = canonical(np.asarray(vol.dataobj), vol.affine); return Scan(as_int16(v), a)
-    if hasattr(vol, 'grid') and hasattr(vol, 'hu'): vol, affine = vol.hu, vol.grid.affine
+    if isinstance(vol, (str, Path)) and Path(vol).suffix != '.npy':
+        return open_volume(vol)
+    if isinstance(vol, (str, Path)):
+        vol = np.load(vol, allow_pickle=False)
+    if isinstance(vol, Scan):
+        return Scan(as_int16(vol.hu), vol.affine, vol.notes, vol.path)
+    if isinstance(vol, nib.spatialimages.SpatialImage):
+        v, a = canonical(np.asarray(vol.dataobj), vol.affine)
+        return Scan(as_int16(v), a)
+    if hasattr(vol, 'grid') and hasattr(vol, 'hu'):
+        vol, affine = vol.hu, vol.grid.affine
     v = vol.detach().cpu().numpy() if isinstance(vol, torch.Tensor) else np.asarray(vol)
-    while v.ndim > 3 and v.shape[0] == 1: v = v[0]
-    if v.ndim != 3 or 0 in v.shape: raise BadInput(f'a volume has three axes [z,y,x], this has the shape {tuple(v.shape)}')
+    while v.ndim > 3 and v.shape[0] == 1:
+        v = v[0]
+    if v.ndim != 3 or 0 in v.shape:
+        raise BadInput(f'a volume has three axes [z,y,x], this has the shape {tuple(v.shape)}')
     if affine is None:
-        if len(set(v.shape)) > 1: raise BadInput(f'where the voxels of an array of {"x".join(map(str, v.shape))} are is not known', fix='Give affine=, or open the file itself.')
-        affine = Grid(len(v), fov_mm or 360.).affine
-    elif np.linalg.det(np.asarray(affine)[:3,:3]) == 0: raise BadInput('the affine is degenerate')
-    else: v, affine = canonical(v.transpose(2,1,0), np.asarray(affine, dtype=np.float64))
+        if len(set(v.shape)) > 1:
+            raise BadInput(
+                f'where the voxels of an array of {"x".join(map(str, v.shape))} are is not known',
+                fix='Give affine=, or open the file itself.',
+            )
+        affine = Grid(len(v), fov_mm or 360.0).affine
+    elif np.linalg.det(np.asarray(affine)[:3, :3]) == 0:
+        raise BadInput('the affine is degenerate')
+    else:
+        v, affine = canonical(v.transpose(2, 1, 0), np.asarray(affine, dtype=np.float64))
     return Scan(as_int16(v), affine)
 
 # %% ../../nbs/11_viewers/01_slices.ipynb #582a2ee8
 CONVENTIONS = ('radiological', 'neurological')
 
 def hanging(
-    convention:str='radiological',  # Or 'neurological': the patient's right on the right
-)->dict:                            # Plane -> cut, col, row (axes: 0 x, 1 y, 2 z), flip (columns count down), letters (left, right, top, bottom)
+    convention: str = 'radiological',  # Or 'neurological': the patient's right on the right
+) -> dict:  # Plane -> cut, col, row (axes: 0 x, 1 y, 2 z), flip (columns count down), letters (left, right, top, bottom)
     "Which voxel axis lies where in each plane."
-    if convention not in CONVENTIONS: raise BadInput(f'unknown convention, {convention!r}', fix=f'Use one of {", ".join(CONVENTIONS)}.')
-    axes, out = dict(axial=(2,0,1), coronal=(1,0,2), sagittal=(0,1,2)), {}
-    for name,(cut,col,row) in axes.items():
+    if convention not in CONVENTIONS:
+        raise BadInput(
+            f'unknown convention, {convention!r}', fix=f'Use one of {", ".join(CONVENTIONS)}.'
+        )
+    axes, out = dict(axial=(2, 0, 1), coronal=(1, 0, 2), sagittal=(0, 1, 2)), {}
+    for name, (cut, col, row) in axes.items():
         flip, l = convention == 'radiological' or col != 0, LETTERS[name]
-        out[name] = dict(cut=cut, col=col, row=row, flip=flip, letters=l if flip else l[1] + l[0] + l[2:])
+        out[name] = dict(
+            cut=cut, col=col, row=row, flip=flip, letters=l if flip else l[1] + l[0] + l[2:]
+        )
     return out
 
 def hung(
-    hu:np.ndarray,     # (D,H,W) = [z,y,x]
-    name:str,          # 'axial', 'coronal' or 'sagittal'
-    i:int,             # Slice number, counted from inferior, posterior, left
-    convention:str='radiological',  # Or 'neurological'
-)->np.ndarray:         # (rows, columns), row 0 at the top
+    hu: np.ndarray,  # (D,H,W) = [z,y,x]
+    name: str,  # 'axial', 'coronal' or 'sagittal'
+    i: int,  # Slice number, counted from inferior, posterior, left
+    convention: str = 'radiological',  # Or 'neurological'
+) -> np.ndarray:  # (rows, columns), row 0 at the top
     "One slice in its convention."
     s = plane(hu, name, i)
     return s if hanging(convention)[name]['flip'] else s[:, ::-1]
 
 def voxel_under(
-    shape,             # (D,H,W) of the volume
-    name:str,          # Plane
-    i:int,             # Slice number
-    row:int,           # Of the picture, 0 at the top
-    col:int,           # Of the picture, 0 at the left
-    convention:str='radiological',  # Or 'neurological'
-)->tuple:              # Voxel (x,y,z)
+    shape,  # (D,H,W) of the volume
+    name: str,  # Plane
+    i: int,  # Slice number
+    row: int,  # Of the picture, 0 at the top
+    col: int,  # Of the picture, 0 at the left
+    convention: str = 'radiological',  # Or 'neurological'
+) -> tuple:  # Voxel (x,y,z)
     "The voxel that a picture shows at a row and column."
     h, n, v = hanging(convention)[name], shape[::-1], [0, 0, 0]
-    v[h['cut']], v[h['row']], v[h['col']] = i, n[h['row']]-1-row, n[h['col']]-1-col if h['flip'] else col
+    v[h['cut']], v[h['row']], v[h['col']] = (
+        i,
+        n[h['row']] - 1 - row,
+        n[h['col']] - 1 - col if h['flip'] else col,
+    )
     return tuple(v)
 
 # %% ../../nbs/11_viewers/01_slices.ipynb #b8e63f59
 def mm_of(
-    scan:Scan,   # With its affine
-    voxel,       # (x,y,z) index, fractions too
-)->np.ndarray:   # (3,) RAS mm
+    scan: Scan,  # With its affine
+    voxel,  # (x,y,z) index, fractions too
+) -> np.ndarray:  # (3,) RAS mm
     "Where a voxel's centre is."
-    return (scan.affine@[*voxel, 1.])[:3]
+    return (scan.affine @ [*voxel, 1.0])[:3]
 
 def voxel_of(
-    scan:Scan,   # With its affine
-    mm,          # (x,y,z) RAS mm
-)->tuple:        # (x,y,z) index of the nearest voxel of the volume
+    scan: Scan,  # With its affine
+    mm,  # (x,y,z) RAS mm
+) -> tuple:  # (x,y,z) index of the nearest voxel of the volume
     "Which voxel is at a place; outside, the nearest one."
-    v = np.linalg.inv(scan.affine)@[*mm, 1.]
-    return tuple(int(i) for i in np.rint(v[:3]).clip(0, np.array(scan.hu.shape[::-1])-1))
+    v = np.linalg.inv(scan.affine) @ [*mm, 1.0]
+    return tuple(int(i) for i in np.rint(v[:3]).clip(0, np.array(scan.hu.shape[::-1]) - 1))
 
 # %% ../../nbs/11_viewers/01_slices.ipynb #b6752442
-PRESETS = {'lung': (-600., 1500.), 'soft tissue': (40., 400.), 'bone': (300., 1500.), 'documented': (0., 400.)}   # level, width in HU
+PRESETS = {
+    'lung': (-600.0, 1500.0),
+    'soft tissue': (40.0, 400.0),
+    'bone': (300.0, 1500.0),
+    'documented': (0.0, 400.0),
+}  # level, width in HU
 
 def window_of(
-    window,   # Name of a preset, or (black, white) in HU
-)->tuple:     # (level, width) in HU
+    window,  # Name of a preset, or (black, white) in HU
+) -> tuple:  # (level, width) in HU
     "A window as its level and width."
     if isinstance(window, str):
-        if window not in PRESETS: raise BadInput(f'unknown window, {window!r}', fix=f'Use one of {", ".join(PRESETS)}, or (black, white) in HU.')
+        if window not in PRESETS:
+            raise BadInput(
+                f'unknown window, {window!r}',
+                fix=f'Use one of {", ".join(PRESETS)}, or (black, white) in HU.',
+            )
         return PRESETS[window]
     lo, hi = map(float, window)
-    if not lo < hi: raise BadInput(f'the window {lo:g} to {hi:g} HU is empty')
-    return (lo+hi)/2, hi-lo
+    if not lo < hi:
+        raise BadInput(f'the window {lo:g} to {hi:g} HU is empty')
+    return (lo + hi) / 2, hi - lo
 
 def greys(
-    hu,                # Array of any shape, HU
-    level:float,       # Middle grey, HU
-    width:float,       # From black to white, HU
-)->np.ndarray:         # The same shape, uint8
+    hu,  # Array of any shape, HU
+    level: float,  # Middle grey, HU
+    width: float,  # From black to white, HU
+) -> np.ndarray:  # The same shape, uint8
     "Hounsfield units as 256 greys."
-    return (255*((np.asarray(hu, np.float32) - (level-width/2))/width).clip(0, 1)).round().astype(np.uint8)
+    return (
+        (255 * ((np.asarray(hu, np.float32) - (level - width / 2)) / width).clip(0, 1))
+        .round()
+        .astype(np.uint8)
+    )
 
 # %% ../../nbs/11_viewers/01_slices.ipynb #e41a7e76
 def shrunk(
-    scan:Scan,    # int16 HU
-    side:int,     # Most voxels along any axis
-)->Scan:          # The same box in space with fewer voxels; the scan itself if it is small enough
+    scan: Scan,  # int16 HU
+    side: int,  # Most voxels along any axis
+) -> Scan:  # The same box in space with fewer voxels; the scan itself if it is small enough
     "Fewer voxels, each the mean of those it covers."
     new = [min(n, side) for n in scan.hu.shape]
-    if new == list(scan.hu.shape): return scan
-    v = F.adaptive_avg_pool3d(torch.from_numpy(np.ascontiguousarray(scan.hu)).float()[None,None], new)[0,0]
-    f = np.array(scan.hu.shape[::-1])/np.array(new[::-1])
-    m = np.diag([*f, 1.]); m[:3,3] = (f-1)/2
-    return Scan(as_int16(v.numpy()), scan.affine@m, scan.notes, scan.path)
+    if new == list(scan.hu.shape):
+        return scan
+    v = F.adaptive_avg_pool3d(
+        torch.from_numpy(np.ascontiguousarray(scan.hu)).float()[None, None], new
+    )[0, 0]
+    f = np.array(scan.hu.shape[::-1]) / np.array(new[::-1])
+    m = np.diag([*f, 1.0])
+    m[:3, 3] = (f - 1) / 2
+    return Scan(as_int16(v.numpy()), scan.affine @ m, scan.notes, scan.path)
 
 def tiles(
-    n:int,        # Slices
-)->int:           # Slices a row of the tiling
+    n: int,  # Slices
+) -> int:  # Slices a row of the tiling
     "How many slices lie side by side."
     return int(np.ceil(np.sqrt(n)))
 
 def png_bytes(
-    picture:Image.Image, # Any picture
-    colors:int=None,     # At most so many colours: half of the bytes, for a still that only stands in for a viewer
-)->bytes:                # A PNG file
+    picture: Image.Image,  # Any picture
+    colors: int = None,  # At most so many colours: half of the bytes, for a still that only stands in for a viewer
+) -> bytes:  # A PNG file
     "A picture as a file."
-    if colors: picture = picture.convert('RGB').quantize(colors, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    if colors:
+        picture = picture.convert('RGB').quantize(
+            colors, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE
+        )
     picture.save(f := io.BytesIO(), 'png', optimize=True)
     return f.getvalue()
 
 def lean_deg(
-    scan:Scan,  # With its affine
-)->float:       # Degrees
+    scan: Scan,  # With its affine
+) -> float:  # Degrees
     "How far the voxel axes lean from those of the room: a gantry or a head that was tilted."
-    m = np.asarray(scan.affine, float)[:3,:3]; m = m/np.linalg.norm(m, axis=0)
+    m = np.asarray(scan.affine, float)[:3, :3]
+    m = m / np.linalg.norm(m, axis=0)
     return float(np.degrees(np.arccos(np.clip(abs(m).max(0).min(), 0, 1))))
 
 def mosaic(
-    grey:np.ndarray,  # (D,H,W) uint8
-)->bytes:             # A PNG: slice 0 at the top left, then from left to right
+    grey: np.ndarray,  # (D,H,W) uint8
+) -> bytes:  # A PNG: slice 0 at the top left, then from left to right
     "All slices of a volume in one PNG."
-    n, h, w = grey.shape; k = tiles(n); rows = -(-n//k)
-    sheet = np.zeros((rows*k, h, w), np.uint8); sheet[:n] = grey
-    sheet = sheet.reshape(rows, k, h, w).transpose(0, 2, 1, 3).reshape(rows*h, k*w)
+    n, h, w = grey.shape
+    k = tiles(n)
+    rows = -(-n // k)
+    sheet = np.zeros((rows * k, h, w), np.uint8)
+    sheet[:n] = grey
+    sheet = sheet.reshape(rows, k, h, w).transpose(0, 2, 1, 3).reshape(rows * h, k * w)
     return png_bytes(Image.fromarray(sheet))
 
 def data_uri(
-    png:bytes,   # A PNG file
-)->str:
+    png: bytes,  # A PNG file
+) -> str:
     "A picture inside a page."
     return 'data:image/png;base64,' + base64.b64encode(png).decode()
 
 # %% ../../nbs/11_viewers/01_slices.ipynb #b22ab963
 def error_colors(
-    pred:np.ndarray,    # HU, any shape
-    truth:np.ndarray,   # HU, the same shape
-    window,             # (level, width): what lies outside is clamped first
-    error:float=200.,   # The colours end at plus and minus this, HU
-)->np.ndarray:          # (..., 3) uint8: white where equal, blue too thin, red too dense
+    pred: np.ndarray,  # HU, any shape
+    truth: np.ndarray,  # HU, the same shape
+    window,  # (level, width): what lies outside is clamped first
+    error: float = 200.0,  # The colours end at plus and minus this, HU
+) -> np.ndarray:  # (..., 3) uint8: white where equal, blue too thin, red too dense
     "The difference of two volumes as colours."
-    lo, hi = window[0]-window[1]/2, window[0]+window[1]/2
-    e = ((np.clip(pred, lo, hi).astype(np.float32) - np.clip(truth, lo, hi))/error).clip(-1, 1)[..., None]
+    lo, hi = window[0] - window[1] / 2, window[0] + window[1] / 2
+    e = ((np.clip(pred, lo, hi).astype(np.float32) - np.clip(truth, lo, hi)) / error).clip(-1, 1)[
+        ..., None
+    ]
     end = np.where(e > 0, (178, 24, 43), (33, 102, 172))
-    return (247 + (end-247)*abs(e)).round().astype(np.uint8)
+    return (247 + (end - 247) * abs(e)).round().astype(np.uint8)
 
 def strip(
-    volumes:dict,       # Name -> `Scan`, all on one grid; at most the first two are shown, and of two the difference
-    window=(40., 400.), # (level, width), HU
-    at=None,            # Voxel (x,y,z) through which the planes go; the middle by default
-    error:float=200.,   # The difference's colours end at plus and minus this, HU
-    convention:str='radiological',  # Or 'neurological'
-    height:int=210,     # Of the tallest picture, pixels
-)->Image.Image:         # One row a volume; columns axial, coronal, sagittal
+    volumes: dict,  # Name -> `Scan`, all on one grid; at most the first two are shown, and of two the difference
+    window=(40.0, 400.0),  # (level, width), HU
+    at=None,  # Voxel (x,y,z) through which the planes go; the middle by default
+    error: float = 200.0,  # The difference's colours end at plus and minus this, HU
+    convention: str = 'radiological',  # Or 'neurological'
+    height: int = 210,  # Of the tallest picture, pixels
+) -> Image.Image:  # One row a volume; columns axial, coronal, sagittal
     "Three planes of a volume, or of two and their difference, as one picture."
     names, scans = zip(*list(volumes.items())[:2])
     s, planes, font = scans[0], hanging(convention), ImageFont.load_default(12)
-    n = np.array(s.hu.shape[::-1]); at = n//2 if at is None else at
-    mm = n*s.spacing_mm; scale = height/max(mm[1], mm[2])
-    size = {p: tuple(int(max(1, round(mm[a]*scale))) for a in (h['col'], h['row'])) for p,h in planes.items()}
-    rows = [(k, lambda p, i, v=v: greys(hung(v.hu, p, i, convention), *window)) for k,v in zip(names, scans)]
-    if len(scans) == 2: rows.append((f'{names[0]} - {names[1]}, up to {error:g} HU', lambda p, i: error_colors(*(hung(v.hu, p, i, convention) for v in scans), window, error)))
-    tall, gap = max(h for _,h in size.values()), 6
-    sheet = Image.new('RGB', (sum(w+gap for w,_ in size.values())-gap, len(rows)*(tall+gap)-gap))
-    draw = ImageDraw.Draw(sheet); say = lambda x, y, text, anchor, color='white': draw.text((x, y), text, color, font, anchor, stroke_width=1, stroke_fill='black')
-    for r,(title,picture) in enumerate(rows):
-        x, y = 0, r*(tall+gap)
-        for p,h in planes.items():
-            w, t = size[p]; sheet.paste(Image.fromarray(np.ascontiguousarray(picture(p, int(at[h['cut']])))).convert('RGB').resize((w, t), Image.Resampling.NEAREST), (x, y))
-            for c,(u,v) in zip(h['letters'], ((8, t//2), (w-8, t//2), (w//2, 22), (w//2, t-10))): say(x+u, y+v, c, 'mm', '#ffe14d')
-            say(x+4, y+t-4, p, 'ls'); x += w+gap
-        if len(rows) > 1: say(4, y+4, title, 'la')
+    n = np.array(s.hu.shape[::-1])
+    at = n // 2 if at is None else at
+    mm = n * s.spacing_mm
+    scale = height / max(mm[1], mm[2])
+    size = {
+        p: tuple(int(max(1, round(mm[a] * scale))) for a in (h['col'], h['row']))
+        for p, h in planes.items()
+    }
+    rows = [
+        (k, lambda p, i, v=v: greys(hung(v.hu, p, i, convention), *window))
+        for k, v in zip(names, scans)
+    ]
+    if len(scans) == 2:
+        rows.append(
+            (
+                f'{names[0]} - {names[1]}, up to {error:g} HU',
+                lambda p, i: error_colors(
+                    *(hung(v.hu, p, i, convention) for v in scans), window, error
+                ),
+            )
+        )
+    tall, gap = max(h for _, h in size.values()), 6
+    sheet = Image.new(
+        'RGB', (sum(w + gap for w, _ in size.values()) - gap, len(rows) * (tall + gap) - gap)
+    )
+    draw = ImageDraw.Draw(sheet)
+    say = lambda x, y, text, anchor, color='white': draw.text(
+        (x, y), text, color, font, anchor, stroke_width=1, stroke_fill='black'
+    )
+    for r, (title, picture) in enumerate(rows):
+        x, y = 0, r * (tall + gap)
+        for p, h in planes.items():
+            w, t = size[p]
+            sheet.paste(
+                Image.fromarray(np.ascontiguousarray(picture(p, int(at[h['cut']]))))
+                .convert('RGB')
+                .resize((w, t), Image.Resampling.NEAREST),
+                (x, y),
+            )
+            for c, (u, v) in zip(
+                h['letters'], ((8, t // 2), (w - 8, t // 2), (w // 2, 22), (w // 2, t - 10))
+            ):
+                say(x + u, y + v, c, 'mm', '#ffe14d')
+            say(x + 4, y + t - 4, p, 'ls')
+            x += w + gap
+        if len(rows) > 1:
+            say(4, y + 4, title, 'la')
     return sheet
 
 def strip_words(
-    volumes:dict,       # As given to `strip`
-    convention:str='radiological',  # Or 'neurological'
-)->str:                 # Alternative text
+    volumes: dict,  # As given to `strip`
+    convention: str = 'radiological',  # Or 'neurological'
+) -> str:  # Alternative text
     "What a strip shows, for those who cannot see it."
     names, h = list(volumes)[:2], hanging(convention)
     rows = ', '.join(names) + (', and their difference' if len(names) == 2 else '')
-    return f'{rows}: ' + '; '.join(f'{p} slice, {v["letters"][0]} is left, {v["letters"][2]} is up' for p,v in h.items())
+    return f'{rows}: ' + '; '.join(
+        f'{p} slice, {v["letters"][0]} is left, {v["letters"][2]} is up' for p, v in h.items()
+    )

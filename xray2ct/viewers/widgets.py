@@ -18,20 +18,33 @@ from scipy import ndimage as ndi
 from .canvas import CSS, MODES, SLICES, front_end, page_view, viewer_spec
 from ..core import BadInput
 from ..io.ct import Scan
-from .slices import as_volume, data_uri, hung, lean_deg, mm_of, png_bytes, shrunk, strip, strip_words, voxel_of, window_of
+from xray2ct.viewers.slices import (
+    as_volume,
+    data_uri,
+    hung,
+    lean_deg,
+    mm_of,
+    png_bytes,
+    shrunk,
+    strip,
+    strip_words,
+    voxel_of,
+    window_of,
+)
 
 # %% ../../nbs/11_viewers/03_widgets.ipynb #916db9a4
-def has_kernel()->bool:
+def has_kernel() -> bool:
     "Is this a Jupyter kernel, which a widget can talk to?"
     return hasattr(get_ipython(), 'kernel')
 
 class Readable:
     "Mixed into a widget: what is left of it where no kernel runs."
-    def as_page(self)->str:
+
+    def as_page(self) -> str:
         "HTML that needs no kernel."
         raise NotImplementedError
 
-    def as_png(self)->bytes:
+    def as_png(self) -> bytes:
         "The same as one picture, or nothing."
         return b''
 
@@ -39,150 +52,243 @@ class Readable:
         "What Jupyter stores and shows."
         shown = super()._repr_mimebundle_(**kwargs) or {}
         data, meta = shown if isinstance(shown, tuple) else (shown, {})
-        if not has_kernel(): data = {k: v for k,v in data.items() if k == 'text/plain'}
+        if not has_kernel():
+            data = {k: v for k, v in data.items() if k == 'text/plain'}
         data = data | {'text/plain': type(self).__name__, 'text/html': self.as_page()}
-        if png := self.as_png(): data['image/png'] = base64.b64encode(png).decode()
+        if png := self.as_png():
+            data['image/png'] = base64.b64encode(png).decode()
         return data, meta
 
 # %% ../../nbs/11_viewers/03_widgets.ipynb #807bec0c
-PREVIEW = 96   # Voxels along an axis of the volume that the browser keeps
+PREVIEW = 96  # Voxels along an axis of the volume that the browser keeps
 
 class SliceView(Readable, anywidget.AnyWidget):
     "Three linked planes of one volume, or of a comparison. Set `cursor`, `level`, `width`, `mode` from Python, or link them to other widgets."
+
     _esm, _css = front_end(*SLICES, 'live.js', render='renderSlices'), CSS
-    spec = T.Dict().tag(sync=True)                           # What the browser must know, from `viewer_spec`
-    cursor = T.List(T.Int()).tag(sync=True)                  # Voxel (x,y,z) under the crosshair
-    level = T.Float(40.).tag(sync=True)                      # HU shown as middle grey
-    width = T.Float(400.).tag(sync=True)                     # HU from black to white
-    mode = T.Unicode('').tag(sync=True)                      # One of `MODES`; '' for one volume
-    split = T.Float(.5).tag(sync=True)                       # Where the swipe divides a picture, 0..1
-    axial, coronal, sagittal = (T.Bytes(b'').tag(sync=True) for _ in range(3))   # int32 slice number, then int16 HU of each layer
+    spec = T.Dict().tag(sync=True)  # What the browser must know, from `viewer_spec`
+    cursor = T.List(T.Int()).tag(sync=True)  # Voxel (x,y,z) under the crosshair
+    level = T.Float(40.0).tag(sync=True)  # HU shown as middle grey
+    width = T.Float(400.0).tag(sync=True)  # HU from black to white
+    mode = T.Unicode('').tag(sync=True)  # One of `MODES`; '' for one volume
+    split = T.Float(0.5).tag(sync=True)  # Where the swipe divides a picture, 0..1
+    axial, coronal, sagittal = (
+        T.Bytes(b'').tag(sync=True) for _ in range(3)
+    )  # int32 slice number, then int16 HU of each layer
 
-    preview = T.Bytes(b'').tag(sync=True)                    # int16 HU of each layer, at most `PREVIEW` voxels along an axis
+    preview = T.Bytes(b'').tag(
+        sync=True
+    )  # int16 HU of each layer, at most `PREVIEW` voxels along an axis
 
-    def __init__(self,
-        volumes:dict,                                        # Name -> `Scan`, all on one grid
-        window='soft tissue',                                # Preset or (black, white)
-        mode='',                                             # First way to compare
-        convention='radiological',                           # Or 'neurological'
-        **scales,                                            # `error`, `spread` and `note` of `viewer_spec`
+    def __init__(
+        self,
+        volumes: dict,  # Name -> `Scan`, all on one grid
+        window='soft tissue',  # Preset or (black, white)
+        mode='',  # First way to compare
+        convention='radiological',  # Or 'neurological'
+        **scales,  # `error`, `spread` and `note` of `viewer_spec`
     ):
         self.volumes, self.convention = dict(volumes), convention
         self.scan = next(iter(self.volumes.values()))
         spec, (level, width) = viewer_spec(self.volumes, convention, **scales), window_of(window)
-        if mode and mode not in spec['modes']: raise BadInput(f'cannot compare by {mode!r}', fix=f'Use one of {", ".join(spec["modes"])}.')
-        self.small = {k: shrunk(v, PREVIEW) for k,v in self.volumes.items()}; small = [s.hu for s in self.small.values()]
+        if mode and mode not in spec['modes']:
+            raise BadInput(
+                f'cannot compare by {mode!r}', fix=f'Use one of {", ".join(spec["modes"])}.'
+            )
+        self.small = {k: shrunk(v, PREVIEW) for k, v in self.volumes.items()}
+        small = [s.hu for s in self.small.values()]
         spec['preview'] = list(small[0].shape[::-1])
-        super().__init__(spec=spec, preview=b''.join(np.ascontiguousarray(s, dtype='<i2').tobytes() for s in small), level=level, width=width, mode=mode or (spec['modes'] or [''])[0],
-                         cursor=[n//2 for n in spec['size']])    # all of it with the first message: what is sent right behind it can be lost in a busy browser
+        super().__init__(
+            spec=spec,
+            preview=b''.join(np.ascontiguousarray(s, dtype='<i2').tobytes() for s in small),
+            level=level,
+            width=width,
+            mode=mode or (spec['modes'] or [''])[0],
+            cursor=[n // 2 for n in spec['size']],
+        )  # all of it with the first message: what is sent right behind it can be lost in a busy browser
 
     @T.validate('cursor')
-    def _inside(self, p): return [int(min(max(v, 0), n-1)) for v,n in zip(p['value'], self.spec['size'])] if len(p['value']) == 3 else self.cursor
+    def _inside(self, p):
+        return (
+            [int(min(max(v, 0), n - 1)) for v, n in zip(p['value'], self.spec['size'])]
+            if len(p['value']) == 3
+            else self.cursor
+        )
 
     @T.validate('width')
-    def _positive(self, p): return max(p['value'], 1.)
+    def _positive(self, p):
+        return max(p['value'], 1.0)
 
     @T.validate('mode')
-    def _known(self, p): return p['value'] if p['value'] in [*self.spec['modes'], ''] else self.mode
+    def _known(self, p):
+        return p['value'] if p['value'] in [*self.spec['modes'], ''] else self.mode
 
     @T.observe('cursor')
     def _serve(self, change):
-        for name,h in self.spec['planes'].items():
+        for name, h in self.spec['planes'].items():
             i = self.cursor[h['cut']]
-            if (at := getattr(self, name)[:4]) and struct.unpack('<i', at)[0] == i: continue
-            setattr(self, name, struct.pack('<i', i) + b''.join(np.ascontiguousarray(hung(v.hu, name, i, self.convention), dtype='<i2').tobytes() for v in self.volumes.values()))
+            if (at := getattr(self, name)[:4]) and struct.unpack('<i', at)[0] == i:
+                continue
+            setattr(
+                self,
+                name,
+                struct.pack('<i', i)
+                + b''.join(
+                    np.ascontiguousarray(
+                        hung(v.hu, name, i, self.convention), dtype='<i2'
+                    ).tobytes()
+                    for v in self.volumes.values()
+                ),
+            )
 
 # %% ../../nbs/11_viewers/03_widgets.ipynb #314b27d0
 @patch(as_prop=True)
-def mm(self:SliceView):
+def mm(self: SliceView):
     "Where the crosshair is, RAS mm (x,y,z)."
     return mm_of(self.scan, self.cursor)
 
 @patch(as_prop=True)
-def values(self:SliceView):
+def values(self: SliceView):
     "HU under the crosshair, name -> number."
-    x, y, z = self.cursor; return {k: int(v.hu[z,y,x]) for k,v in self.volumes.items()}
+    x, y, z = self.cursor
+    return {k: int(v.hu[z, y, x]) for k, v in self.volumes.items()}
 
 @patch
-def go_to(self:SliceView,
-    mm,   # (x,y,z), RAS mm
+def go_to(
+    self: SliceView,
+    mm,  # (x,y,z), RAS mm
 ):
     "Put the crosshair at a place of the patient."
     self.cursor = list(voxel_of(self.scan, mm))
 
 @patch
-def as_png(self:SliceView)->bytes:
+def as_png(self: SliceView) -> bytes:
     "The planes through the crosshair, as one picture."
     n, m = np.array(self.spec['size']), np.array(self.spec['preview'])
-    at = ((np.array(self.cursor)+.5)/n*m).astype(int)
-    return png_bytes(strip(self.small, (self.level, self.width), at, self.spec['error'], self.convention), 64)
+    at = ((np.array(self.cursor) + 0.5) / n * m).astype(int)
+    return png_bytes(
+        strip(self.small, (self.level, self.width), at, self.spec['error'], self.convention), 64
+    )
 
 @patch
-def as_page(self:SliceView)->str:
+def as_page(self: SliceView) -> str:
     "A small viewer that needs no kernel."
-    window = self.level-self.width/2, self.level+self.width/2
+    window = self.level - self.width / 2, self.level + self.width / 2
     spread = dict(spread=self.spec['spread_hu']) if self.spec['spread'] > 0 else {}
     still = f'<img src="{data_uri(self.as_png())}" alt="{html.escape(strip_words(self.small, self.convention))}">'
-    return page_view(self.small, 40, window, window, still, convention=self.convention, mode=self.mode, error=self.spec['error'], note=self.spec['note'], **spread)
+    return page_view(
+        self.small,
+        40,
+        window,
+        window,
+        still,
+        convention=self.convention,
+        mode=self.mode,
+        error=self.spec['error'],
+        note=self.spec['note'],
+        **spread,
+    )
 
 # %% ../../nbs/11_viewers/03_widgets.ipynb #82f6dcbb
 def lean_words(
-    scan:Scan,  # With its affine
-)->str:         # '' where the letters are exact
+    scan: Scan,  # With its affine
+) -> str:  # '' where the letters are exact
     "Says that a scan is tilted: its slices are, and the letters are then the nearest."
-    return f'The scan leans by {a:.0f}° from the axes of the room; slices follow the scan, letters and sliders name the nearest axis. The mm are exact.' if (a := lean_deg(scan)) >= 3 else ''
+    return (
+        f'The scan leans by {a:.0f}° from the axes of the room; slices follow the scan, letters and sliders name the nearest axis. The mm are exact.'
+        if (a := lean_deg(scan)) >= 3
+        else ''
+    )
 
 def view_volume(
-    vol,                    # Path, `Scan`, array or tensor [z,y,x] in HU, or what `reconstruct` returned
-    window='soft tissue',   # 'lung', 'soft tissue', 'bone', 'documented', or (black, white) in HU
-    fov_mm:float=None,      # Edge of a bare cube in mm (default 360)
-    affine=None,            # Of a bare array: (4,4), voxel (x,y,z) -> RAS mm
+    vol,  # Path, `Scan`, array or tensor [z,y,x] in HU, or what `reconstruct` returned
+    window='soft tissue',  # 'lung', 'soft tissue', 'bone', 'documented', or (black, white) in HU
+    fov_mm: float = None,  # Edge of a bare cube in mm (default 360)
+    affine=None,  # Of a bare array: (4,4), voxel (x,y,z) -> RAS mm
     convention='radiological',  # The patient's right on the left; or 'neurological'
-)->SliceView:
+) -> SliceView:
     "Look at a volume: three linked planes, windows, HU and mm under the mouse."
     scan = as_volume(vol, fov_mm, affine)
-    return SliceView({scan.path.name if scan.path else 'volume': scan}, window, '', convention, note=lean_words(scan))
+    return SliceView(
+        {scan.path.name if scan.path else 'volume': scan},
+        window,
+        '',
+        convention,
+        note=lean_words(scan),
+    )
 
 # %% ../../nbs/11_viewers/03_widgets.ipynb #19d465e9
 def on_grid_of(
-    scan:Scan,   # To be sampled
-    ref:Scan,    # Whose voxels are wanted
-)->Scan:         # On the grid of `ref`
+    scan: Scan,  # To be sampled
+    ref: Scan,  # Whose voxels are wanted
+) -> Scan:  # On the grid of `ref`
     "Sample a volume where another one has its voxels, linearly."
-    if scan.hu.shape == ref.hu.shape and np.allclose(scan.affine, ref.affine, atol=1e-3): return scan
-    m = np.linalg.inv(scan.affine)@ref.affine
-    m, off = m[:3,:3][::-1,::-1], m[:3,3][::-1]
-    out = ndi.affine_transform(scan.hu.astype(np.float32), m, off, ref.hu.shape, order=1, mode='nearest')
+    if scan.hu.shape == ref.hu.shape and np.allclose(scan.affine, ref.affine, atol=1e-3):
+        return scan
+    m = np.linalg.inv(scan.affine) @ ref.affine
+    m, off = m[:3, :3][::-1, ::-1], m[:3, 3][::-1]
+    out = ndi.affine_transform(
+        scan.hu.astype(np.float32), m, off, ref.hu.shape, order=1, mode='nearest'
+    )
     grid = [np.arange(n, dtype=np.float32) for n in ref.hu.shape]
-    for a,n in enumerate(scan.hu.shape):                                       # half a voxel beyond the last centre still belongs to the volume
-        at = off[a] + m[a,0]*grid[0][:,None,None] + m[a,1]*grid[1][:,None] + m[a,2]*grid[2]
-        out[(at < -.5) | (at > n-.5)] = -1024
+    for a, n in enumerate(
+        scan.hu.shape
+    ):  # half a voxel beyond the last centre still belongs to the volume
+        at = (
+            off[a]
+            + m[a, 0] * grid[0][:, None, None]
+            + m[a, 1] * grid[1][:, None]
+            + m[a, 2] * grid[2]
+        )
+        out[(at < -0.5) | (at > n - 0.5)] = -1024
     return Scan(out.round().astype(np.int16), ref.affine, scan.notes, scan.path)
 
 def covered(
-    scan:Scan,   # Sampled on the grid of `ref`
-    ref:Scan,    # Whose voxels count
-)->float:        # 0 to 1
+    scan: Scan,  # Sampled on the grid of `ref`
+    ref: Scan,  # Whose voxels count
+) -> float:  # 0 to 1
     "Which share of a volume's box lies within another one's."
-    m = np.linalg.inv(scan.affine)@ref.affine; n = np.array(scan.hu.shape[::-1])
-    at = np.stack(np.meshgrid(*[np.linspace(0, s-1, 24) for s in ref.hu.shape[::-1]], indexing='ij'), -1)@m[:3,:3].T + m[:3,3]
-    return float(((at >= -.5) & (at <= n-.5)).all(-1).mean())
+    m = np.linalg.inv(scan.affine) @ ref.affine
+    n = np.array(scan.hu.shape[::-1])
+    at = (
+        np.stack(
+            np.meshgrid(*[np.linspace(0, s - 1, 24) for s in ref.hu.shape[::-1]], indexing='ij'), -1
+        )
+        @ m[:3, :3].T
+        + m[:3, 3]
+    )
+    return float(((at >= -0.5) & (at <= n - 0.5)).all(-1).mean())
 
 def compare(
-    pred,                   # Prediction; anything `view_volume` takes
-    truth,                  # Truth; the prediction is sampled on its grid
-    uncertainty=None,       # Spread of the prediction in HU, same kinds
-    window='documented',    # Preset or (black, white)
-    mode='side by side',    # One of `MODES`
-    error:float=200.,       # The colours of the difference end at plus and minus this, HU
-    spread:float=None,      # The colours of the uncertainty end here, HU (default: its 99 % quantile)
-    fov_mm:float=None,      # Edge of bare cubes in mm (default 360)
+    pred,  # Prediction; anything `view_volume` takes
+    truth,  # Truth; the prediction is sampled on its grid
+    uncertainty=None,  # Spread of the prediction in HU, same kinds
+    window='documented',  # Preset or (black, white)
+    mode='side by side',  # One of `MODES`
+    error: float = 200.0,  # The colours of the difference end at plus and minus this, HU
+    spread: float = None,  # The colours of the uncertainty end here, HU (default: its 99 % quantile)
+    fov_mm: float = None,  # Edge of bare cubes in mm (default 360)
     convention='radiological',  # Or 'neurological'
-)->SliceView:
+) -> SliceView:
     "Prediction against truth: beside each other, as a checkerboard, under a swipe, subtracted, or under its uncertainty; all linked."
-    made, ref = as_volume(pred, fov_mm), as_volume(truth, fov_mm); share = covered(made, ref)
-    if share < .05: raise BadInput('the prediction and the truth lie beside each other in space', fix='Give the CT of the prepared patient (xray2ct-prepare), which is centred as the prediction is, or affine-correct one of them.')
-    note = ' '.join(filter(None, [f'The prediction covers {100*share:.0f} % of the truth; the rest of it is shown as air.' if share < .9 else '', lean_words(ref)]))
+    made, ref = as_volume(pred, fov_mm), as_volume(truth, fov_mm)
+    share = covered(made, ref)
+    if share < 0.05:
+        raise BadInput(
+            'the prediction and the truth lie beside each other in space',
+            fix='Give the CT of the prepared patient (xray2ct-prepare), which is centred as the prediction is, or affine-correct one of them.',
+        )
+    note = ' '.join(
+        filter(
+            None,
+            [
+                f'The prediction covers {100 * share:.0f} % of the truth; the rest of it is shown as air.'
+                if share < 0.9
+                else '',
+                lean_words(ref),
+            ],
+        )
+    )
     vols = dict(prediction=on_grid_of(made, ref), truth=ref)
     if uncertainty is not None:
         u = on_grid_of(as_volume(uncertainty, fov_mm), ref)
@@ -191,16 +297,35 @@ def compare(
 
 # %% ../../nbs/11_viewers/03_widgets.ipynb #5be61d0a
 def view_3d(
-    vol,                    # Anything `view_volume` takes
-    window='soft tissue',   # Preset or (black, white), HU
-    fov_mm:float=None,      # Edge of a bare cube in mm (default 360)
-    height:int=420,         # Of the picture, pixels
-):                          # A NiiVue widget
+    vol,  # Anything `view_volume` takes
+    window='soft tissue',  # Preset or (black, white), HU
+    fov_mm: float = None,  # Edge of a bare cube in mm (default 360)
+    height: int = 420,  # Of the picture, pixels
+):  # A NiiVue widget
     "Render a volume with NiiVue: three planes and a rendering that the mouse turns."
-    try: from ipyniivue import NiiVue, ShowRender
-    except ImportError: raise BadInput('ipyniivue is not installed', fix='Run: pip install "xray2ct[view]"') from None
+    try:
+        from ipyniivue import NiiVue, ShowRender
+    except ImportError:
+        raise BadInput(
+            'ipyniivue is not installed', fix='Run: pip install "xray2ct[view]"'
+        ) from None
     scan, (level, width) = as_volume(vol, fov_mm), window_of(window)
-    nifti = gzip.compress(nib.Nifti1Image(scan.hu.transpose(2,1,0), scan.affine).to_bytes(), 1)
-    nv = NiiVue(height=height, is_radiological_convention=True, sagittal_nose_left=True, multiplanar_show_render=ShowRender.ALWAYS, crosshair_width=.5)   # hangs as our own slices do
-    nv.load_volumes([dict(data=nifti, name='volume.nii.gz', cal_min=level-width/2, cal_max=level+width/2)])
+    nifti = gzip.compress(nib.Nifti1Image(scan.hu.transpose(2, 1, 0), scan.affine).to_bytes(), 1)
+    nv = NiiVue(
+        height=height,
+        is_radiological_convention=True,
+        sagittal_nose_left=True,
+        multiplanar_show_render=ShowRender.ALWAYS,
+        crosshair_width=0.5,
+    )  # hangs as our own slices do
+    nv.load_volumes(
+        [
+            dict(
+                data=nifti,
+                name='volume.nii.gz',
+                cal_min=level - width / 2,
+                cal_max=level + width / 2,
+            )
+        ]
+    )
     return nv

@@ -19,125 +19,189 @@ from ..base import choice, whole
 @dataclass(frozen=True, kw_only=True)
 class EnhancedCfg:
     "The documented enhanced CNN at 64³; `EnhancedCfg.mini()` is the reduced one."
-    kind: str = 'enhanced'                         # Family
-    n: int = 64                                    # Voxels along a side
-    pixels: int = 512                              # Pixels along a film's side; features are 16 times coarser
-    xray: tuple[int,...] = (64, 128, 256, 512)     # Channels of the four encoder stages
-    lift: int = 8                                  # Channels of a voxel when the film's features enter space
-    decoder: tuple[int,...] = (32, 64, 128)        # Channels of the three decoder stages, all of them at n³
-    blocks: tuple[int,...] = (1, 2, 2)             # Residual blocks of each decoder stage
-    aux: bool = True                               # Keep the heads on the first two decoder stages?
-    norm: str = 'instance'                         # Of the decoder, never with a learned scale: 'instance', 'group' (one group) or 'none'
-    axes: str = 'as_loaded'                        # Where a film's rows and columns lie in the volume: 'as_loaded', or 'film' (for volumes in (x,y,z) order, RAS)
+
+    kind: str = 'enhanced'  # Family
+    n: int = 64  # Voxels along a side
+    pixels: int = 512  # Pixels along a film's side; features are 16 times coarser
+    xray: tuple[int, ...] = (64, 128, 256, 512)  # Channels of the four encoder stages
+    lift: int = 8  # Channels of a voxel when the film's features enter space
+    decoder: tuple[int, ...] = (
+        32,
+        64,
+        128,
+    )  # Channels of the three decoder stages, all of them at n³
+    blocks: tuple[int, ...] = (1, 2, 2)  # Residual blocks of each decoder stage
+    aux: bool = True  # Keep the heads on the first two decoder stages?
+    norm: str = 'instance'  # Of the decoder, never with a learned scale: 'instance', 'group' (one group) or 'none'
+    axes: str = 'as_loaded'  # Where a film's rows and columns lie in the volume: 'as_loaded', or 'film' (for volumes in (x,y,z) order, RAS)
 
     def __post_init__(self):
-        choice(self, 'norm', ('instance', 'group', 'none')); choice(self, 'axes', ('as_loaded', 'film'))
-        for f, by in dict(n=1, pixels=16, xray=1, lift=1, decoder=1).items(): whole(self, f, by)
+        choice(self, 'norm', ('instance', 'group', 'none'))
+        choice(self, 'axes', ('as_loaded', 'film'))
+        for f, by in dict(n=1, pixels=16, xray=1, lift=1, decoder=1).items():
+            whole(self, f, by)
         whole(self, 'blocks', least=0)
         if len(self.xray) != 4 or len(self.decoder) != 3 or len(self.blocks) != 3:
-            raise BadInput('EnhancedCfg has 4 X-ray widths, 3 decoder widths and 3 numbers of blocks', fix='These are the documented stages.')
+            raise BadInput(
+                'EnhancedCfg has 4 X-ray widths, 3 decoder widths and 3 numbers of blocks',
+                fix='These are the documented stages.',
+            )
 
     @classmethod
     def mini(cls, **kwargs):
         "The reduced scale: 128² films, 32³ voxels, the same stages and blocks, a quarter of the width and less."
-        return cls(**dict(dict(n=32, pixels=128, xray=(16, 32, 64, 128), lift=4, decoder=(8, 8, 8)), **kwargs))
+        return cls(
+            **dict(
+                dict(n=32, pixels=128, xray=(16, 32, 64, 128), lift=4, decoder=(8, 8, 8)), **kwargs
+            )
+        )
 
 # %% ../../../nbs/06_models/04_cnn.ipynb #d9e8aace
 class InstanceNorm(nn.Module):
     "Mean 0 and variance 1 in each channel of each patient, no learned scale; keeps the memory layout."
-    def forward(self, x): return torch.cat([F.batch_norm(o, None, None, training=True) for o in x.split(1)])
+
+    def forward(self, x):
+        return torch.cat([F.batch_norm(o, None, None, training=True) for o in x.split(1)])
 
 def mk_norm(
-    kind:str,  # 'instance', 'group' or 'none'
-    c:int,     # Channels
-)->nn.Module:
+    kind: str,  # 'instance', 'group' or 'none'
+    c: int,  # Channels
+) -> nn.Module:
     "A norm of the decoder; none of them has parameters, so the count does not depend on it."
-    return InstanceNorm() if kind=='instance' else nn.GroupNorm(1, c, affine=False) if kind=='group' else nn.Identity()
+    return (
+        InstanceNorm()
+        if kind == 'instance'
+        else nn.GroupNorm(1, c, affine=False)
+        if kind == 'group'
+        else nn.Identity()
+    )
 
 class Residual(nn.Module):
     "`relu(x + norm(conv(relu(norm(conv(x))))))`: nothing is silent at the start."
-    def __init__(self,
-        c:int,      # Channels
-        norm:str,   # As in `mk_norm`
+
+    def __init__(
+        self,
+        c: int,  # Channels
+        norm: str,  # As in `mk_norm`
     ):
         super().__init__()
-        self.f = nn.Sequential(conv(3, c, c), mk_norm(norm, c), nn.ReLU(), conv(3, c, c), mk_norm(norm, c))
-    def forward(self, x): return F.relu(x + self.f(x))
+        self.f = nn.Sequential(
+            conv(3, c, c), mk_norm(norm, c), nn.ReLU(), conv(3, c, c), mk_norm(norm, c)
+        )
+
+    def forward(self, x):
+        return F.relu(x + self.f(x))
 
 def mk_stage(
-    ni:int,     # Channels in
-    no:int,     # Channels out
-    blocks:int, # Residual blocks
-    norm:str,   # As in `mk_norm`
-)->nn.Module:   # (B,ni,n,n,n) to (B,no,n,n,n)
+    ni: int,  # Channels in
+    no: int,  # Channels out
+    blocks: int,  # Residual blocks
+    norm: str,  # As in `mk_norm`
+) -> nn.Module:  # (B,ni,n,n,n) to (B,no,n,n,n)
     "One stage of the decoder."
-    return nn.Sequential(conv(3, ni, no), mk_norm(norm, no), nn.ReLU(), *[Residual(no, norm) for _ in range(blocks)])
+    return nn.Sequential(
+        conv(3, ni, no), mk_norm(norm, no), nn.ReLU(), *[Residual(no, norm) for _ in range(blocks)]
+    )
 
 # %% ../../../nbs/06_models/04_cnn.ipynb #d8c0f0c5
 def mk_film_encoder(
-    widths:tuple[int,...],  # Channels of the four stages
-)->nn.Module:               # (B,1,h,w) to (B,widths[-1],h/16,w/16)
+    widths: tuple[int, ...],  # Channels of the four stages
+) -> nn.Module:  # (B,1,h,w) to (B,widths[-1],h/16,w/16)
     "Films to features, each stage with batch norm and all but the last with pooling."
     a, b, c, d = widths
-    def stage(ni, no, k=3, stride=1): return conv(2, ni, no, k, stride), nn.BatchNorm2d(no), nn.ReLU()
-    return nn.Sequential(*stage(1, a, 7, 2), nn.MaxPool2d(3, stride=2, padding=1), *stage(a, b), nn.MaxPool2d(2),
-                         *stage(b, c), nn.MaxPool2d(2), *stage(c, d))
+
+    def stage(ni, no, k=3, stride=1):
+        return conv(2, ni, no, k, stride), nn.BatchNorm2d(no), nn.ReLU()
+
+    return nn.Sequential(
+        *stage(1, a, 7, 2),
+        nn.MaxPool2d(3, stride=2, padding=1),
+        *stage(a, b),
+        nn.MaxPool2d(2),
+        *stage(b, c),
+        nn.MaxPool2d(2),
+        *stage(c, d),
+    )
 
 class Lifter(nn.Module):
     "Features of a film to a volume in the film's own axes."
-    def __init__(self,
-        c:int,    # Channels of the features
-        no:int,   # Channels of a voxel
-        n:int,    # Voxels along a side
+
+    def __init__(
+        self,
+        c: int,  # Channels of the features
+        no: int,  # Channels of a voxel
+        n: int,  # Voxels along a side
     ):
         super().__init__()
         self.shape, self.n = (no, n), n
-        self.convs = nn.Sequential(conv(2, c, c, 1), nn.BatchNorm2d(c), nn.ReLU(), conv(2, c, c), nn.BatchNorm2d(c), nn.ReLU(), conv(2, c, no*n, 1))
-    def forward(self,
+        self.convs = nn.Sequential(
+            conv(2, c, c, 1),
+            nn.BatchNorm2d(c),
+            nn.ReLU(),
+            conv(2, c, c),
+            nn.BatchNorm2d(c),
+            nn.ReLU(),
+            conv(2, c, no * n, 1),
+        )
+
+    def forward(
+        self,
         f,  # (B,c,h,w)
-    ):      # (B,no,n,n,n): depth, rows, columns
+    ):  # (B,no,n,n,n): depth, rows, columns
         return resize(self.convs(f).unflatten(1, self.shape), self.n, align_corners=True)
 
 # %% ../../../nbs/06_models/04_cnn.ipynb #6437dc16
-AS_LOADED = '+depth', '+row', '+col'                                        # along x, y, z of the data: both views, averaged
-FILM_AXES = ('-col', '+depth', '-row'), ('-depth', '-col', '-row')          # the frontal view; the lateral
+AS_LOADED = '+depth', '+row', '+col'  # along x, y, z of the data: both views, averaged
+FILM_AXES = ('-col', '+depth', '-row'), ('-depth', '-col', '-row')  # the frontal view; the lateral
 
 def to_axes(
-    x:torch.Tensor,         # (B,C,depth,row,col), a volume in the axes of a film
-    axes:tuple[str,...],    # For each axis of the data, the film's axis and sense
-)->torch.Tensor:            # (B,C,x,y,z)
+    x: torch.Tensor,  # (B,C,depth,row,col), a volume in the axes of a film
+    axes: tuple[str, ...],  # For each axis of the data, the film's axis and sense
+) -> torch.Tensor:  # (B,C,x,y,z)
     "Turn a lifted volume into the axes of the data."
     names = 'depth', 'row', 'col'
     y = x.permute(0, 1, *(2 + names.index(a[1:]) for a in axes))
-    return y.flip([2 + i for i,a in enumerate(axes) if a[0]=='-'])
+    return y.flip([2 + i for i, a in enumerate(axes) if a[0] == '-'])
 
 # %% ../../../nbs/06_models/04_cnn.ipynb #815bf775
 class Enhanced(nn.Module):
     "Two films to a volume through one lifting step and a decoder at full size."
-    def __init__(self,
-        cfg:EnhancedCfg=EnhancedCfg(),  # Sizes and switches
+
+    def __init__(
+        self,
+        cfg: EnhancedCfg = EnhancedCfg(),  # Sizes and switches
     ):
         super().__init__()
         self.cfg, d = cfg, cfg.decoder
         self.encoder, self.lift = mk_film_encoder(cfg.xray), Lifter(cfg.xray[-1], cfg.lift, cfg.n)
-        self.stages = nn.ModuleList(mk_stage(a, b, k, cfg.norm) for a, b, k in zip((cfg.lift, *d), d, cfg.blocks))
+        self.stages = nn.ModuleList(
+            mk_stage(a, b, k, cfg.norm) for a, b, k in zip((cfg.lift, *d), d, cfg.blocks)
+        )
         self.heads = nn.ModuleList(conv(3, c, 1, 1) for c in (d[:2] if cfg.aux else ()))
         self.out = conv(3, d[2], 1, 1)
-    def volume(self,
+
+    def volume(
+        self,
         xrays,  # (B,2,1,h,w), frontal and lateral
-    ):          # (B,lift,n,n,n), in the axes of the data
+    ):  # (B,lift,n,n,n), in the axes of the data
         "Films to the decoder's input."
-        f = self.encoder(channels_last(xrays.flatten(0,1))).unflatten(0, xrays.shape[:2])
-        if self.cfg.axes=='as_loaded': return to_axes(self.lift(f.mean(1)), AS_LOADED)
-        lifted = self.lift(f.flatten(0,1)).unflatten(0, xrays.shape[:2]).unbind(1)
-        return sum(to_axes(o, axes) for o, axes in zip(lifted, FILM_AXES, strict=True))/len(lifted)
-    def forward(self,
-        batch:dict,      # Of which it reads `xrays` (B,2,1,h,w) in [-1,1]
-        aux:bool=False,  # Also return what the auxiliary heads say?
-    ):                   # (B,1,n,n,n), target scale; with `aux`, also a list of such volumes
+        f = self.encoder(channels_last(xrays.flatten(0, 1))).unflatten(0, xrays.shape[:2])
+        if self.cfg.axes == 'as_loaded':
+            return to_axes(self.lift(f.mean(1)), AS_LOADED)
+        lifted = self.lift(f.flatten(0, 1)).unflatten(0, xrays.shape[:2]).unbind(1)
+        return sum(to_axes(o, axes) for o, axes in zip(lifted, FILM_AXES, strict=True)) / len(
+            lifted
+        )
+
+    def forward(
+        self,
+        batch: dict,  # Of which it reads `xrays` (B,2,1,h,w) in [-1,1]
+        aux: bool = False,  # Also return what the auxiliary heads say?
+    ):  # (B,1,n,n,n), target scale; with `aux`, also a list of such volumes
         x, ys = channels_last(self.volume(batch['xrays'])), []
         for i, stage in enumerate(self.stages):
             x = stage(x)
-            if aux and i < len(self.heads): ys.append(self.heads[i](x))
+            if aux and i < len(self.heads):
+                ys.append(self.heads[i](x))
         y = self.out(x)
         return (y, ys) if aux else y

@@ -20,133 +20,219 @@ from ..base import whole
 @dataclass(frozen=True, kw_only=True)
 class Direct128Cfg:
     "The documented CNN at 128³; `Direct128Cfg.mini()` is the reduced one."
-    kind: str = 'direct128'                       # Family
-    n: int = 128                                  # Voxels along a side; the seed has an eighth of them
-    pixels: int = 512                             # Pixels along a film's side; features are 16 times coarser
-    xray: tuple[int,...] = (64, 128, 256, 512)    # Channels of the four stride-2 convolutions on the films
-    widths: tuple[int,...] = (64, 128, 320)       # Channels of the stages at n/4, n/2 and n
-    growth: tuple[int,...] = (24, 32, 32)         # Channels that each layer of a dense block adds, by stage
-    blocks: tuple[int,...] = (1, 1, 5)            # Dense blocks of each stage
-    layers: int = 4                               # Layers of a dense block
-    final_blocks: int = 2                         # Dense blocks after the scales have been fused
-    final: tuple[int,...] = (192, 96, 48)         # Channels of the last convolutions
-    max_groups: int = 64                          # Most groups of a norm
+
+    kind: str = 'direct128'  # Family
+    n: int = 128  # Voxels along a side; the seed has an eighth of them
+    pixels: int = 512  # Pixels along a film's side; features are 16 times coarser
+    xray: tuple[int, ...] = (
+        64,
+        128,
+        256,
+        512,
+    )  # Channels of the four stride-2 convolutions on the films
+    widths: tuple[int, ...] = (64, 128, 320)  # Channels of the stages at n/4, n/2 and n
+    growth: tuple[int, ...] = (
+        24,
+        32,
+        32,
+    )  # Channels that each layer of a dense block adds, by stage
+    blocks: tuple[int, ...] = (1, 1, 5)  # Dense blocks of each stage
+    layers: int = 4  # Layers of a dense block
+    final_blocks: int = 2  # Dense blocks after the scales have been fused
+    final: tuple[int, ...] = (192, 96, 48)  # Channels of the last convolutions
+    max_groups: int = 64  # Most groups of a norm
 
     def __post_init__(self):
-        for f, by in dict(n=8, pixels=16, xray=1, widths=1, growth=1, layers=1, final=1, max_groups=1).items(): whole(self, f, by)
-        whole(self, 'blocks', least=0); whole(self, 'final_blocks', least=0)
+        for f, by in dict(
+            n=8, pixels=16, xray=1, widths=1, growth=1, layers=1, final=1, max_groups=1
+        ).items():
+            whole(self, f, by)
+        whole(self, 'blocks', least=0)
+        whole(self, 'final_blocks', least=0)
         lens = {f: len(getattr(self, f)) for f in ('xray', 'widths', 'growth', 'blocks', 'final')}
         if lens != dict(xray=4, widths=3, growth=3, blocks=3, final=3):
-            raise BadInput('Direct128Cfg has 4 X-ray widths and 3 of widths, growth, blocks and final', fix='These are the documented stages.')
+            raise BadInput(
+                'Direct128Cfg has 4 X-ray widths and 3 of widths, growth, blocks and final',
+                fix='These are the documented stages.',
+            )
 
     @classmethod
     def mini(cls, **kwargs):
         "The reduced scale: 128² films, 64³ voxels from a seed of 8³, the same stages, an eighth of the width and less, one short dense block a stage."
-        return cls(**dict(dict(n=64, pixels=128, xray=(16, 32, 64, 64), widths=(8, 8, 4), growth=(4, 4, 4), blocks=(1, 1, 1), layers=2,
-                               final_blocks=0, final=(4, 4, 4), max_groups=1), **kwargs))
+        return cls(
+            **dict(
+                dict(
+                    n=64,
+                    pixels=128,
+                    xray=(16, 32, 64, 64),
+                    widths=(8, 8, 4),
+                    growth=(4, 4, 4),
+                    blocks=(1, 1, 1),
+                    layers=2,
+                    final_blocks=0,
+                    final=(4, 4, 4),
+                    max_groups=1,
+                ),
+                **kwargs,
+            )
+        )
 
 # %% ../../../nbs/06_models/05_direct128.ipynb #91637e31
 def mk_norm(
-    c:int,        # Channels
-    most:int=64,  # Most groups
-    each:int=4,   # Fewest channels of a group
-)->nn.GroupNorm:
+    c: int,  # Channels
+    most: int = 64,  # Most groups
+    each: int = 4,  # Fewest channels of a group
+) -> nn.GroupNorm:
     "Group norm with the most groups that both limits and the number of channels allow."
-    return nn.GroupNorm(max(g for g in range(1, max(min(most, c//each), 1) + 1) if c%g==0), c)
+    return nn.GroupNorm(max(g for g in range(1, max(min(most, c // each), 1) + 1) if c % g == 0), c)
 
 class Mix(nn.Conv3d):
     "A 1³ convolution as the matrix product that it is: on a CPU, and channels-last, several times faster than `nn.Conv3d`."
-    def __init__(self, ni, no): super().__init__(ni, no, 1)
-    def forward(self, x): return F.linear(x.movedim(1, -1), self.weight.flatten(1), self.bias).movedim(-1, 1)
+
+    def __init__(self, ni, no):
+        super().__init__(ni, no, 1)
+
+    def forward(self, x):
+        return F.linear(x.movedim(1, -1), self.weight.flatten(1), self.bias).movedim(-1, 1)
 
 def mk_layer(
-    dim:int,       # 2 or 3 space dimensions
-    ni:int,        # Channels in
-    no:int,        # Channels out
-    norm:nn.Module,# Of the result
-    k:int=3,       # Kernel
-    stride:int=1,  # Step
-)->nn.Module:
+    dim: int,  # 2 or 3 space dimensions
+    ni: int,  # Channels in
+    no: int,  # Channels out
+    norm: nn.Module,  # Of the result
+    k: int = 3,  # Kernel
+    stride: int = 1,  # Step
+) -> nn.Module:
     "Convolution, norm, GELU."
-    return nn.Sequential(Mix(ni, no) if (dim, k)==(3, 1) else conv(dim, ni, no, k, stride), norm, nn.GELU())
+    return nn.Sequential(
+        Mix(ni, no) if (dim, k) == (3, 1) else conv(dim, ni, no, k, stride), norm, nn.GELU()
+    )
 
 class DenseBlock(nn.Module):
     "`x + gather([x, f1, f2, ...])`, where each f sees everything before it."
-    def __init__(self,
-        c:int,         # Channels in and out
-        growth:int,    # Channels of each layer
-        layers:int=4,  # Layers
-        most:int=64,   # Most groups of a norm
+
+    def __init__(
+        self,
+        c: int,  # Channels in and out
+        growth: int,  # Channels of each layer
+        layers: int = 4,  # Layers
+        most: int = 64,  # Most groups of a norm
     ):
         super().__init__()
-        self.layers = nn.ModuleList(mk_layer(3, c + i*growth, growth, mk_norm(growth, min(8, most), 3)) for i in range(layers))
-        self.gather = Mix(c + layers*growth, c)
+        self.layers = nn.ModuleList(
+            mk_layer(3, c + i * growth, growth, mk_norm(growth, min(8, most), 3))
+            for i in range(layers)
+        )
+        self.gather = Mix(c + layers * growth, c)
+
     def forward(self, x):
         y = x
-        for layer in self.layers: y = torch.cat([y, layer(y)], 1)
+        for layer in self.layers:
+            y = torch.cat([y, layer(y)], 1)
         return x + self.gather(y)
 
 # %% ../../../nbs/06_models/05_direct128.ipynb #ba03e886
 class FilmFusion(nn.Module):
     "Concatenate a volume with copies of film features along its first axis, mix, normalise; without ever making the copies."
-    def __init__(self,
-        c:int,       # Channels of the volume, in and out
-        f:int,       # Channels of the film's features
-        n:int,       # Voxels along a side
-        most:int=64, # Most groups of the norm
+
+    def __init__(
+        self,
+        c: int,  # Channels of the volume, in and out
+        f: int,  # Channels of the film's features
+        n: int,  # Voxels along a side
+        most: int = 64,  # Most groups of the norm
     ):
         super().__init__()
         self.c, self.mix, self.norm = c, Mix(c + f, c), mk_norm(c, min(32, most), 2)
-        self.register_buffer('depth', 1 + .3*torch.sin(math.pi*torch.linspace(0, 1, n)), persistent=False)
-    def forward(self,
-        x,     # (1 or B,c,n,n,n)
+        self.register_buffer(
+            'depth', 1 + 0.3 * torch.sin(math.pi * torch.linspace(0, 1, n)), persistent=False
+        )
+
+    def forward(
+        self,
+        x,  # (1 or B,c,n,n,n)
         film,  # (B,f,h,w)
-    ):         # (B,c,n,n,n)
+    ):  # (B,c,n,n,n)
         w, n = self.mix.weight, x.shape[-1]
-        flat = resize(F.conv2d(film, w[:,self.c:,:,:,0]), n)                               # (B,c,n,n)
-        y = F.linear(x.movedim(1, -1), w[:,:self.c,0,0,0], self.mix.bias).movedim(-1, 1)
-        return F.gelu(self.norm(channels_last(y + flat[:,:,None]*self.depth.to(flat.dtype)[:,None,None])))
+        flat = resize(F.conv2d(film, w[:, self.c :, :, :, 0]), n)  # (B,c,n,n)
+        y = F.linear(x.movedim(1, -1), w[:, : self.c, 0, 0, 0], self.mix.bias).movedim(-1, 1)
+        return F.gelu(
+            self.norm(
+                channels_last(y + flat[:, :, None] * self.depth.to(flat.dtype)[:, None, None])
+            )
+        )
 
 # %% ../../../nbs/06_models/05_direct128.ipynb #e118fea2
 class Up(nn.Module):
     "Trilinear interpolation to `r` times the size."
-    def __init__(self, r=2): super().__init__(); self.r = r
-    def forward(self, x): return channels_last(resize(x, tuple(self.r*s for s in x.shape[2:])))
+
+    def __init__(self, r=2):
+        super().__init__()
+        self.r = r
+
+    def forward(self, x):
+        return channels_last(resize(x, tuple(self.r * s for s in x.shape[2:])))
 
 class Direct128(nn.Module):
     "Films as two channels of one picture, copied into three stages that grow from a learned seed."
-    grad_checkpoint = False   # Recompute every piece in the backward pass: less memory, more time
-    def __init__(self,
-        cfg:Direct128Cfg=Direct128Cfg(),  # Sizes
+
+    grad_checkpoint = False  # Recompute every piece in the backward pass: less memory, more time
+
+    def __init__(
+        self,
+        cfg: Direct128Cfg = Direct128Cfg(),  # Sizes
     ):
         super().__init__()
         self.cfg, g, ws, n, (a, b, c) = cfg, cfg.max_groups, cfg.widths, cfg.n, cfg.widths
         norm = lambda o: mk_norm(o, g)
         dense = lambda o, growth, k: [DenseBlock(o, growth, cfg.layers, g) for _ in range(k)]
-        self.encoder = nn.Sequential(*(mk_layer(2, i, o, norm(o), k, 2) for i, o, k in zip((2, *cfg.xray), cfg.xray, (7, 3, 3, 3))))
-        self.seed = nn.Parameter(torch.randn(1, 1, n//8, n//8, n//8)*.02)
-        self.stages = nn.ModuleList(nn.Sequential(nn.Sequential(Up(), mk_layer(3, i, o, norm(o))), *dense(o, gr, k))
-                                    for i, o, gr, k in zip((1, *ws), ws, cfg.growth, cfg.blocks))
-        self.fusions = nn.ModuleList(FilmFusion(o, cfg.xray[-1], n//r, g) for o, r in zip(ws, (4, 2, 1)))
-        self.skips = nn.ModuleList(nn.Sequential(Up(r), mk_layer(3, o, o, norm(o))) for o, r in ((a, 4), (b, 2)))
+        self.encoder = nn.Sequential(
+            *(
+                mk_layer(2, i, o, norm(o), k, 2)
+                for i, o, k in zip((2, *cfg.xray), cfg.xray, (7, 3, 3, 3))
+            )
+        )
+        self.seed = nn.Parameter(torch.randn(1, 1, n // 8, n // 8, n // 8) * 0.02)
+        self.stages = nn.ModuleList(
+            nn.Sequential(nn.Sequential(Up(), mk_layer(3, i, o, norm(o))), *dense(o, gr, k))
+            for i, o, gr, k in zip((1, *ws), ws, cfg.growth, cfg.blocks)
+        )
+        self.fusions = nn.ModuleList(
+            FilmFusion(o, cfg.xray[-1], n // r, g) for o, r in zip(ws, (4, 2, 1))
+        )
+        self.skips = nn.ModuleList(
+            nn.Sequential(Up(r), mk_layer(3, o, o, norm(o))) for o, r in ((a, 4), (b, 2))
+        )
         self.fuse = mk_layer(3, c + b + a, c, norm(c), 1)
-        self.final = nn.Sequential(*dense(c, cfg.growth[2], cfg.final_blocks), *(mk_layer(3, i, o, norm(o)) for i, o in zip((c, *cfg.final), cfg.final)))
+        self.final = nn.Sequential(
+            *dense(c, cfg.growth[2], cfg.final_blocks),
+            *(mk_layer(3, i, o, norm(o)) for i, o in zip((c, *cfg.final), cfg.final)),
+        )
         self.out = Mix(cfg.final[-1], 1)
+
     def run(self, mod, *xs):
         "Call a piece, keeping its inside or not."
-        return checkpoint(mod, *xs, use_reentrant=False) if self.grad_checkpoint and self.training else mod(*xs)
-    def forward(self,
-        batch:dict,      # Of which it reads `xrays` (B,2,1,h,w) in [-1,1]
-        aux:bool=False,  # Also return a list of auxiliary volumes, which is empty here?
-    ):                   # (B,1,n,n,n), target scale; with `aux`, also []
-        film = self.encoder(channels_last(batch['xrays'].flatten(1,2)))
+        return (
+            checkpoint(mod, *xs, use_reentrant=False)
+            if self.grad_checkpoint and self.training
+            else mod(*xs)
+        )
+
+    def forward(
+        self,
+        batch: dict,  # Of which it reads `xrays` (B,2,1,h,w) in [-1,1]
+        aux: bool = False,  # Also return a list of auxiliary volumes, which is empty here?
+    ):  # (B,1,n,n,n), target scale; with `aux`, also []
+        film = self.encoder(channels_last(batch['xrays'].flatten(1, 2)))
         x, scales = self.seed, []
         for stage, fusion in zip(self.stages, self.fusions):
-            for piece in stage: x = self.run(piece, x)
+            for piece in stage:
+                x = self.run(piece, x)
             x = self.run(fusion, x, film)
             scales.append(x)
         skips = [self.run(skip, s) for skip, s in zip(self.skips, scales)]
         x = self.fuse(torch.cat([x, *reversed(skips)], 1))
-        for piece in self.final: x = self.run(piece, x)
+        for piece in self.final:
+            x = self.run(piece, x)
         y = self.out(x)
         return (y, []) if aux else y

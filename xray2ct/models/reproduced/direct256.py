@@ -20,23 +20,41 @@ from .refinement import Upsample2, norm3d, run_layers
 @dataclass(frozen=True, kw_only=True)
 class Direct256V1Cfg:
     "Patches, a transformer, one vector, a decoder; `Direct256V1Cfg.mini()` is the reduced one."
-    kind: str = 'direct256_v1'                     # Family
-    n: int = 256                                   # Voxels along a side; the decoder starts from n/8
-    pixels: int = 512                              # Pixels along a film's side
-    patch: int = 16                                # Side of a patch, pixels
-    dim: int = 512                                 # Channels of a token
-    heads: int = 8                                 # Attention heads
-    depth: int = 6                                 # Transformer blocks
-    mlp_ratio: int = 4                             # Hidden over outer width
-    dropout: float = .1                            # On attention weights, projections and in MLPs
-    decoder: tuple[int,...] = (64, 32, 16, 8)      # Channels at n/8, n/4, n/2 and n
-    norm: str = 'instance'                         # Of the decoder: 'instance', 'group' (one group) or 'none'
+
+    kind: str = 'direct256_v1'  # Family
+    n: int = 256  # Voxels along a side; the decoder starts from n/8
+    pixels: int = 512  # Pixels along a film's side
+    patch: int = 16  # Side of a patch, pixels
+    dim: int = 512  # Channels of a token
+    heads: int = 8  # Attention heads
+    depth: int = 6  # Transformer blocks
+    mlp_ratio: int = 4  # Hidden over outer width
+    dropout: float = 0.1  # On attention weights, projections and in MLPs
+    decoder: tuple[int, ...] = (64, 32, 16, 8)  # Channels at n/8, n/4, n/2 and n
+    norm: str = 'instance'  # Of the decoder: 'instance', 'group' (one group) or 'none'
 
     def __post_init__(self):
-        choice(self, 'norm', ('instance','group','none'))
-        for f, by in dict(n=8, pixels=self.patch, patch=1, dim=self.heads, heads=1, depth=1, mlp_ratio=1, decoder=1).items(): whole(self, f, by)
-        if len(self.decoder) != 4: raise BadInput('Direct256V1Cfg has 4 decoder widths', fix='These are the documented stages.')
-        if not 0 <= self.dropout < 1: raise BadInput(f'Direct256V1Cfg.dropout is {self.dropout!r}', fix='It takes 0 up to, not including, 1.')
+        choice(self, 'norm', ('instance', 'group', 'none'))
+        for f, by in dict(
+            n=8,
+            pixels=self.patch,
+            patch=1,
+            dim=self.heads,
+            heads=1,
+            depth=1,
+            mlp_ratio=1,
+            decoder=1,
+        ).items():
+            whole(self, f, by)
+        if len(self.decoder) != 4:
+            raise BadInput(
+                'Direct256V1Cfg has 4 decoder widths', fix='These are the documented stages.'
+            )
+        if not 0 <= self.dropout < 1:
+            raise BadInput(
+                f'Direct256V1Cfg.dropout is {self.dropout!r}',
+                fix='It takes 0 up to, not including, 1.',
+            )
 
     @classmethod
     def mini(cls, **kwargs):
@@ -46,85 +64,129 @@ class Direct256V1Cfg:
 @dataclass(frozen=True, kw_only=True)
 class Direct256V2Cfg:
     "The base with a decoder behind its head; `Direct256V2Cfg.mini()` is the reduced one."
-    kind: str = 'direct256_v2'                # Family
-    n: int = 256                              # Voxels along a side, four times the base's
-    pixels: int = 512                         # Pixels along a film's side, as the base's
-    base: DirectCfg = DirectCfg()             # The base, trained with the decoder
-    decoder: tuple[int,...] = (64, 32, 16)    # Channels at n/4, n/2 and n
-    narrow: int = 8                           # Channels while upsampling
-    norm: str = 'instance'                    # Of the decoder: 'instance', 'group' (one group) or 'none'
-    skip: bool = False                        # Add the base's volume, trilinear x4, to the output?
-    zero_head: bool = False                   # Start the last convolution at zero?
+
+    kind: str = 'direct256_v2'  # Family
+    n: int = 256  # Voxels along a side, four times the base's
+    pixels: int = 512  # Pixels along a film's side, as the base's
+    base: DirectCfg = DirectCfg()  # The base, trained with the decoder
+    decoder: tuple[int, ...] = (64, 32, 16)  # Channels at n/4, n/2 and n
+    narrow: int = 8  # Channels while upsampling
+    norm: str = 'instance'  # Of the decoder: 'instance', 'group' (one group) or 'none'
+    skip: bool = False  # Add the base's volume, trilinear x4, to the output?
+    zero_head: bool = False  # Start the last convolution at zero?
 
     def __post_init__(self):
-        choice(self, 'norm', ('instance','group','none'))
-        for f, by in dict(n=16, pixels=8, decoder=1, narrow=1).items(): whole(self, f, by)
-        if len(self.decoder) != 3: raise BadInput('Direct256V2Cfg has 3 decoder widths', fix='These are the documented stages.')
-        if (4*self.base.n, self.base.pixels) != (self.n, self.pixels):
-            raise BadInput(f'the base gives {self.base.n} voxels from {self.base.pixels} pixels, {self.n} from {self.pixels} needs {self.n//4} from {self.pixels}',
-                           fix='Change base.n and base.pixels, or n and pixels.')
-        if self.base.start=='mean_volume': raise BadInput("a base inside Direct256V2 cannot start from the mean volume", fix="Take base.start='learned'.")
+        choice(self, 'norm', ('instance', 'group', 'none'))
+        for f, by in dict(n=16, pixels=8, decoder=1, narrow=1).items():
+            whole(self, f, by)
+        if len(self.decoder) != 3:
+            raise BadInput(
+                'Direct256V2Cfg has 3 decoder widths', fix='These are the documented stages.'
+            )
+        if (4 * self.base.n, self.base.pixels) != (self.n, self.pixels):
+            raise BadInput(
+                f'the base gives {self.base.n} voxels from {self.base.pixels} pixels, {self.n} from {self.pixels} needs {self.n // 4} from {self.pixels}',
+                fix='Change base.n and base.pixels, or n and pixels.',
+            )
+        if self.base.start == 'mean_volume':
+            raise BadInput(
+                "a base inside Direct256V2 cannot start from the mean volume",
+                fix="Take base.start='learned'.",
+            )
 
     @classmethod
     def mini(cls, **kwargs):
         "The reduced scale: the reduced base at 32³, to 128³, a quarter of the decoder's width, an eighth at 128³."
-        return cls(**dict(dict(n=128, pixels=128, base=DirectCfg.mini(), decoder=(16, 8, 2), narrow=2), **kwargs))
+        return cls(
+            **dict(
+                dict(n=128, pixels=128, base=DirectCfg.mini(), decoder=(16, 8, 2), narrow=2),
+                **kwargs,
+            )
+        )
 
 # %% ../../../nbs/06_models/07_direct256.ipynb #c3b70894
 class ViTBlock(nn.Module):
     "Self-attention and MLP, each behind a layer norm and added to its input."
-    def __init__(self, dim, heads, mlp_ratio=4, dropout=0.):
+
+    def __init__(self, dim, heads, mlp_ratio=4, dropout=0.0):
         super().__init__()
         self.norm1, self.norm2 = nn.LayerNorm(dim), nn.LayerNorm(dim)
         self.attn = Attention(dim, heads, None, dropout, dropout)
-        self.attn.qkv = nn.Linear(dim, 3*dim)                        # with a bias
-        self.mlp = nn.Sequential(nn.Linear(dim, mlp_ratio*dim), nn.GELU(), Dropout(dropout), nn.Linear(mlp_ratio*dim, dim), Dropout(dropout))
+        self.attn.qkv = nn.Linear(dim, 3 * dim)  # with a bias
+        self.mlp = nn.Sequential(
+            nn.Linear(dim, mlp_ratio * dim),
+            nn.GELU(),
+            Dropout(dropout),
+            nn.Linear(mlp_ratio * dim, dim),
+            Dropout(dropout),
+        )
+
     def forward(self, x):
         x = x + self.attn(self.norm1(x))
         return x + self.mlp(self.norm2(x))
 
 def conv_norm(
-    ni:int,    # Channels in
-    no:int,    # Channels out
-    norm:str,  # As in `norm3d`
-)->tuple:      # Three modules
+    ni: int,  # Channels in
+    no: int,  # Channels out
+    norm: str,  # As in `norm3d`
+) -> tuple:  # Three modules
     "Convolution, norm, ReLU: what both decoders are made of."
     return conv(3, ni, no), norm3d(norm, no), nn.ReLU()
 
 # %% ../../../nbs/06_models/07_direct256.ipynb #98e9bff9
 class Direct256V1(nn.Module):
     "Both films as patches, mixed by a transformer, averaged to one vector, decoded to a volume."
-    grad_checkpoint = False   # Recompute blocks and stages in the backward pass, as the campaign did: less memory, more time
-    def __init__(self,
-        cfg:Direct256V1Cfg=Direct256V1Cfg(),  # Sizes and switches
+
+    grad_checkpoint = False  # Recompute blocks and stages in the backward pass, as the campaign did: less memory, more time
+
+    def __init__(
+        self,
+        cfg: Direct256V1Cfg = Direct256V1Cfg(),  # Sizes and switches
     ):
         super().__init__()
         self.cfg, d, (a, b, c, e) = cfg, cfg.dim, cfg.decoder
         self.patch = nn.Conv2d(1, d, cfg.patch, stride=cfg.patch)
-        self.pos = nn.Parameter(nn.init.trunc_normal_(torch.empty(1, 2*(cfg.pixels//cfg.patch)**2, d), std=.02))
-        self.blocks = nn.ModuleList(ViTBlock(d, cfg.heads, cfg.mlp_ratio, cfg.dropout) for _ in range(cfg.depth))
-        self.norm, self.to_volume = nn.LayerNorm(d), nn.Linear(d, (cfg.n//8)**3)
-        def stage(ni, no): return nn.Sequential(*conv_norm(ni, no, cfg.norm), *conv_norm(no, no, cfg.norm), Upsample2())
+        self.pos = nn.Parameter(
+            nn.init.trunc_normal_(torch.empty(1, 2 * (cfg.pixels // cfg.patch) ** 2, d), std=0.02)
+        )
+        self.blocks = nn.ModuleList(
+            ViTBlock(d, cfg.heads, cfg.mlp_ratio, cfg.dropout) for _ in range(cfg.depth)
+        )
+        self.norm, self.to_volume = nn.LayerNorm(d), nn.Linear(d, (cfg.n // 8) ** 3)
+
+        def stage(ni, no):
+            return nn.Sequential(
+                *conv_norm(ni, no, cfg.norm), *conv_norm(no, no, cfg.norm), Upsample2()
+            )
+
         self.stages = nn.ModuleList([stage(1, a), stage(a, b), stage(b, c)])
         self.last = nn.Sequential(conv(3, c, e), nn.ReLU(), conv(3, e, 1))
-    def code(self,
-        x,            # (B,2,1,h,w), films
+
+    def code(
+        self,
+        x,  # (B,2,1,h,w), films
         again=False,  # As in `run_layers`
-    ):                # (B,1,n/8,n/8,n/8)
+    ):  # (B,1,n/8,n/8,n/8)
         "What the decoder starts from."
-        tokens = self.patch(x.flatten(0,1)).flatten(2).transpose(1,2).reshape(len(x), -1, self.cfg.dim)   # frontal, then lateral
+        tokens = (
+            self.patch(x.flatten(0, 1)).flatten(2).transpose(1, 2).reshape(len(x), -1, self.cfg.dim)
+        )  # frontal, then lateral
         z = self.norm(run_layers(self.blocks, tokens + self.pos, again)).mean(1)
-        return self.to_volume(z).unflatten(1, (1,)+(self.cfg.n//8,)*3)
-    def decode(self,
-        v,            # (B,1,n/8,n/8,n/8)
+        return self.to_volume(z).unflatten(1, (1,) + (self.cfg.n // 8,) * 3)
+
+    def decode(
+        self,
+        v,  # (B,1,n/8,n/8,n/8)
         again=False,  # As in `run_layers`
-    ):                # (B,1,n,n,n)
+    ):  # (B,1,n,n,n)
         "What the decoder makes of it."
         return self.last(run_layers(self.stages, channels_last(v), again))
-    def forward(self,
-        batch:dict,      # Of which it reads `xrays` (B,2,1,h,w)
-        aux:bool=False,  # Also return the list of auxiliary outputs, of which there are none?
-    ):                   # (B,1,n,n,n), target scale
+
+    def forward(
+        self,
+        batch: dict,  # Of which it reads `xrays` (B,2,1,h,w)
+        aux: bool = False,  # Also return the list of auxiliary outputs, of which there are none?
+    ):  # (B,1,n,n,n), target scale
         again = self.grad_checkpoint and self.training
         y = self.decode(self.code(batch['xrays'], again), again).float()
         return (y, []) if aux else y
@@ -132,25 +194,46 @@ class Direct256V1(nn.Module):
 # %% ../../../nbs/06_models/07_direct256.ipynb #da3325a8
 class Direct256V2(nn.Module):
     "The base's volume of one channel, decoded to four times the side."
-    grad_checkpoint = False   # Recompute the decoder in the backward pass, as the campaign did: less memory, more time
-    def __init__(self,
-        cfg:Direct256V2Cfg=Direct256V2Cfg(),  # Sizes and switches
+
+    grad_checkpoint = False  # Recompute the decoder in the backward pass, as the campaign did: less memory, more time
+
+    def __init__(
+        self,
+        cfg: Direct256V2Cfg = Direct256V2Cfg(),  # Sizes and switches
     ):
         super().__init__()
         self.cfg, self.base, (a, b, c), e = cfg, Direct(cfg.base), cfg.decoder, cfg.narrow
-        def stage(ni, no): return nn.Sequential(*conv_norm(ni, no, cfg.norm), *conv_norm(no, no, cfg.norm), conv(3, no, e, 1), Upsample2())
+
+        def stage(ni, no):
+            return nn.Sequential(
+                *conv_norm(ni, no, cfg.norm),
+                *conv_norm(no, no, cfg.norm),
+                conv(3, no, e, 1),
+                Upsample2(),
+            )
+
         last = conv(3, c, 1)
-        self.stages = nn.ModuleList([stage(1, a), stage(e, b), nn.Sequential(*conv_norm(e, c, cfg.norm), zero_(last) if cfg.zero_head else last)])
-    def decode(self,
-        v,            # (B,1,n/4,n/4,n/4)
+        self.stages = nn.ModuleList(
+            [
+                stage(1, a),
+                stage(e, b),
+                nn.Sequential(*conv_norm(e, c, cfg.norm), zero_(last) if cfg.zero_head else last),
+            ]
+        )
+
+    def decode(
+        self,
+        v,  # (B,1,n/4,n/4,n/4)
         again=False,  # As in `run_layers`
-    ):                # (B,1,n,n,n)
+    ):  # (B,1,n,n,n)
         "What the decoder makes of the base's volume."
         y = run_layers(self.stages, channels_last(v), again)
         return y + resize(v, self.cfg.n, True) if self.cfg.skip else y
-    def forward(self,
-        batch:dict,      # Of which it reads `xrays` (B,2,1,h,w)
-        aux:bool=False,  # Also return the list of auxiliary outputs, of which there are none?
-    ):                   # (B,1,n,n,n), target scale
+
+    def forward(
+        self,
+        batch: dict,  # Of which it reads `xrays` (B,2,1,h,w)
+        aux: bool = False,  # Also return the list of auxiliary outputs, of which there are none?
+    ):  # (B,1,n,n,n), target scale
         y = self.decode(self.base(batch), self.grad_checkpoint and self.training).float()
         return (y, []) if aux else y

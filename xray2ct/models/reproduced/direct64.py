@@ -12,172 +12,317 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 from ...core import BadInput, rng_of
-from ..blocks import AdaBlock, channels_last, pixel_shuffle_3d, resize, sinusoids, sinusoids_2d
+from xray2ct.models.blocks import (
+    AdaBlock,
+    channels_last,
+    pixel_shuffle_3d,
+    resize,
+    sinusoids,
+    sinusoids_2d,
+)
 from ..base import KeepsMean, choice, whole
 
 # %% ../../../nbs/06_models/03_direct64.ipynb #215da0b9
 @dataclass(frozen=True, kw_only=True)
 class DirectCfg:
     "The documented base at 64³; `DirectCfg.mini()` is the reduced one."
-    kind: str = 'direct'                    # Family
-    n: int = 64                             # Voxels along a side of the output
-    tokens: int = 16                        # Volume tokens along a side; the start volume has 4 voxels a token
-    pixels: int = 512                       # Pixels along a film's side
-    dim: int = 256                          # Channels of a volume token
-    heads: int = 4                          # Attention heads
-    depth: int = 4                          # Transformer blocks
-    mlp_ratio: int = 4                      # Hidden over outer width
-    stem: tuple[int,...] = (64, 128)        # Channels of the two stride-2 convolutions before the tokens
-    xray: tuple[int,...] = (64, 128, 512)   # Channels of the X-ray encoder; the last is an X-ray token's
-    cond_dim: int = 1024                    # Conditioning vector of AdaLN
-    time_dim: int = 256                     # Sinusoids that the time embedding would have
-    dropout: float = .1                     # On projections and in MLPs
-    attention_dropout: float = .1           # On attention weights
-    merge: str = 'mean'                     # 'mean' of the views, or 'concat' of their tokens with a view embedding
-    positions: str = 'none'                 # Of X-ray tokens: 'none' or 'sincos'
-    cross_attention: bool = True            # Look at X-ray tokens at all?
-    start: str = 'learned'                  # Start volume: 'learned', 'zeros', 'frozen_random' or 'mean_volume'
-    head: str = 'scalar'                    # A token's output: 'scalar' (upsampled), 'patch' (4³ voxels) or 'conv' (decoder)
-    time: bool = True                       # Keep the time embedding that is fed zeros?
-    zero_gates: bool = True                 # Start with closed AdaLN gates?
-    encoder_norm: str = 'batch'             # Norm of the X-ray encoder: 'batch' or 'group'
+
+    kind: str = 'direct'  # Family
+    n: int = 64  # Voxels along a side of the output
+    tokens: int = 16  # Volume tokens along a side; the start volume has 4 voxels a token
+    pixels: int = 512  # Pixels along a film's side
+    dim: int = 256  # Channels of a volume token
+    heads: int = 4  # Attention heads
+    depth: int = 4  # Transformer blocks
+    mlp_ratio: int = 4  # Hidden over outer width
+    stem: tuple[int, ...] = (64, 128)  # Channels of the two stride-2 convolutions before the tokens
+    xray: tuple[int, ...] = (
+        64,
+        128,
+        512,
+    )  # Channels of the X-ray encoder; the last is an X-ray token's
+    cond_dim: int = 1024  # Conditioning vector of AdaLN
+    time_dim: int = 256  # Sinusoids that the time embedding would have
+    dropout: float = 0.1  # On projections and in MLPs
+    attention_dropout: float = 0.1  # On attention weights
+    merge: str = 'mean'  # 'mean' of the views, or 'concat' of their tokens with a view embedding
+    positions: str = 'none'  # Of X-ray tokens: 'none' or 'sincos'
+    cross_attention: bool = True  # Look at X-ray tokens at all?
+    start: str = 'learned'  # Start volume: 'learned', 'zeros', 'frozen_random' or 'mean_volume'
+    head: str = (
+        'scalar'  # A token's output: 'scalar' (upsampled), 'patch' (4³ voxels) or 'conv' (decoder)
+    )
+    time: bool = True  # Keep the time embedding that is fed zeros?
+    zero_gates: bool = True  # Start with closed AdaLN gates?
+    encoder_norm: str = 'batch'  # Norm of the X-ray encoder: 'batch' or 'group'
 
     def __post_init__(self):
-        for f, known in dict(merge=('mean','concat'), positions=('none','sincos'), head=('scalar','patch','conv'), encoder_norm=('batch','group'),
-                             start=('learned','zeros','frozen_random','mean_volume')).items(): choice(self, f, known)
-        for f, by in dict(n=self.tokens, tokens=1, pixels=8, dim=self.heads, stem=8, xray=8, cond_dim=1, time_dim=2, depth=1, mlp_ratio=1).items(): whole(self, f, by)
-        if len(self.stem) != 2 or len(self.xray) != 3: raise BadInput('DirectCfg has 2 stem widths and 3 X-ray widths', fix='These are the documented stages.')
+        for f, known in dict(
+            merge=('mean', 'concat'),
+            positions=('none', 'sincos'),
+            head=('scalar', 'patch', 'conv'),
+            encoder_norm=('batch', 'group'),
+            start=('learned', 'zeros', 'frozen_random', 'mean_volume'),
+        ).items():
+            choice(self, f, known)
+        for f, by in dict(
+            n=self.tokens,
+            tokens=1,
+            pixels=8,
+            dim=self.heads,
+            stem=8,
+            xray=8,
+            cond_dim=1,
+            time_dim=2,
+            depth=1,
+            mlp_ratio=1,
+        ).items():
+            whole(self, f, by)
+        if len(self.stem) != 2 or len(self.xray) != 3:
+            raise BadInput(
+                'DirectCfg has 2 stem widths and 3 X-ray widths',
+                fix='These are the documented stages.',
+            )
         if not self.cross_attention and (self.merge != 'mean' or self.positions != 'none'):
-            raise BadInput('without cross-attention no X-ray token is looked at, so merge and positions have no effect', fix='Leave them at mean and none.')
+            raise BadInput(
+                'without cross-attention no X-ray token is looked at, so merge and positions have no effect',
+                fix='Leave them at mean and none.',
+            )
         for f in ('dropout', 'attention_dropout'):
-            if not 0 <= getattr(self, f) < 1: raise BadInput(f'DirectCfg.{f} is {getattr(self, f)!r}', fix='It takes 0 up to, not including, 1.')
+            if not 0 <= getattr(self, f) < 1:
+                raise BadInput(
+                    f'DirectCfg.{f} is {getattr(self, f)!r}',
+                    fix='It takes 0 up to, not including, 1.',
+                )
 
     @classmethod
     def mini(cls, **kwargs):
         "The reduced scale: 128² films, 32³ voxels, 8³ tokens, the same depth, a quarter of the width, two heads, no attention dropout."
-        return cls(**dict(dict(n=32, tokens=8, pixels=128, dim=64, heads=2, stem=(16, 32), xray=(24, 48, 128), cond_dim=256, time_dim=64,
-                               attention_dropout=0.), **kwargs))
+        return cls(
+            **dict(
+                dict(
+                    n=32,
+                    tokens=8,
+                    pixels=128,
+                    dim=64,
+                    heads=2,
+                    stem=(16, 32),
+                    xray=(24, 48, 128),
+                    cond_dim=256,
+                    time_dim=64,
+                    attention_dropout=0.0,
+                ),
+                **kwargs,
+            )
+        )
 
 # %% ../../../nbs/06_models/03_direct64.ipynb #17ca2707
 class XrayEncoder(nn.Module):
     "Films to context tokens and one conditioning vector."
-    def __init__(self,
-        cfg:DirectCfg,  # Sizes and switches
+
+    def __init__(
+        self,
+        cfg: DirectCfg,  # Sizes and switches
     ):
         super().__init__()
         self.cfg, (a, b, c) = cfg, cfg.xray
-        norm = nn.BatchNorm2d if cfg.encoder_norm=='batch' else lambda o: nn.GroupNorm(8, o)
+        norm = nn.BatchNorm2d if cfg.encoder_norm == 'batch' else lambda o: nn.GroupNorm(8, o)
         self.convs = nn.Sequential(
-            nn.Conv2d(1, a, 7, stride=2, padding=3), norm(a), nn.ReLU(), nn.MaxPool2d(3, stride=2, padding=1),
-            nn.Conv2d(a, b, 3, padding=1), norm(b), nn.ReLU(), nn.MaxPool2d(2),
-            nn.Conv2d(b, c, 3, padding=1), norm(c), nn.ReLU())
+            nn.Conv2d(1, a, 7, stride=2, padding=3),
+            norm(a),
+            nn.ReLU(),
+            nn.MaxPool2d(3, stride=2, padding=1),
+            nn.Conv2d(a, b, 3, padding=1),
+            norm(b),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(b, c, 3, padding=1),
+            norm(c),
+            nn.ReLU(),
+        )
         self.glob = nn.Linear(c, cfg.cond_dim)
-        half = cfg.cond_dim//2
-        if cfg.time: self.time = nn.Sequential(nn.Linear(cfg.time_dim, half), nn.SiLU(), nn.Linear(half, cfg.cond_dim))
-        if cfg.merge=='concat': self.view = nn.Parameter(torch.randn(2, c)*.02)
-        if cfg.positions=='sincos': self.register_buffer('pos', sinusoids_2d(cfg.pixels//8, cfg.pixels//8, c), persistent=False)
-    def forward(self,
+        half = cfg.cond_dim // 2
+        if cfg.time:
+            self.time = nn.Sequential(
+                nn.Linear(cfg.time_dim, half), nn.SiLU(), nn.Linear(half, cfg.cond_dim)
+            )
+        if cfg.merge == 'concat':
+            self.view = nn.Parameter(torch.randn(2, c) * 0.02)
+        if cfg.positions == 'sincos':
+            self.register_buffer(
+                'pos', sinusoids_2d(cfg.pixels // 8, cfg.pixels // 8, c), persistent=False
+            )
+
+    def forward(
+        self,
         x,  # (B,V,1,h,w), films
-    ):      # context (B,tokens,xray[-1]); condition (B,cond_dim)
+    ):  # context (B,tokens,xray[-1]); condition (B,cond_dim)
         cfg, (b, v) = self.cfg, x.shape[:2]
-        f = self.convs(channels_last(x.flatten(0,1))).unflatten(0, (b, v))                         # (B,V,C,h/8,w/8)
-        avg = f.mean(1)                                                             # views first: (a+b)/2 is exact in either order
-        cond = self.glob(avg.mean((2,3)))
-        if cfg.time: cond = cond + self.time(f.new_zeros(b, cfg.time_dim))
-        tokens = (avg[:,None] if cfg.merge=='mean' else f).flatten(3).transpose(2,3) # (B,1 or V,hw,C)
-        if cfg.merge=='concat': tokens = tokens + self.view[:,None]
-        if cfg.positions=='sincos': tokens = tokens + self.pos
-        return tokens.flatten(1,2), cond
+        f = self.convs(channels_last(x.flatten(0, 1))).unflatten(0, (b, v))  # (B,V,C,h/8,w/8)
+        avg = f.mean(1)  # views first: (a+b)/2 is exact in either order
+        cond = self.glob(avg.mean((2, 3)))
+        if cfg.time:
+            cond = cond + self.time(f.new_zeros(b, cfg.time_dim))
+        tokens = (
+            (avg[:, None] if cfg.merge == 'mean' else f).flatten(3).transpose(2, 3)
+        )  # (B,1 or V,hw,C)
+        if cfg.merge == 'concat':
+            tokens = tokens + self.view[:, None]
+        if cfg.positions == 'sincos':
+            tokens = tokens + self.pos
+        return tokens.flatten(1, 2), cond
 
 # %% ../../../nbs/06_models/03_direct64.ipynb #60d38b87
 class Backbone(nn.Module):
     "Start volume to tokens, blocks, head."
-    def __init__(self,
-        cfg:DirectCfg,  # Sizes and switches
+
+    def __init__(
+        self,
+        cfg: DirectCfg,  # Sizes and switches
     ):
         super().__init__()
         self.cfg, (a, b), d = cfg, cfg.stem, cfg.dim
         self.side = cfg.tokens
-        self.embed = nn.Sequential(nn.Conv3d(1, a, 3, stride=2, padding=1), nn.GroupNorm(8, a), nn.SiLU(),
-            nn.Conv3d(a, b, 3, stride=2, padding=1), nn.GroupNorm(8, b), nn.SiLU(), nn.Conv3d(b, d, 3, padding=1))
-        self.pos = nn.Parameter(torch.randn(1, self.side**3, d)*.02)
-        self.blocks = nn.ModuleList(AdaBlock(d, cfg.heads, cfg.cond_dim, cfg.xray[-1] if cfg.cross_attention else None, cfg.mlp_ratio,
-                                             cfg.dropout, cfg.attention_dropout, cfg.zero_gates) for _ in range(cfg.depth))
+        self.embed = nn.Sequential(
+            nn.Conv3d(1, a, 3, stride=2, padding=1),
+            nn.GroupNorm(8, a),
+            nn.SiLU(),
+            nn.Conv3d(a, b, 3, stride=2, padding=1),
+            nn.GroupNorm(8, b),
+            nn.SiLU(),
+            nn.Conv3d(b, d, 3, padding=1),
+        )
+        self.pos = nn.Parameter(torch.randn(1, self.side**3, d) * 0.02)
+        self.blocks = nn.ModuleList(
+            AdaBlock(
+                d,
+                cfg.heads,
+                cfg.cond_dim,
+                cfg.xray[-1] if cfg.cross_attention else None,
+                cfg.mlp_ratio,
+                cfg.dropout,
+                cfg.attention_dropout,
+                cfg.zero_gates,
+            )
+            for _ in range(cfg.depth)
+        )
         self.norm, self.head = nn.LayerNorm(d), mk_head(cfg)
-    def forward(self,
-        start,    # (1,1,m,m,m), the same for every patient; m = 4 tokens
-        cond,     # (B,cond_dim)
+
+    def forward(
+        self,
+        start,  # (1,1,m,m,m), the same for every patient; m = 4 tokens
+        cond,  # (B,cond_dim)
         context,  # (B,M,xray[-1])
         again=False,  # Compute the blocks again in the backward pass, instead of keeping what they made?
-    ):            # (B,1,n,n,n)
-        x = (self.embed(start).flatten(2).transpose(1,2) + self.pos).expand(len(cond), -1, -1)
-        for blk in self.blocks: x = checkpoint(blk, x, cond, context, use_reentrant=False) if again else blk(x, cond, context)
+    ):  # (B,1,n,n,n)
+        x = (self.embed(start).flatten(2).transpose(1, 2) + self.pos).expand(len(cond), -1, -1)
+        for blk in self.blocks:
+            x = (
+                checkpoint(blk, x, cond, context, use_reentrant=False)
+                if again
+                else blk(x, cond, context)
+            )
         return self.head(self.norm(x))
 
 class Shape3d(nn.Module):
     "Tokens (B,side³,C) to a volume (B,C,side,side,side)."
-    def __init__(self, side): super().__init__(); self.side = side
-    def forward(self, x): return x.transpose(1,2).unflatten(2, (self.side,)*3)
+
+    def __init__(self, side):
+        super().__init__()
+        self.side = side
+
+    def forward(self, x):
+        return x.transpose(1, 2).unflatten(2, (self.side,) * 3)
 
 class Resize(nn.Module):
     "Trilinear interpolation to `size`, aligned at corners or at edges."
-    def __init__(self, size, align): super().__init__(); self.size, self.align = size, align
-    def forward(self, x): return resize(x, self.size, self.align)
+
+    def __init__(self, size, align):
+        super().__init__()
+        self.size, self.align = size, align
+
+    def forward(self, x):
+        return resize(x, self.size, self.align)
 
 class Shuffle3d(nn.Module):
     "`pixel_shuffle_3d` by `r`."
-    def __init__(self, r): super().__init__(); self.r = r
-    def forward(self, x): return pixel_shuffle_3d(x, self.r)
+
+    def __init__(self, r):
+        super().__init__()
+        self.r = r
+
+    def forward(self, x):
+        return pixel_shuffle_3d(x, self.r)
 
 def mk_head(
-    cfg:DirectCfg,  # Sizes and `head`
-)->nn.Module:       # (B,tokens,dim) to (B,1,n,n,n)
+    cfg: DirectCfg,  # Sizes and `head`
+) -> nn.Module:  # (B,tokens,dim) to (B,1,n,n,n)
     "What a token becomes: a scalar to interpolate, a patch of voxels, or features for a decoder."
-    d, n, to3d, r = cfg.dim, cfg.n, Shape3d(cfg.tokens), cfg.n//cfg.tokens
-    if cfg.head=='scalar': return nn.Sequential(nn.Linear(d, 1), to3d, Resize(n, True))
-    if cfg.head=='patch': return nn.Sequential(nn.Linear(d, r**3), to3d, Shuffle3d(r))
-    def stage(ni, no, size): return Resize(size, False), nn.Conv3d(ni, no, 3, padding=1), nn.GroupNorm(8, no), nn.SiLU()
+    d, n, to3d, r = cfg.dim, cfg.n, Shape3d(cfg.tokens), cfg.n // cfg.tokens
+    if cfg.head == 'scalar':
+        return nn.Sequential(nn.Linear(d, 1), to3d, Resize(n, True))
+    if cfg.head == 'patch':
+        return nn.Sequential(nn.Linear(d, r**3), to3d, Shuffle3d(r))
+
+    def stage(ni, no, size):
+        return Resize(size, False), nn.Conv3d(ni, no, 3, padding=1), nn.GroupNorm(8, no), nn.SiLU()
+
     b, a = cfg.stem[1], cfg.stem[0]
-    return nn.Sequential(to3d, *stage(d, b, n//2), *stage(b, a, n), nn.Conv3d(a, 1, 3, padding=1))
+    return nn.Sequential(to3d, *stage(d, b, n // 2), *stage(b, a, n), nn.Conv3d(a, 1, 3, padding=1))
 
 # %% ../../../nbs/06_models/03_direct64.ipynb #6ddaba81
 class Direct(KeepsMean):
     "X-rays to a volume through context tokens; positions, geometry and views reach it only as far as the switches allow."
-    grad_checkpoint = False   # Recompute the blocks in the backward pass: less memory, more time
-    def __init__(self,
-        cfg:DirectCfg=DirectCfg(),  # Sizes and switches
+
+    grad_checkpoint = False  # Recompute the blocks in the backward pass: less memory, more time
+
+    def __init__(
+        self,
+        cfg: DirectCfg = DirectCfg(),  # Sizes and switches
     ):
         super().__init__()
-        self.cfg, shape = cfg, (1, 1, *(4*cfg.tokens,)*3)
+        self.cfg, shape = cfg, (1, 1, *(4 * cfg.tokens,) * 3)
         self.encoder, self.backbone = XrayEncoder(cfg), Backbone(cfg)
-        if cfg.start=='learned': self.start = nn.Parameter(torch.randn(shape)*.01)
-        elif cfg.start=='mean_volume': self.register_buffer('mean_volume', torch.zeros(shape))
+        if cfg.start == 'learned':
+            self.start = nn.Parameter(torch.randn(shape) * 0.01)
+        elif cfg.start == 'mean_volume':
+            self.register_buffer('mean_volume', torch.zeros(shape))
         else:
-            noise = torch.from_numpy(rng_of('direct', 'start').normal(0, .01, shape)).float() if cfg.start=='frozen_random' else torch.zeros(shape)
+            noise = (
+                torch.from_numpy(rng_of('direct', 'start').normal(0, 0.01, shape)).float()
+                if cfg.start == 'frozen_random'
+                else torch.zeros(shape)
+            )
             self.register_buffer('start', noise.to(self.backbone.pos.device))
-    def forward(self,
-        batch:dict,  # Of which it reads `xrays` (B,2,1,h,w)
-    ):               # (B,1,n,n,n), target scale
+
+    def forward(
+        self,
+        batch: dict,  # Of which it reads `xrays` (B,2,1,h,w)
+    ):  # (B,1,n,n,n), target scale
         x = batch['xrays']
         context, cond = self.encoder(x)
-        start = self.mean_volume if self.cfg.start=='mean_volume' else self.start
+        start = self.mean_volume if self.cfg.start == 'mean_volume' else self.start
         return self.backbone(start, cond, context, self.grad_checkpoint and self.training)
 
 # %% ../../../nbs/06_models/03_direct64.ipynb #46262c42
 @torch.no_grad()
 def shuffle_effect(
-    model:Direct,  # In eval mode
-    batch:dict,    # Any
-    seed:int=0,    # Of the permutation
-)->float:          # Largest change, relative to the largest output
+    model: Direct,  # In eval mode
+    batch: dict,  # Any
+    seed: int = 0,  # Of the permutation
+) -> float:  # Largest change, relative to the largest output
     "How much the output changes when the features of all places on the films are permuted."
     enc, g, cfg = model.encoder, torch.Generator().manual_seed(seed), model.cfg
     x = batch['xrays']
+
     def permute(mod, args, f):
-        order = torch.randperm(f.shape[2]*f.shape[3], generator=g).to(f.device)
-        return f.flatten(2)[:,:,order].view_as(f)
+        order = torch.randperm(f.shape[2] * f.shape[3], generator=g).to(f.device)
+        return f.flatten(2)[:, :, order].view_as(f)
+
     y = model(batch)
     hook = enc.convs.register_forward_hook(permute)
-    try: z = model(batch)
-    finally: hook.remove()
-    return ((z - y).abs().max()/y.abs().max()).item()
+    try:
+        z = model(batch)
+    finally:
+        hook.remove()
+    return ((z - y).abs().max() / y.abs().max()).item()

@@ -22,150 +22,238 @@ from .direct64 import Direct, DirectCfg
 @dataclass(frozen=True, kw_only=True)
 class RefineCfg:
     "A documented refiner behind a frozen base; `RefineCfg.mini()` is the reduced one."
-    kind: str = 'refine'          # Family
-    net: str = 'v1'               # Network: 'v1' or 'v2'
-    n: int = 256                  # Voxels along a side, four times the base's
-    pixels: int = 512             # Pixels along a film's side, as the base's
-    base: DirectCfg = DirectCfg() # The frozen base (not built for coarse='truth')
-    coarse: str = 'base'          # What is refined: the 'base's volume, or the 'truth' (an oracle for experiments)
-    oracle_n: int = 64            # Voxels along a side that the oracle's truth is reduced to, up to n/4
-    output: str = 'up_plus'       # 'up_plus', 'up_plus_tanh', 'up_plus_scaled' or 'conv', as in the table above
-    learn_scale: bool = True      # Of the two outputs with a scale: is it a parameter?
-    zero_init: bool = False       # Start the last convolution at zero?
-    norm: str = 'instance'        # 'instance', 'group' (one group) or 'none'; in v1 of the residual blocks only
-    attention: bool = True        # Of v2: weigh the channels after each step?
-    upsample: str = 'shuffle'     # Of v2: 'shuffle' or 'trilinear', which leaves the wide convolution out
-    width: int = 32               # Channels at n/4 and n/2; half of it at n
-    middle: int = 64              # Of v1: channels between the two convolutions of a step
+
+    kind: str = 'refine'  # Family
+    net: str = 'v1'  # Network: 'v1' or 'v2'
+    n: int = 256  # Voxels along a side, four times the base's
+    pixels: int = 512  # Pixels along a film's side, as the base's
+    base: DirectCfg = DirectCfg()  # The frozen base (not built for coarse='truth')
+    coarse: str = (
+        'base'  # What is refined: the 'base's volume, or the 'truth' (an oracle for experiments)
+    )
+    oracle_n: int = 64  # Voxels along a side that the oracle's truth is reduced to, up to n/4
+    output: str = (
+        'up_plus'  # 'up_plus', 'up_plus_tanh', 'up_plus_scaled' or 'conv', as in the table above
+    )
+    learn_scale: bool = True  # Of the two outputs with a scale: is it a parameter?
+    zero_init: bool = False  # Start the last convolution at zero?
+    norm: str = (
+        'instance'  # 'instance', 'group' (one group) or 'none'; in v1 of the residual blocks only
+    )
+    attention: bool = True  # Of v2: weigh the channels after each step?
+    upsample: str = (
+        'shuffle'  # Of v2: 'shuffle' or 'trilinear', which leaves the wide convolution out
+    )
+    width: int = 32  # Channels at n/4 and n/2; half of it at n
+    middle: int = 64  # Of v1: channels between the two convolutions of a step
 
     def __post_init__(self):
-        for f, known in dict(net=('v1','v2'), coarse=('base','truth'), output=('up_plus','up_plus_tanh','up_plus_scaled','conv'),
-                             norm=('instance','group','none'), upsample=('shuffle','trilinear')).items(): choice(self, f, known)
-        for f, by in dict(n=16, pixels=8, oracle_n=1, width=2, middle=1).items(): whole(self, f, by)
-        idle = lambda f, why: BadInput(f'RefineCfg.{f}={getattr(self, f)!r} has no effect: {why}', fix='Leave it at its default.')
-        if self.net=='v1' and not self.attention: raise idle('attention', 'v1 has none')
-        if self.net=='v1' and self.upsample != 'shuffle': raise idle('upsample', 'v1 is trilinear in any case')
-        if self.net=='v2' and self.middle != 64: raise idle('middle', 'v2 has no such convolution')
-        if not self.learn_scale and self.output in ('up_plus','conv'): raise idle('learn_scale', f'output={self.output!r} has no scale')
-        if self.oracle_n > self.n//4: raise BadInput(f'RefineCfg.oracle_n is {self.oracle_n}, the coarse volume has {self.n//4}', fix='It takes n/4 or less.')
-        if self.coarse=='truth': return
-        if self.oracle_n != self.n//4: raise BadInput("RefineCfg.oracle_n has no effect without coarse='truth'", fix=f'Leave it at n/4, {self.n//4}.')
-        if (4*self.base.n, self.base.pixels) != (self.n, self.pixels):
-            raise BadInput(f'the base gives {self.base.n} voxels from {self.base.pixels} pixels, a refiner to {self.n} from {self.pixels} needs {self.n//4} from {self.pixels}',
-                           fix='Change base.n and base.pixels, or n and pixels.')
+        for f, known in dict(
+            net=('v1', 'v2'),
+            coarse=('base', 'truth'),
+            output=('up_plus', 'up_plus_tanh', 'up_plus_scaled', 'conv'),
+            norm=('instance', 'group', 'none'),
+            upsample=('shuffle', 'trilinear'),
+        ).items():
+            choice(self, f, known)
+        for f, by in dict(n=16, pixels=8, oracle_n=1, width=2, middle=1).items():
+            whole(self, f, by)
+        idle = lambda f, why: BadInput(
+            f'RefineCfg.{f}={getattr(self, f)!r} has no effect: {why}',
+            fix='Leave it at its default.',
+        )
+        if self.net == 'v1' and not self.attention:
+            raise idle('attention', 'v1 has none')
+        if self.net == 'v1' and self.upsample != 'shuffle':
+            raise idle('upsample', 'v1 is trilinear in any case')
+        if self.net == 'v2' and self.middle != 64:
+            raise idle('middle', 'v2 has no such convolution')
+        if not self.learn_scale and self.output in ('up_plus', 'conv'):
+            raise idle('learn_scale', f'output={self.output!r} has no scale')
+        if self.oracle_n > self.n // 4:
+            raise BadInput(
+                f'RefineCfg.oracle_n is {self.oracle_n}, the coarse volume has {self.n // 4}',
+                fix='It takes n/4 or less.',
+            )
+        if self.coarse == 'truth':
+            return
+        if self.oracle_n != self.n // 4:
+            raise BadInput(
+                "RefineCfg.oracle_n has no effect without coarse='truth'",
+                fix=f'Leave it at n/4, {self.n // 4}.',
+            )
+        if (4 * self.base.n, self.base.pixels) != (self.n, self.pixels):
+            raise BadInput(
+                f'the base gives {self.base.n} voxels from {self.base.pixels} pixels, a refiner to {self.n} from {self.pixels} needs {self.n // 4} from {self.pixels}',
+                fix='Change base.n and base.pixels, or n and pixels.',
+            )
 
     @classmethod
     def mini(cls, **kwargs):
         "The reduced scale: 128² films, 32³ to 128³, every layer, an eighth of the width."
         small = dict(n=128, pixels=128, base=DirectCfg.mini(), oracle_n=32, width=4)
-        return cls(**dict(small if kwargs.get('net')=='v2' else dict(small, middle=4), **kwargs))
+        return cls(**dict(small if kwargs.get('net') == 'v2' else dict(small, middle=4), **kwargs))
 
 # %% ../../../nbs/06_models/06_refinement.ipynb #cc5ac50c
 def norm3d(
-    kind:str,  # 'instance', 'group' or 'none'
-    c:int,     # Channels
-)->nn.Module:  # (B,c,D,H,W) to the same
+    kind: str,  # 'instance', 'group' or 'none'
+    c: int,  # Channels
+) -> nn.Module:  # (B,c,D,H,W) to the same
     "The norm behind a convolution of a decoder."
-    if kind=='instance': return nn.InstanceNorm3d(c)
-    return nn.GroupNorm(1, c) if kind=='group' else nn.Identity()
+    if kind == 'instance':
+        return nn.InstanceNorm3d(c)
+    return nn.GroupNorm(1, c) if kind == 'group' else nn.Identity()
 
 class Upsample2(nn.Module):
     "Twice the side, trilinear, outermost centres on each other."
-    def forward(self, x): return resize(x, tuple(2*o for o in x.shape[2:]), True)
+
+    def forward(self, x):
+        return resize(x, tuple(2 * o for o in x.shape[2:]), True)
 
 class Shuffle2(nn.Module):
     "Twice the side from an eighth of the channels, dealt out in the order (c, z, y, x)."
-    def forward(self, x): return channels_last(pixel_shuffle_3d(x, 2))
+
+    def forward(self, x):
+        return channels_last(pixel_shuffle_3d(x, 2))
 
 class NormRes(nn.Module):
     "relu(x + norm(conv(relu(norm(conv(x))))))."
+
     def __init__(self, c, norm='instance'):
         super().__init__()
-        self.conv1, self.norm1, self.conv2, self.norm2 = conv(3, c, c), norm3d(norm, c), conv(3, c, c), norm3d(norm, c)
-    def forward(self, x): return F.relu(x + self.norm2(self.conv2(F.relu(self.norm1(self.conv1(x))))))
+        self.conv1, self.norm1, self.conv2, self.norm2 = (
+            conv(3, c, c),
+            norm3d(norm, c),
+            conv(3, c, c),
+            norm3d(norm, c),
+        )
+
+    def forward(self, x):
+        return F.relu(x + self.norm2(self.conv2(F.relu(self.norm1(self.conv1(x))))))
 
 class ChannelAttention(nn.Module):
     "Each channel times a number between 0 and 1 that depends on the means of all."
+
     def __init__(self, c):
         super().__init__()
-        h = max(4, c//4)     # with fewer, a reduced network may start with all of them asleep behind the ReLU
+        h = max(
+            4, c // 4
+        )  # with fewer, a reduced network may start with all of them asleep behind the ReLU
         self.down, self.up = nn.Linear(c, h, bias=False), nn.Linear(h, c, bias=False)
-    def forward(self, x): return x*self.up(self.down(x.mean((2,3,4))).relu()).sigmoid()[...,None,None,None]
+
+    def forward(self, x):
+        return x * self.up(self.down(x.mean((2, 3, 4))).relu()).sigmoid()[..., None, None, None]
 
 # %% ../../../nbs/06_models/06_refinement.ipynb #9d06236f
 def mk_layers(
-    cfg:RefineCfg,  # Sizes and switches
-)->nn.Sequential:   # (B,1,n/4,n/4,n/4) to (B,1,n,n,n); the last is a convolution
+    cfg: RefineCfg,  # Sizes and switches
+) -> nn.Sequential:  # (B,1,n/4,n/4,n/4) to (B,1,n,n,n); the last is a convolution
     "The blocks of v1 or v2."
     w, norm = cfg.width, cfg.norm
-    res, last = lambda c: NormRes(c, norm), conv(3, w//2, 1)
-    if cfg.net=='v1':
-        def step(ni, no): return nn.Sequential(conv(3, ni, cfg.middle), Upsample2(), conv(3, cfg.middle, no), nn.ReLU())
-        layers = [step(1, w), res(w), res(w), step(w, w//2), res(w//2), res(w//2), last]
+    res, last = lambda c: NormRes(c, norm), conv(3, w // 2, 1)
+    if cfg.net == 'v1':
+
+        def step(ni, no):
+            return nn.Sequential(
+                conv(3, ni, cfg.middle), Upsample2(), conv(3, cfg.middle, no), nn.ReLU()
+            )
+
+        layers = [step(1, w), res(w), res(w), step(w, w // 2), res(w // 2), res(w // 2), last]
     else:
+
         def step(no):
-            finer = [conv(3, w, 8*w), Shuffle2()] if cfg.upsample=='shuffle' else [Upsample2()]
-            return nn.Sequential(*finer, conv(3, w, no), norm3d(norm, no), nn.ReLU(), *([ChannelAttention(no)] if cfg.attention else []))
+            finer = [conv(3, w, 8 * w), Shuffle2()] if cfg.upsample == 'shuffle' else [Upsample2()]
+            return nn.Sequential(
+                *finer,
+                conv(3, w, no),
+                norm3d(norm, no),
+                nn.ReLU(),
+                *([ChannelAttention(no)] if cfg.attention else []),
+            )
+
         first = nn.Sequential(conv(3, 1, w), norm3d(norm, w), nn.ReLU())
-        layers = [first, res(w), res(w), step(w), res(w), res(w), step(w//2), res(w//2), last]
-    if cfg.zero_init: zero_(last)
+        layers = [first, res(w), res(w), step(w), res(w), res(w), step(w // 2), res(w // 2), last]
+    if cfg.zero_init:
+        zero_(last)
     return nn.Sequential(*layers)
 
 def run_layers(
-    layers,           # Modules, one after the other
-    x,                # What the first takes
-    again:bool=False, # Compute each of them again in the backward pass, instead of keeping what it made?
-):                    # What the last gives
+    layers,  # Modules, one after the other
+    x,  # What the first takes
+    again: bool = False,  # Compute each of them again in the backward pass, instead of keeping what it made?
+):  # What the last gives
     "A sequence that can be checkpointed."
-    for m in layers: x = checkpoint(m, x, use_reentrant=False) if again else m(x)
+    for m in layers:
+        x = checkpoint(m, x, use_reentrant=False) if again else m(x)
     return x
 
 class Refiner(nn.Module):
     "A coarse volume to a fine one: the network, and how its result joins the interpolated volume."
+
     def __init__(self, cfg):
         super().__init__()
         self.cfg, self.layers = cfg, mk_layers(cfg)
         if cfg.output in ('up_plus_tanh', 'up_plus_scaled'):
-            s = torch.tensor(.1 if cfg.output=='up_plus_tanh' else .3)
-            if cfg.learn_scale: self.scale = nn.Parameter(s)
-            else: self.register_buffer('scale', s)
-    def forward(self,
-        coarse,       # (B,1,n/4,n/4,n/4), target scale
+            s = torch.tensor(0.1 if cfg.output == 'up_plus_tanh' else 0.3)
+            if cfg.learn_scale:
+                self.scale = nn.Parameter(s)
+            else:
+                self.register_buffer('scale', s)
+
+    def forward(
+        self,
+        coarse,  # (B,1,n/4,n/4,n/4), target scale
         again=False,  # As in `run_layers`
-    ):                # (B,1,n,n,n)
+    ):  # (B,1,n,n,n)
         y, how = run_layers(self.layers, channels_last(coarse), again), self.cfg.output
-        if how=='conv': return y
-        if how=='up_plus_tanh': y = y.tanh()
-        if how!='up_plus': y = y*self.scale
-        return resize(coarse, 4*coarse.shape[-1], True) + y
+        if how == 'conv':
+            return y
+        if how == 'up_plus_tanh':
+            y = y.tanh()
+        if how != 'up_plus':
+            y = y * self.scale
+        return resize(coarse, 4 * coarse.shape[-1], True) + y
 
 # %% ../../../nbs/06_models/06_refinement.ipynb #71d8b6da
 class Refine(nn.Module):
     "X-rays to a coarse volume by a frozen base, and from there to a fine one by a refiner; only the refiner learns."
-    grad_checkpoint = False   # Recompute the refiner's blocks in the backward pass: less memory, more time
-    def __init__(self,
-        cfg:RefineCfg=RefineCfg(),  # Sizes and switches
+
+    grad_checkpoint = (
+        False  # Recompute the refiner's blocks in the backward pass: less memory, more time
+    )
+
+    def __init__(
+        self,
+        cfg: RefineCfg = RefineCfg(),  # Sizes and switches
     ):
         super().__init__()
         self.cfg, self.net = cfg, Refiner(cfg)
-        self.base = Direct(cfg.base).requires_grad_(False).eval() if cfg.coarse=='base' else None
-    def train(self,
-        mode:bool=True,  # Of the refiner; the base stays in eval mode
+        self.base = Direct(cfg.base).requires_grad_(False).eval() if cfg.coarse == 'base' else None
+
+    def train(
+        self,
+        mode: bool = True,  # Of the refiner; the base stays in eval mode
     ):
         super().train(mode)
-        if self.base is not None: self.base.eval()
+        if self.base is not None:
+            self.base.eval()
         return self
+
     @torch.no_grad()
-    def coarse(self,
-        batch:dict,  # Of which the base reads `xrays`, and the oracle `volume` (HU)
-    ):               # (B,1,n/4,n/4,n/4), target scale
+    def coarse(
+        self,
+        batch: dict,  # Of which the base reads `xrays`, and the oracle `volume` (HU)
+    ):  # (B,1,n/4,n/4,n/4), target scale
         "What is refined."
-        if self.base is not None: return self.base(batch).float()
-        unit = batch['volume'].float().clamp(-200, 200)/200
-        return resize(downsample(unit, self.cfg.oracle_n), self.cfg.n//4)
-    def forward(self,
-        batch:dict,      # As in `coarse`
-        aux:bool=False,  # Also return the list of auxiliary outputs, of which there are none?
-    ):                   # (B,1,n,n,n), target scale
+        if self.base is not None:
+            return self.base(batch).float()
+        unit = batch['volume'].float().clamp(-200, 200) / 200
+        return resize(downsample(unit, self.cfg.oracle_n), self.cfg.n // 4)
+
+    def forward(
+        self,
+        batch: dict,  # As in `coarse`
+        aux: bool = False,  # Also return the list of auxiliary outputs, of which there are none?
+    ):  # (B,1,n,n,n), target scale
         y = self.net(self.coarse(batch), self.grad_checkpoint and self.training).float()
         return (y, []) if aux else y

@@ -19,74 +19,144 @@ from ..base import choice, whole
 @dataclass(frozen=True, kw_only=True)
 class UnetB24Cfg:
     "The campaign's U-Net at 64³; `UnetB24Cfg.mini()` is the reduced one."
-    kind: str = 'unet_b24'                             # Family
-    n: int = 64                                        # Voxels along a side; every level after the first halves it
-    pixels: int = 512                                  # Pixels along a film's side
-    base: int = 24                                     # Channels of the volume that the films are unfolded into
-    widths: tuple[int,...] = (2, 4, 8, 16, 24, 32)     # Channels of the encoder levels, in units of `base`
-    bottleneck: int = 48                               # Channels between encoder and decoder, in units of `base`
-    pyramid: tuple[int,...] = (32, 64, 128, 256)       # Channels of the film at 1, 1/2, 1/4 and 1/8 of its size
-    xray: int = 512                                    # Channels of the fused film
-    heads: int = 8                                     # Attention heads, in all four transformers
-    mlp_ratio: int = 4                                 # Hidden over outer width
-    output: str = 'tanh'                               # 'tanh' as in the last version, 'clamp' to 0..1 as in the first, or 'linear'
-    aux: bool = True                                   # Keep the deep-supervision heads? Then train with `aux=True`, or they get no gradient
+
+    kind: str = 'unet_b24'  # Family
+    n: int = 64  # Voxels along a side; every level after the first halves it
+    pixels: int = 512  # Pixels along a film's side
+    base: int = 24  # Channels of the volume that the films are unfolded into
+    widths: tuple[int, ...] = (
+        2,
+        4,
+        8,
+        16,
+        24,
+        32,
+    )  # Channels of the encoder levels, in units of `base`
+    bottleneck: int = 48  # Channels between encoder and decoder, in units of `base`
+    pyramid: tuple[int, ...] = (
+        32,
+        64,
+        128,
+        256,
+    )  # Channels of the film at 1, 1/2, 1/4 and 1/8 of its size
+    xray: int = 512  # Channels of the fused film
+    heads: int = 8  # Attention heads, in all four transformers
+    mlp_ratio: int = 4  # Hidden over outer width
+    output: str = (
+        'tanh'  # 'tanh' as in the last version, 'clamp' to 0..1 as in the first, or 'linear'
+    )
+    aux: bool = (
+        True  # Keep the deep-supervision heads? Then train with `aux=True`, or they get no gradient
+    )
 
     def __post_init__(self):
-        choice(self, 'output', ('tanh', 'clamp', 'linear')); choice(self, 'aux', (True, False))
-        if len(self.pyramid) != 4: raise BadInput('UnetB24Cfg.pyramid has 4 widths', fix='These are the documented branches.')
-        if len(self.widths) < 4: raise BadInput('UnetB24Cfg.widths has 4 levels or more', fix='The third holds a transformer on the way down and on the way up.')
-        for f, by in dict(pixels=8, pyramid=8, xray=self.heads, bottleneck=1, widths=1, mlp_ratio=1, heads=1).items(): whole(self, f, by)
-        whole(self, 'base', least=4)                   # a dense layer of the last decoder makes base/4 channels
-        whole(self, 'n', by=2**(len(self.widths) - 1), least=2**len(self.widths))
+        choice(self, 'output', ('tanh', 'clamp', 'linear'))
+        choice(self, 'aux', (True, False))
+        if len(self.pyramid) != 4:
+            raise BadInput(
+                'UnetB24Cfg.pyramid has 4 widths', fix='These are the documented branches.'
+            )
+        if len(self.widths) < 4:
+            raise BadInput(
+                'UnetB24Cfg.widths has 4 levels or more',
+                fix='The third holds a transformer on the way down and on the way up.',
+            )
+        for f, by in dict(
+            pixels=8, pyramid=8, xray=self.heads, bottleneck=1, widths=1, mlp_ratio=1, heads=1
+        ).items():
+            whole(self, f, by)
+        whole(self, 'base', least=4)  # a dense layer of the last decoder makes base/4 channels
+        whole(self, 'n', by=2 ** (len(self.widths) - 1), least=2 ** len(self.widths))
         for o in (self.widths[2], self.bottleneck):
-            if o*self.base%self.heads: raise BadInput(f'{self.heads} heads do not divide {o*self.base} channels', fix='Change base or heads.')
+            if o * self.base % self.heads:
+                raise BadInput(
+                    f'{self.heads} heads do not divide {o * self.base} channels',
+                    fix='Change base or heads.',
+                )
 
     @classmethod
     def mini(cls, **kwargs):
         "The reduced scale: 128² films, 32³ voxels, five levels for six, a twelfth of the width, half the heads."
-        return cls(**dict(dict(n=32, pixels=128, base=4, widths=(1, 2, 4, 8, 12), bottleneck=18, pyramid=(8, 16, 24, 48), xray=96, heads=4), **kwargs))
+        return cls(
+            **dict(
+                dict(
+                    n=32,
+                    pixels=128,
+                    base=4,
+                    widths=(1, 2, 4, 8, 12),
+                    bottleneck=18,
+                    pyramid=(8, 16, 24, 48),
+                    xray=96,
+                    heads=4,
+                ),
+                **kwargs,
+            )
+        )
 
 # %% ../../../nbs/06_models/08_unet.ipynb #982ab4fd
 def _cbr(dim, ni, no, k=3, stride=1):
     "Convolution, BatchNorm, ReLU."
-    return nn.Sequential(conv(dim, ni, no, k, stride), {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}[dim](no), nn.ReLU(inplace=True))
+    return nn.Sequential(
+        conv(dim, ni, no, k, stride),
+        {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}[dim](no),
+        nn.ReLU(inplace=True),
+    )
 
 class XrayPyramid(nn.Module):
     "A film at four scales, fused at an eighth of its size."
-    def __init__(self,
-        cfg:UnetB24Cfg,  # Sizes
+
+    def __init__(
+        self,
+        cfg: UnetB24Cfg,  # Sizes
     ):
         super().__init__()
         self.branches = nn.ModuleList()
         for k, (c, kernel) in enumerate(zip(cfg.pyramid, (7, 5, 3, 3))):
-            ws = [1] + [c*o//8 for o in (3, 4, 6, 8)[3-k:]]                  # branch 3: 3/8, 1/2, 3/4 and 1 of its width
-            self.branches.append(nn.Sequential(*[_cbr(2, a, b, 3 if i else kernel, 2 if i < k else 1) for i, (a, b) in enumerate(zip(ws, ws[1:]))]))
+            ws = [1] + [
+                c * o // 8 for o in (3, 4, 6, 8)[3 - k :]
+            ]  # branch 3: 3/8, 1/2, 3/4 and 1 of its width
+            self.branches.append(
+                nn.Sequential(
+                    *[
+                        _cbr(2, a, b, 3 if i else kernel, 2 if i < k else 1)
+                        for i, (a, b) in enumerate(zip(ws, ws[1:]))
+                    ]
+                )
+            )
         self.fuse = _cbr(2, sum(cfg.pyramid), cfg.xray, 1)
-    def forward(self,
+
+    def forward(
+        self,
         x,  # (B,1,h,w), one view's films
-    ):      # (B,xray,h/8,w/8)
+    ):  # (B,xray,h/8,w/8)
         fs = [m(x) for m in self.branches]
         return self.fuse(torch.cat([resize(f, tuple(fs[-1].shape[2:])) for f in fs], 1))
 
 # %% ../../../nbs/06_models/08_unet.ipynb #3c1a3f93
 class TokenBlock(nn.Module):
     "Pre-norm attention, onto itself or onto a context of the same width, and an MLP."
-    def __init__(self,
-        dim:int,           # Channels of a token
-        heads:int,         # Divide `dim`
-        mlp_ratio:int=4,   # Hidden over outer width
-        cross:bool=False,  # Look at a context?
+
+    def __init__(
+        self,
+        dim: int,  # Channels of a token
+        heads: int,  # Divide `dim`
+        mlp_ratio: int = 4,  # Hidden over outer width
+        cross: bool = False,  # Look at a context?
     ):
         super().__init__()
         self.norm1, self.norm2 = nn.LayerNorm(dim), nn.LayerNorm(dim)
-        if cross: self.norm_context = nn.LayerNorm(dim)
+        if cross:
+            self.norm_context = nn.LayerNorm(dim)
         self.attn = nn.MultiheadAttention(dim, heads, batch_first=True)
-        self.mlp = nn.Sequential(nn.Linear(dim, mlp_ratio*dim), nn.GELU(), nn.Linear(mlp_ratio*dim, dim))
-    def forward(self,
-        x,             # (B,N,dim)
+        self.mlp = nn.Sequential(
+            nn.Linear(dim, mlp_ratio * dim), nn.GELU(), nn.Linear(mlp_ratio * dim, dim)
+        )
+
+    def forward(
+        self,
+        x,  # (B,N,dim)
         context=None,  # (B,M,dim)
-    ):                 # (B,N,dim)
+    ):  # (B,N,dim)
         q = self.norm1(x)
         k = q if context is None else self.norm_context(context)
         x = x + self.attn(q, k, k, need_weights=False)[0]
@@ -94,133 +164,200 @@ class TokenBlock(nn.Module):
 
 class LocalGlobal(nn.Module):
     "A convolution beside attention over all voxels, fused and added."
-    def __init__(self,
-        c:int,            # Channels
-        heads:int,        # Divide `c`
-        mlp_ratio:int=4,  # Hidden over outer width
+
+    def __init__(
+        self,
+        c: int,  # Channels
+        heads: int,  # Divide `c`
+        mlp_ratio: int = 4,  # Hidden over outer width
     ):
         super().__init__()
-        self.local, self.everywhere, self.fuse = _cbr(3, c, c), TokenBlock(c, heads, mlp_ratio), _cbr(3, 2*c, c, 1)
+        self.local, self.everywhere, self.fuse = (
+            _cbr(3, c, c),
+            TokenBlock(c, heads, mlp_ratio),
+            _cbr(3, 2 * c, c, 1),
+        )
+
     def forward(self, x):
-        t = self.everywhere(x.flatten(2).transpose(1,2)).transpose(1,2).unflatten(2, x.shape[2:])
+        t = self.everywhere(x.flatten(2).transpose(1, 2)).transpose(1, 2).unflatten(2, x.shape[2:])
         return x + self.fuse(torch.cat([self.local(x), t], 1))
 
 # %% ../../../nbs/06_models/08_unet.ipynb #d4891fe3
 class Dense(nn.Module):
     "Norm, ReLU and convolution, each reading all before it and adding a quarter of the width; squeezed to the width and added."
-    def __init__(self,
-        c:int,         # Channels
-        layers:int=3,  # Convolutions
+
+    def __init__(
+        self,
+        c: int,  # Channels
+        layers: int = 3,  # Convolutions
     ):
         super().__init__()
-        g, ws = c//4, [c + i*(c//4) for i in range(layers + 1)]
-        self.layers = nn.ModuleList(nn.Sequential(nn.BatchNorm3d(w), nn.ReLU(inplace=True), conv(3, w, g, bias=False)) for w in ws[:-1])
+        g, ws = c // 4, [c + i * (c // 4) for i in range(layers + 1)]
+        self.layers = nn.ModuleList(
+            nn.Sequential(nn.BatchNorm3d(w), nn.ReLU(inplace=True), conv(3, w, g, bias=False))
+            for w in ws[:-1]
+        )
         self.squeeze = conv(3, ws[-1], c, 1, bias=False)
+
     def forward(self, x):
         y = x
-        for m in self.layers: y = torch.cat([y, m(y)], 1)
+        for m in self.layers:
+            y = torch.cat([y, m(y)], 1)
         return x + self.squeeze(y)
 
 class Gate(nn.Module):
     "The skip `x`, weighed voxel by voxel by what it and the coarser volume `g` say."
+
     def __init__(self, cg, cx, c):
         super().__init__()
         mk = lambda a, b: nn.Sequential(conv(3, a, b, 1), nn.BatchNorm3d(b))
         self.g, self.x, self.psi = mk(cg, c), mk(cx, c), mk(c, 1)
-    def forward(self, g, x): return x*self.psi(F.relu(self.g(g) + self.x(x))).sigmoid()
+
+    def forward(self, g, x):
+        return x * self.psi(F.relu(self.g(g) + self.x(x))).sigmoid()
 
 class Down(nn.Module):
     "An encoder level."
+
     def __init__(self, ni, no, stride=2):
         super().__init__()
-        self.down = conv(3, ni, ni, 3, 2) if stride==2 else nn.Identity()
+        self.down = conv(3, ni, ni, 3, 2) if stride == 2 else nn.Identity()
         self.convs = nn.Sequential(_cbr(3, ni, no), Dense(no))
-    def forward(self, x): return self.convs(self.down(x))
+
+    def forward(self, x):
+        return self.convs(self.down(x))
 
 class Up(nn.Module):
     "A decoder level: twice the size, then the size of the skip, whatever that is."
+
     def __init__(self, ni, skip, no):
         super().__init__()
         self.up, self.gate = nn.ConvTranspose3d(ni, ni, 2, stride=2), Gate(ni, skip, no)
         self.convs = nn.Sequential(_cbr(3, ni + skip, no), Dense(no))
+
     def forward(self, x, skip):
         x = self.up(x)
-        if x.shape[2:] != skip.shape[2:]: x = F.interpolate(x, size=skip.shape[2:], mode='trilinear', align_corners=True)
+        if x.shape[2:] != skip.shape[2:]:
+            x = F.interpolate(x, size=skip.shape[2:], mode='trilinear', align_corners=True)
         return self.convs(torch.cat([x, self.gate(x, skip)], 1))
 
 # %% ../../../nbs/06_models/08_unet.ipynb #9c7889fc
 class UnetB24(nn.Module):
     "X-rays to a volume: pyramid, attention across views, unfolding, a gated dense U-Net with three transformers."
-    def __init__(self,
-        cfg:UnetB24Cfg=UnetB24Cfg(),  # Sizes and switches
+
+    def __init__(
+        self,
+        cfg: UnetB24Cfg = UnetB24Cfg(),  # Sizes and switches
     ):
         super().__init__()
         self.cfg, b, h = cfg, cfg.base, cfg.heads
-        w, mid = [o*b for o in cfg.widths], cfg.bottleneck*b
-        self.pyramid, self.across = XrayPyramid(cfg), TokenBlock(cfg.xray, h, cfg.mlp_ratio, cross=True)
-        self.fuse, self.unfold = _cbr(2, cfg.xray, cfg.xray), conv(2, cfg.xray, cfg.n*b, 1)
-        self.enc = nn.ModuleList([Down(b, w[0], 1), *(Down(i, o) for i,o in zip(w, w[1:]))])
+        w, mid = [o * b for o in cfg.widths], cfg.bottleneck * b
+        self.pyramid, self.across = (
+            XrayPyramid(cfg),
+            TokenBlock(cfg.xray, h, cfg.mlp_ratio, cross=True),
+        )
+        self.fuse, self.unfold = _cbr(2, cfg.xray, cfg.xray), conv(2, cfg.xray, cfg.n * b, 1)
+        self.enc = nn.ModuleList([Down(b, w[0], 1), *(Down(i, o) for i, o in zip(w, w[1:]))])
         self.enc_mid, self.dec_mid = (LocalGlobal(w[2], h, cfg.mlp_ratio) for _ in range(2))
-        self.bottom = nn.Sequential(_cbr(3, w[-1], mid), LocalGlobal(mid, h, cfg.mlp_ratio), Dense(mid, 4), _cbr(3, mid, w[-1]))
-        self.dec = nn.ModuleList([*(Up(i, o, o) for o,i in reversed(list(zip(w, w[1:])))), Up(w[0], w[0], b)])
+        self.bottom = nn.Sequential(
+            _cbr(3, w[-1], mid),
+            LocalGlobal(mid, h, cfg.mlp_ratio),
+            Dense(mid, 4),
+            _cbr(3, mid, w[-1]),
+        )
+        self.dec = nn.ModuleList(
+            [*(Up(i, o, o) for o, i in reversed(list(zip(w, w[1:])))), Up(w[0], w[0], b)]
+        )
         self.last = conv(3, b, 1, 1)
         self.heads = nn.ModuleList(conv(3, c, 1, 1) for c in reversed(w[:3])) if cfg.aux else None
-    def films_to_space(self,
+
+    def films_to_space(
+        self,
         x,  # (B,2,1,h,w), films
-    ):      # (B,base,n,n,n)
+    ):  # (B,base,n,n,n)
         cfg = self.cfg
-        f = [self.pyramid(channels_last(o)) for o in x.unbind(1)]                     # view by view: BatchNorm never mixes them
-        a, b = (o.flatten(2).transpose(1,2) for o in f)
-        y = (self.across(a, b) + self.across(b, a))/2
-        y = self.unfold(self.fuse(y.transpose(1,2).unflatten(2, f[0].shape[2:])))
-        y = y.unflatten(1, (cfg.base, cfg.n))                                         # (B,base,n,h/8,w/8)
-        return y if y.shape[2:] == (cfg.n,)*3 else F.interpolate(y, size=(cfg.n,)*3, mode='trilinear', align_corners=True)
-    def forward(self,
-        batch:dict,  # Of which it reads `xrays` (B,2,1,h,w)
-        aux=False,   # Return the deep-supervision outputs too?
-    ):               # (B,1,n,n,n), target scale; with `aux` also [(B,1,n/4..), (B,1,n/2..), (B,1,n..)]
+        f = [
+            self.pyramid(channels_last(o)) for o in x.unbind(1)
+        ]  # view by view: BatchNorm never mixes them
+        a, b = (o.flatten(2).transpose(1, 2) for o in f)
+        y = (self.across(a, b) + self.across(b, a)) / 2
+        y = self.unfold(self.fuse(y.transpose(1, 2).unflatten(2, f[0].shape[2:])))
+        y = y.unflatten(1, (cfg.base, cfg.n))  # (B,base,n,h/8,w/8)
+        return (
+            y
+            if y.shape[2:] == (cfg.n,) * 3
+            else F.interpolate(y, size=(cfg.n,) * 3, mode='trilinear', align_corners=True)
+        )
+
+    def forward(
+        self,
+        batch: dict,  # Of which it reads `xrays` (B,2,1,h,w)
+        aux=False,  # Return the deep-supervision outputs too?
+    ):  # (B,1,n,n,n), target scale; with `aux` also [(B,1,n/4..), (B,1,n/2..), (B,1,n..)]
         x, skips, ups = channels_last(self.films_to_space(batch['xrays'])), [], []
-        for i, m in enumerate(self.enc): x = m(x); skips.append(x := self.enc_mid(x) if i==2 else x)
+        for i, m in enumerate(self.enc):
+            x = m(x)
+            skips.append(x := self.enc_mid(x) if i == 2 else x)
         x = self.bottom(x)
         for m, skip in zip(self.dec, [*skips[-2::-1], skips[0]]):
-            x = m(x, skip); ups.append(x := self.dec_mid(x) if len(ups)==len(skips)-4 else x)
-        tanh, y = self.cfg.output=='tanh', self.last(x)
-        y = y.tanh() if tanh else y.clamp(0, 1) if self.cfg.output=='clamp' else y
-        if not aux: return y
+            x = m(x, skip)
+            ups.append(x := self.dec_mid(x) if len(ups) == len(skips) - 4 else x)
+        tanh, y = self.cfg.output == 'tanh', self.last(x)
+        y = y.tanh() if tanh else y.clamp(0, 1) if self.cfg.output == 'clamp' else y
+        if not aux:
+            return y
         outs = [m(o) for m, o in zip(self.heads or (), ups[-4:-1])]
-        return y, [o.tanh() for o in outs] if tanh else outs                          # the clamp was only on the last output
+        return y, [
+            o.tanh() for o in outs
+        ] if tanh else outs  # the clamp was only on the last output
 
 # %% ../../../nbs/06_models/08_unet.ipynb #527666a5
 def replicate(
-    films:torch.Tensor,   # (B,2,1,h,w), pa and lat, line integrals
-    n:int,                # Voxels along a side
-    axes:str='world',     # 'world': along each view's own rays, or 'as_loaded': both along the first axis, unturned
-)->torch.Tensor:          # (B,2,n,n,n), indexed [z,y,x]
+    films: torch.Tensor,  # (B,2,1,h,w), pa and lat, line integrals
+    n: int,  # Voxels along a side
+    axes: str = 'world',  # 'world': along each view's own rays, or 'as_loaded': both along the first axis, unturned
+) -> torch.Tensor:  # (B,2,n,n,n), indexed [z,y,x]
     "Each film, resized to n x n, copied along an axis of the volume."
-    if films.shape[1] != 2: raise BadInput(f'replicated views are pa and lat, not {films.shape[1]} films')
-    f = resize(films[:,:,0], n)
-    if axes=='as_loaded': return f[:,:,None].expand(-1, -1, n, n, n)
+    if films.shape[1] != 2:
+        raise BadInput(f'replicated views are pa and lat, not {films.shape[1]} films')
+    f = resize(films[:, :, 0], n)
+    if axes == 'as_loaded':
+        return f[:, :, None].expand(-1, -1, n, n, n)
     pa, lat = f.flip(-2, -1).unbind(1)
-    return torch.stack([pa[:,:,None,:].expand(-1, n, n, n), lat[:,:,:,None].expand(-1, n, n, n)], 1)
+    return torch.stack(
+        [pa[:, :, None, :].expand(-1, n, n, n), lat[:, :, :, None].expand(-1, n, n, n)], 1
+    )
 
 # %% ../../../nbs/06_models/08_unet.ipynb #117285c2
 @dataclass(frozen=True, kw_only=True)
 class MonaiUnetCfg:
     "A U-Net of MONAI on replicated views; `MonaiUnetCfg.mini()` is the reduced one."
-    kind: str = 'monai_unet'                         # Family
-    net: str = 'attention_unet'                      # 'attention_unet' or 'dynunet'
-    n: int = 64                                      # Voxels along a side
-    pixels: int = 512                                # Pixels along a film's side
-    channels: tuple[int,...] = (32, 64, 128, 256)    # Of each level, the finest first
-    axes: str = 'world'                              # Of the replicated views: 'world' or 'as_loaded'
-    aux: bool = False                                # Deep supervision, of `dynunet` alone? Then train with `aux=True`, or its heads get no gradient
+
+    kind: str = 'monai_unet'  # Family
+    net: str = 'attention_unet'  # 'attention_unet' or 'dynunet'
+    n: int = 64  # Voxels along a side
+    pixels: int = 512  # Pixels along a film's side
+    channels: tuple[int, ...] = (32, 64, 128, 256)  # Of each level, the finest first
+    axes: str = 'world'  # Of the replicated views: 'world' or 'as_loaded'
+    aux: bool = False  # Deep supervision, of `dynunet` alone? Then train with `aux=True`, or its heads get no gradient
 
     def __post_init__(self):
-        for f, known in dict(net=('attention_unet', 'dynunet'), axes=('world', 'as_loaded'), aux=(True, False)).items(): choice(self, f, known)
-        if len(self.channels) < 3: raise BadInput('MonaiUnetCfg.channels has 3 levels or more', fix='MONAI builds no shallower nets.')
-        whole(self, 'channels'); whole(self, 'pixels')
-        whole(self, 'n', by=2**(len(self.channels) - 1), least=2**len(self.channels))
-        if self.aux and self.net=='attention_unet': raise BadInput('attention_unet has no deep supervision, so aux has no effect', fix="Leave it out, or take net='dynunet'.")
+        for f, known in dict(
+            net=('attention_unet', 'dynunet'), axes=('world', 'as_loaded'), aux=(True, False)
+        ).items():
+            choice(self, f, known)
+        if len(self.channels) < 3:
+            raise BadInput(
+                'MonaiUnetCfg.channels has 3 levels or more', fix='MONAI builds no shallower nets.'
+            )
+        whole(self, 'channels')
+        whole(self, 'pixels')
+        whole(self, 'n', by=2 ** (len(self.channels) - 1), least=2 ** len(self.channels))
+        if self.aux and self.net == 'attention_unet':
+            raise BadInput(
+                'attention_unet has no deep supervision, so aux has no effect',
+                fix="Leave it out, or take net='dynunet'.",
+            )
 
     @classmethod
     def mini(cls, **kwargs):
@@ -231,29 +368,44 @@ class MonaiUnetCfg:
 def _monai_net(cfg):
     "The bare network, 2 channels in and 1 out; MONAI is imported here, because that takes seconds."
     from monai.networks.nets import AttentionUnet, DynUNet
+
     k, io = len(cfg.channels), dict(spatial_dims=3, in_channels=2, out_channels=1)
-    if cfg.net=='attention_unet': return AttentionUnet(**io, channels=cfg.channels, strides=(2,)*(k - 1))
-    net = DynUNet(**io, kernel_size=[3]*k, strides=[1] + [2]*(k - 1), upsample_kernel_size=[2]*(k - 1), filters=cfg.channels,
-                  deep_supervision=cfg.aux, deep_supr_num=k - 2)
+    if cfg.net == 'attention_unet':
+        return AttentionUnet(**io, channels=cfg.channels, strides=(2,) * (k - 1))
+    net = DynUNet(
+        **io,
+        kernel_size=[3] * k,
+        strides=[1] + [2] * (k - 1),
+        upsample_kernel_size=[2] * (k - 1),
+        filters=cfg.channels,
+        deep_supervision=cfg.aux,
+        deep_supr_num=k - 2,
+    )
     for o in ('input_block', 'downsamples', 'bottleneck', 'upsamples', 'deep_supervision_heads'):
-        if hasattr(net, o): delattr(net, o)          # all of them live on inside net.skip_layers
+        if hasattr(net, o):
+            delattr(net, o)  # all of them live on inside net.skip_layers
     return net
 
 class MonaiUnet(nn.Module):
     "X-rays to a volume: replicated views through MONAI's AttentionUnet or DynUNet."
-    def __init__(self,
-        cfg:MonaiUnetCfg=MonaiUnetCfg(),  # Sizes and switches
+
+    def __init__(
+        self,
+        cfg: MonaiUnetCfg = MonaiUnetCfg(),  # Sizes and switches
     ):
         super().__init__()
         self.cfg, self.net = cfg, _monai_net(cfg)
-    def forward(self,
-        batch:dict,  # Of which it reads `xrays` (B,2,1,h,w)
-        aux=False,   # Return the deep-supervision outputs too?
-    ):               # (B,1,n,n,n), target scale; with `aux` also [(B,1,n/2..), (B,1,n/4..), ..], empty in eval mode
+
+    def forward(
+        self,
+        batch: dict,  # Of which it reads `xrays` (B,2,1,h,w)
+        aux=False,  # Return the deep-supervision outputs too?
+    ):  # (B,1,n,n,n), target scale; with `aux` also [(B,1,n/2..), (B,1,n/4..), ..], empty in eval mode
         cfg = self.cfg
         y, outs = self.net(channels_last(replicate(batch['xrays'], cfg.n, cfg.axes))), []
         if cfg.aux:
-            self.net.heads[:] = [y.new_empty(0)]*len(self.net.heads)
-            if y.ndim==6: y, *outs = y.unbind(1)                                      # (B,1+heads,1,n,n,n) in training
-        outs = [o[...,::2**i,::2**i,::2**i] for i, o in enumerate(outs, 1)]
+            self.net.heads[:] = [y.new_empty(0)] * len(self.net.heads)
+            if y.ndim == 6:
+                y, *outs = y.unbind(1)  # (B,1+heads,1,n,n,n) in training
+        outs = [o[..., :: 2**i, :: 2**i, :: 2**i] for i, o in enumerate(outs, 1)]
         return (y, outs) if aux else y
