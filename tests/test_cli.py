@@ -12,7 +12,7 @@ from PIL import Image
 from xray2ct.training.checkpoints import save_weights
 from xray2ct.core import write_json
 from xray2ct.data.dataset import toy_dataset
-from xray2ct.evaluation.baselines import fit_floors
+from xray2ct.evaluation.baselines import fit_baselines
 from xray2ct.physics.geometry import Geometry, Grid, geometry_to_dict
 from xray2ct.models import build_model
 from xray2ct.recipes import get_recipe
@@ -169,14 +169,14 @@ LEARNT, NEW = toy_dataset(12, n=16, pixels=32, seed=1), toy_dataset(4, n=16, pix
 
 @pytest.fixture(scope='session')
 def run_dir(tmp_path_factory):
-    "A run as training leaves it: a network that predicts its mean volume, and floors."
+    "A run as training leaves it: a network that predicts its mean volume, and baselines."
     run, cfg = tmp_path_factory.mktemp('runs') / 'smoke', get_recipe('smoke')
-    fl = fit_floors(LEARNT)
+    fl = fit_baselines(LEARNT)
     torch.manual_seed(0)
     m = build_model(cfg.model)
     m.set_mean_volume(hu_to_unit(fl.mean_volume, cfg.target)[None, None])
     save_weights(m, cfg, run / 'model.safetensors', dict(training_ids=LEARNT.ids))
-    fl.save(run / 'floors.safetensors')
+    fl.save(run / 'baselines.safetensors')
     return run
 
 
@@ -384,7 +384,7 @@ def test_evaluate_as_a_process(run_dir, cohort, tmp_path):
     assert (
         said.code == 0
         and got['n'] == 1
-        and {'mean_volume', 'nearest', 'ridge'} <= set(got['floors'])
+        and {'mean_volume', 'nearest', 'ridge'} <= set(got['baselines'])
     ), said
 
 

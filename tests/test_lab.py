@@ -54,14 +54,14 @@ hu = virtual_patient(3, 64)[0]''',
     'films = view_xrays(render_xrays(hu, Geometry(pixels=96)), volume=hu); films',
     '''run = Path('run'); run.mkdir(exist_ok=True)
 def grow(a, b):
-    j = Journal(run, step=a); j.write([dict(step=s, loss=1/s, seconds=1.) for s in range(a+1, b+1)] + [dict(step=b, val_psnr=10+b/10, floor_psnr=14.)]); j.close()
+    j = Journal(run, step=a); j.write([dict(step=s, loss=1/s, seconds=1.) for s in range(a+1, b+1)] + [dict(step=b, val_psnr=10+b/10, baseline_psnr=14.)]); j.close()
 grow(0, 10); live = view_training(run, every=.5); live''',
-    '''rows = dict(cases=[dict(patient=f'p{i}', psnr=float(p), ssim=.5, mae_hu=9.) for i,p in enumerate((12, 15, 9))], floors=dict(mean_volume=dict(psnr=10., by_case=[10., 14., 10.])))
+    '''rows = dict(cases=[dict(patient=f'p{i}', psnr=float(p), ssim=.5, mae_hu=9.) for i,p in enumerate((12, 15, 9))], baselines=dict(mean_volume=dict(psnr=10., by_case=[10., 14., 10.])))
 cases = view_cases(rows, opener=lambda p: view_volume(ph, affine=A)); cases''',
     'big = view_volume(np.random.default_rng(0).integers(-1000, 1000, (256,)*3, dtype=np.int16)); big',
     f'real = view_volume({str(SAMPLE)!r}, "lung"); real',
 ]
-NAMES = ['one', 'two', 'films', 'live', 'cases', 'big', 'real']
+NAMES = ['one', 'two', 'xrays', 'live', 'cases', 'big', 'real']
 CELLS.append(
     "from xray2ct.io.ct import Scan\nB = np.diag([5.625, 5.625, 5.625, 1.]); B[:3,3] = -177.1875, -177.1875, -87.1875\nhalf = compare(hu, Scan(hu, B)); half"
 )
@@ -324,13 +324,13 @@ def test_right_is_on_the_left_and_the_numbers_are_true(desk):
             )  # the affine's millimetres
     ax = pixels(canvas(o, 'axial'))
     h, w, _ = ax.shape  # and the picture itself: x >= 16 (right) is denser, y >= 18 (anterior) too
-    grey = lambda fy, fx: ax[
+    gray = lambda fy, fx: ax[
         int(fy * h) - 3 : int(fy * h) + 3, int(fx * w) - 3 : int(fx * w) + 3
     ].mean()
     assert (
-        grey(0.25, 0.25) > grey(0.25, 0.75) + 40
-        and grey(0.25, 0.25) > grey(0.75, 0.25) + 40
-        and grey(0.75, 0.25) > grey(0.75, 0.75) + 40
+        gray(0.25, 0.25) > gray(0.25, 0.75) + 40
+        and gray(0.25, 0.25) > gray(0.75, 0.25) + 40
+        and gray(0.75, 0.25) > gray(0.75, 0.75) + 40
     )
 
 
@@ -432,13 +432,13 @@ def test_every_way_to_compare(desk):
 
 def test_films_and_slices_are_linked(desk):
     pg, out, _ = desk
-    o = out['films']
-    film, sag = o.locator('.x2f canvas').first, canvas(o, 'sagittal')
+    o = out['xrays']
+    xray, sag = o.locator('.x2f canvas').first, canvas(o, 'sagittal')
     b = o.locator('input[type=range][data-plane=axial]')
     assert (
         changed(
             pg,
-            film,
+            xray,
             lambda: b.evaluate(
                 'e => { e.value = 10; e.dispatchEvent(new Event("input", {bubbles: true})) }'
             ),
@@ -446,8 +446,8 @@ def test_films_and_slices_are_linked(desk):
         > 0.002
     )  # a slice moves its line
     was = index(sag)
-    film.scroll_into_view_if_needed()
-    f = film.bounding_box()
+    xray.scroll_into_view_if_needed()
+    f = xray.bounding_box()
     pg.mouse.click(f['x'] + 0.3 * f['width'], f['y'] + 0.4 * f['height'])
     until(pg, lambda: index(sag) != was)  # a click on a film moves the slice
     shot(pg, 'lab_films_1280', o)
@@ -560,10 +560,10 @@ def test_keyboard_alone(desk):
     s.focus()
     pg.keyboard.press('ArrowRight')
     until(pg, lambda: index(c) == i + 1)
-    o = out['films']
-    sag, film = canvas(o, 'sagittal'), o.locator('.x2f canvas').first
+    o = out['xrays']
+    sag, xray = canvas(o, 'sagittal'), o.locator('.x2f canvas').first
     i = index(sag)
-    film.focus()
+    xray.focus()
     for _ in range(3):
         pg.keyboard.press('Shift+ArrowRight')
         pg.wait_for_timeout(300)
@@ -630,13 +630,13 @@ def test_dark(desk):
     )
     theme('JupyterLab Dark')
     try:
-        for n in ('two', 'cases', 'live', 'films'):
+        for n in ('two', 'cases', 'live', 'xrays'):
             o = out[n]
             o.scroll_into_view_if_needed()
             pg.wait_for_timeout(200)
             shot(pg, f'lab_{n}_dark', o)
             part = o.locator(
-                {'cases': 'table', 'live': '.x2t p', 'films': '.x2f-key'}.get(n, '.x2v-bar button')
+                {'cases': 'table', 'live': '.x2t p', 'xrays': '.x2f-key'}.get(n, '.x2v-bar button')
             ).first
             p = pixels(part)
             assert np.median(p) < 90 and p.max() > 170, (
@@ -665,7 +665,7 @@ def test_narrow(desk):
     pg, out, _ = desk
     pg.set_viewport_size(dict(width=375, height=800))
     pg.wait_for_timeout(1000)
-    for n in ('one', 'two', 'films', 'live', 'cases', 'real'):
+    for n in ('one', 'two', 'xrays', 'live', 'cases', 'real'):
         o = out[n]
         o.scroll_into_view_if_needed()
         pg.wait_for_timeout(400)

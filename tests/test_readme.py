@@ -43,22 +43,22 @@ def test_table_is_that_of_the_stored_scores():
         s = json.loads(name.read_text())
         assert (
             f"{s['mean']['psnr']:.2f}" in README
-            and f"{s['floors']['mean_volume']['psnr']:.2f}" in README
+            and f"{s['baselines']['mean_volume']['psnr']:.2f}" in README
         ), name
 
 
 def test_campaign_table_is_that_of_the_records():
-    from xray2ct.studies.claims import campaign_table
+    from xray2ct.studies.claims import study_table
 
-    assert campaign_table() in README
+    assert study_table() in README
 
 
 def test_no_run_of_the_campaign_is_above_the_mean_volume():  # as the sentence under the table says
-    from xray2ct.studies.claims import CAMPAIGN, campaign_row, open_evidence
+    from xray2ct.studies.claims import CAMPAIGN, study_row, load_evidence
 
-    got = open_evidence()[0]
+    got = load_evidence()[0]
     assert not [
         a
         for a, p in CAMPAIGN.items()
-        if campaign_row(a, p, list(got(a).values()))['means'] == 'above the mean volume'
+        if study_row(a, p, list(got(a).values()))['means'] == 'above the mean volume'
     ]

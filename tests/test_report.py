@@ -19,9 +19,9 @@ def report(tmp_path_factory):
     from xray2ct.training.checkpoints import save_weights
     from xray2ct.core import write_json
     from xray2ct.data.dataset import toy_dataset
-    from xray2ct.evaluation.baselines import fit_floors
+    from xray2ct.evaluation.baselines import fit_baselines
     from xray2ct.physics.geometry import Geometry, Grid, geometry_to_dict
-    from xray2ct.training.logging import Journal
+    from xray2ct.training.logging import MetricsLogger
     from xray2ct.models import build_model
     from xray2ct.models.lift import LiftCfg
     from xray2ct.recipes import get_recipe
@@ -31,14 +31,14 @@ def report(tmp_path_factory):
 
     here = tmp_path_factory.mktemp('report')
     run = here / 'runs' / 'a&b'
-    cfg = replace(get_recipe('smoke'), model=LiftCfg(n=16, pixels=32, widths=(8, 16), spread=True))
+    cfg = replace(get_recipe('smoke'), model=LiftCfg(n=16, pixels=32, widths=(8, 16), uncertainty=True))
     learnt, new = toy_dataset(8, n=16, pixels=32, seed=1), toy_dataset(4, n=16, pixels=32, seed=2)
-    floors = fit_floors(learnt)
+    baselines = fit_baselines(learnt)
     torch.manual_seed(0)
     model = build_model(cfg.model)
-    model.set_mean_volume(hu_to_unit(floors.mean_volume, cfg.target)[None, None])
+    model.set_mean_volume(hu_to_unit(baselines.mean_volume, cfg.target)[None, None])
     save_weights(model, cfg, run / 'model.safetensors', dict(training_ids=learnt.ids))
-    floors.save(run / 'floors.safetensors')
+    baselines.save(run / 'baselines.safetensors')
     for i, pid in enumerate(new.ids):
         f = here / 'cohort' / pid
         f.mkdir(parents=True)
@@ -47,8 +47,8 @@ def report(tmp_path_factory):
             np.save(f / f'{pid}_{v}.npy', x)
         write_json(geometry_to_dict(Geometry(pixels=32)), f / 'geometry.json')
     write_json(score(run, here / 'cohort', split='all', progress=False), run / 'scores.json')
-    journal = Journal(run)
-    journal.write([dict(step=s, val_psnr=10.0 + s / 10, floor_psnr=14.0) for s in (20, 40, 60)])
+    journal = MetricsLogger(run)
+    journal.write([dict(step=s, val_psnr=10.0 + s / 10, baseline_psnr=14.0) for s in (20, 40, 60)])
     journal.close()
     return write_report(run, [here / 'cohort'])
 

@@ -371,7 +371,7 @@ def shot(tab, name):
 
 
 def pixels(tab, selector):
-    "What an element shows, as grey levels."
+    "What an element shows, as gray levels."
     import numpy as np
     from PIL import Image
 
@@ -455,7 +455,7 @@ def test_looks(browser, base, mode, width):
 
 @pytest.mark.parametrize('mode', ['light', 'dark'])
 def test_search(browser, base, mode):
-    "The search finds a function, by keyboard, in colours that can be read, and goes there."
+    "The search finds a function, by keyboard, in colors that can be read, and goes there."
     tab = opened(browser, base, mode=mode)
     tab.goto(base + 'index.html')
     tab.fill('#quarto-search input', 'project_points')

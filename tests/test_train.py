@@ -14,12 +14,12 @@ from xray2ct.config import cfg_to_dict, with_overrides
 from xray2ct.core import read_json, write_json
 from xray2ct.data.dataset import toy_dataset
 from xray2ct.physics.geometry import Geometry, Grid
-from xray2ct.training.logging import TIMES, read_journal
+from xray2ct.training.logging import TIMES, read_metrics
 from xray2ct.models.reproduced.direct64 import DirectCfg
 from xray2ct.data.prepare import write_patient
 from xray2ct.recipes import get_recipe
 from xray2ct.records import read_records, run_id
-from xray2ct.train import Diverged, main, train
+from xray2ct.train import DivergedError, main, train
 
 ENV = {
     k: v for k, v in os.environ.items() if k not in ('RANK', 'WORLD_SIZE', 'LOCAL_RANK', 'IN_TEST')
@@ -120,7 +120,7 @@ def wait_for_step(where, step, p, timeout=200):
     while time.time() < end:
         assert p.poll() is None, f'it ended with {p.returncode}: {p.stderr.read()[-3000:]}'
         try:
-            if any(r.get('step', 0) >= step for r in read_journal(run_dir(where))[0]):
+            if any(r.get('step', 0) >= step for r in read_metrics(run_dir(where))[0]):
                 return
         except (AssertionError, ValueError, FileNotFoundError):
             pass
@@ -178,9 +178,9 @@ def test_smoke_leaves_what_it_promises(alone):
         rec['samples_per_s'] > 0
         and rec['peak_memory_mb'][0]['ram'] > 50
         and rec['data_hash']
-        and 'mean_volume' in rec['scores']['floors']
+        and 'mean_volume' in rec['scores']['baselines']
     )
-    ups, vals = read_journal(run)
+    ups, vals = read_metrics(run)
     assert [r['step'] for r in ups] == list(range(1, 21)) and [v['step'] for v in vals] == [
         2,
         10,
@@ -445,7 +445,7 @@ def test_one_bad_patient_is_named(tmp_path):
         ['train.steps=40', 'train.checkpoint_steps=1', 'train.log_every=2', 'train.preload_gb=0'],
     )
     sets = (Rots(toy_dataset(8, 16, 32)), toy_dataset(4, 16, 32, seed=1))
-    with pytest.raises(Diverged) as e:
+    with pytest.raises(DivergedError) as e:
         train(cfg, sets, tmp_path / 'runs' / 'x', results=tmp_path / 'results', quiet=True)
     assert 'the loss of toy0_003 is not a finite number at update' in str(e.value)
     ck = latest_checkpoint(tmp_path / 'runs' / 'x' / 'checkpoints')
@@ -505,7 +505,7 @@ def test_folders_of_patients_and_a_leak(tmp_path, capsys, monkeypatch):
     assert '4 patients to learn from, 2 to validate on' in out and 'done:' in out
     (rec,) = read_records()
     assert [c['patient'] for c in rec['scores']['cases']] == ids[4:] and len(
-        rec['scores']['floors']
+        rec['scores']['baselines']
     ) > 2
     write_patient(root / 'p6', ds[1]['volume'][0], Grid(32), Geometry(pixels=64))
     write_json(dict(train=ids[:4], validation=['p4', 'p6']), root / 'split.json')
@@ -532,7 +532,7 @@ def test_dry_and_config_file_and_new_rate(tmp_path, capsys, monkeypatch):
         code=None,
     )
     (other,) = [r for r in (tmp_path / 'runs').iterdir() if r != run]
-    assert [(r['step'], r['lr']) for r in read_journal(other)[0]] == [
+    assert [(r['step'], r['lr']) for r in read_metrics(other)[0]] == [
         (s, 5e-4) for s in (5, 6, 7, 8)
     ]  # the new rate is the one that applies
     d['nonsense'] = 1

@@ -5,7 +5,7 @@ into `_docs`. Two renderers read the same `_quarto.yml`: smalldocs, pure Python 
 a browser, and Quarto (`--renderer quarto`), which the published site uses. What smalldocs leaves to the network is made local
 here: fonts are the system's, KaTeX is that of tools/vendor.py, and links to the published site become links within this one.
 
-Run from the repository; what it took is printed at the end."""
+Run from the repository; what it took is reported at the end."""
 
 import argparse, ast, builtins, hashlib, html, json, multiprocessing, os, re, shutil, subprocess, sys, symtable, time
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -159,7 +159,7 @@ def names(src):
 
 
 NEVER = re.compile(
-    r'^#\| *(slow|cuda|ddp|notest|eval: *false)|(?<![\w.])(fit|train|make_session)\(', re.M
+    r'^#\| *(slow|cuda|ddp|notest|eval: *false)|(?<![\w.])(fit|train|make_train_state)\(', re.M
 )  # flagged, or it trains
 
 
@@ -369,7 +369,7 @@ def drop_numbers(src):
     (src / 'sidebar.yml').write_text(swap((src / 'sidebar.yml').read_text()))
 
 
-def localise(out, site_url):
+def localize(out, site_url):
     "Make every page independent of the network, and say what could not be."
     katex = (out / 'assets/vendor/katex/katex.min.js').exists()
     for css in out.rglob('*.css'):
@@ -433,7 +433,7 @@ def build(renderer='smalldocs', n_workers=2, fetch=True, stored=False):
     else:
         drop_numbers(src)
         subprocess.run([sys.executable, '-m', 'smalldocs.cli', 'render', str(src)], check=True)
-        localise(src / cfg.doc_path.name, f'{cfg.doc_host}{cfg.doc_baseurl}'.rstrip('/'))
+        localize(src / cfg.doc_path.name, f'{cfg.doc_host}{cfg.doc_baseurl}'.rstrip('/'))
     shutil.rmtree(cfg.doc_path, ignore_errors=True)
     shutil.move(src / cfg.doc_path.name, cfg.doc_path)
     shutil.rmtree(src)

@@ -12,11 +12,11 @@ from dataclasses import replace
 from pathlib import Path
 import matplotlib, nibabel as nib, numpy as np, torch
 from PIL import Image, ImageDraw, ImageFont
-from xray2ct.core import BadInput, exit_on_bad_input, read_json, write_json
+from xray2ct.core import InputError, exit_on_input_error, read_json, write_json
 from xray2ct.data.dataset import CTDataset
 from xray2ct.physics.geometry import Grid, project_points, uv_to_pixel
 from xray2ct.metrics import psnr
-from xray2ct.core.plot import FILM_LETTERS, LETTERS, plane
+from xray2ct.core.plot import XRAY_LETTERS, LETTERS, plane
 from xray2ct.inference.predictor import in_world, load_predictor
 from xray2ct.io.volume import downsample, write_nifti
 
@@ -30,7 +30,7 @@ def median_patient(predictor, data):
     ds = CTDataset(data, None, replace(predictor.cfg.data, cache=''), quiet=True)
     known = set(predictor.training_ids) & set(ds.ids)
     if known:
-        raise BadInput(
+        raise InputError(
             f'the model has learnt from {sorted(known)[0]}',
             data,
             'Show it a cohort that it has not seen.',
@@ -45,18 +45,18 @@ def median_patient(predictor, data):
 
 
 def floor_of(predictor, cohort, row):
-    "The mean training volume on a patient, fitted to the window: from the stored scores of these weights, or from the floors beside them; None if there are neither."
+    "The mean training volume on a patient, fitted to the window: from the stored scores of these weights, or from the baselines beside them; None if there are neither."
     stored = ROOT / 'results/scores' / f'{predictor.cfg.recipe}-{cohort}.json'
     if stored.exists():
         s = read_json(stored)
         k = next((k for k, c in enumerate(s['cases']) if c['patient'] == row['patient']), None)
         if k is not None and abs(s['cases'][k]['psnr'] - row['psnr']) < 0.02:
-            return s['floors']['mean_volume']['cases'][k]['psnr']
-    if predictor.floors is None:
+            return s['baselines']['mean_volume']['cases'][k]['psnr']
+    if predictor.baselines is None:
         return None
     return float(
         psnr(
-            predictor.floors.predict('mean_volume', row['batch']),
+            predictor.baselines.predict('mean_volume', row['batch']),
             row['batch']['volume'].float(),
             'documented',
         )[0]
@@ -98,10 +98,10 @@ def write_volumes(pred, small, fine, fov):
         )
         if total < LIMIT:
             return n, step, total
-    raise BadInput(f'{total:,} bytes are more than the {LIMIT:,} that the site may serve', DEST)
+    raise InputError(f'{total:,} bytes are more than the {LIMIT:,} that the site may serve', DEST)
 
 
-def grey(a, limits, size, smooth=False):
+def gray(a, limits, size, smooth=False):
     "A picture of `size` pixels; voxels stay visible unless it is a film."
     a = (
         (255 * ((np.asarray(a, np.float32) - limits[0]) / (limits[1] - limits[0])).clip(0, 1))
@@ -115,7 +115,7 @@ def grey(a, limits, size, smooth=False):
 
 def slice_at(v, share, size, name='axial'):
     "The slice at `share` (0 inferior or posterior .. 1) of a volume, as a radiologist hangs it."
-    return grey(plane(v, name, min(v.shape[0] - 1, int(share * v.shape[0]))), WINDOW, size)
+    return gray(plane(v, name, min(v.shape[0] - 1, int(share * v.shape[0]))), WINDOW, size)
 
 
 def strip(pred, fine, n=48, size=120):
@@ -128,15 +128,15 @@ def strip(pred, fine, n=48, size=120):
     return dict(slices=n, size=size, gap=4)
 
 
-def frame(films, pred, fine, share, name, rows):
+def frame(xrays, pred, fine, share, name, rows):
     "One frame: two films with the slice's place, then prediction and truth."
     W, H, S, F = 760, 316, 280, 128
     im = Image.new('L', (W, H), 12)
     d = ImageDraw.Draw(im)
     font, small = (ImageFont.truetype(str(FONT), k) for k in (14, 11))
-    for j, (film, view) in enumerate(zip(films, ('frontal', 'lateral'))):
+    for j, (xray, view) in enumerate(zip(xrays, ('frontal', 'lateral'))):
         y = 30 + j * (F + 24)
-        im.paste(film, (14, y))
+        im.paste(xray, (14, y))
         d.text((14, y - 17), f'{view} X-ray', 190, small)
         if rows[j] is not None:
             d.line((14, y + rows[j], 14 + F, y + rows[j]), 255, 1)
@@ -157,10 +157,10 @@ def frame(films, pred, fine, share, name, rows):
     return im
 
 
-def sweep(pred, fine, films, matrices, fov, n=40):
+def sweep(pred, fine, xrays, matrices, fov, n=40):
     "The moving picture: axial slices from the bottom up, then coronal ones from back to front."
-    limits = [(float(f.min()), float(np.quantile(f, 0.995))) for f in films]
-    pics = [grey(f, lim, 128, True) for f, lim in zip(films, limits)]
+    limits = [(float(f.min()), float(np.quantile(f, 0.995))) for f in xrays]
+    pics = [gray(f, lim, 128, True) for f, lim in zip(xrays, limits)]
     frames = []
     for name in ('axial', 'coronal'):
         for k in range(n):
@@ -193,7 +193,7 @@ def sweep(pred, fine, films, matrices, fov, n=40):
         )
         if (DEST / 'sweep.webp').stat().st_size < 600_000:
             return len(frames)
-    raise BadInput('the moving picture is larger than 600 kB', DEST)
+    raise InputError('the moving picture is larger than 600 kB', DEST)
 
 
 def main():
@@ -210,15 +210,15 @@ def main():
         '--data', default='data/virtual_test', help='a cohort that the model has not seen'
     )
     a = p.parse_args()
-    with exit_on_bad_input():
+    with exit_on_input_error():
         if not Path(a.data).is_dir():
-            raise BadInput(
+            raise InputError(
                 'no such cohort', a.data, 'Make it: xray2ct-cohort virtual_test data/virtual_test'
             )
         predictor = load_predictor(a.weights)
         ds, row, rows = median_patient(predictor, Path(a.data))
         b = ds.batch([row['i']])
-        floor = floor_of(predictor, Path(a.data).name, row | dict(batch=b))
+        baseline = floor_of(predictor, Path(a.data).name, row | dict(batch=b))
         fov = float(b['geometry']['fov_mm'][0])
         with torch.inference_mode():
             pred = in_world(predictor.predict_hu(b)[0, 0].cpu(), predictor.cfg).numpy()
@@ -228,15 +228,15 @@ def main():
         )
         DEST.mkdir(parents=True, exist_ok=True)
         n, step, total = write_volumes(pred, small, fine, fov)
-        films = [x.numpy() for x in b['xrays'][0, :, 0]]
-        frames = sweep(pred, fine, films, b['geometry']['matrices'][0], fov)
+        xrays = [x.numpy() for x in b['xrays'][0, :, 0]]
+        frames = sweep(pred, fine, xrays, b['geometry']['matrices'][0], fov)
         cfg = predictor.cfg
         case = dict(
             patient=row['patient'],
             cohort=Path(a.data).name,
             rule=f'the median of {len(rows)} patients by PSNR',
             psnr=round(row['psnr'], 2),
-            floor_mean_volume=None if floor is None else round(floor, 2),
+            floor_mean_volume=None if baseline is None else round(baseline, 2),
             protocol='documented',
             mean_psnr=round(statistics.mean(r['psnr'] for r in rows), 2),
             recipe=cfg.recipe,

@@ -16,10 +16,10 @@ from pathlib import Path
 import torch
 from fastcore.script import call_parse
 from torch.utils.flop_counter import FlopCounterMode
-from .core import BadInput, exit_on_bad_input, machine, n_params, read_json
+from .core import InputError, exit_on_input_error, machine, n_params, read_json
 from .data.dataset import toy_dataset, to_device
 from .physics.geometry import Geometry
-from .training.logging import read_journal
+from .training.logging import read_metrics
 from .losses.terms import compute_loss
 from .models import build_model
 from .training.optim import make_optimizer, weights_channels_last
@@ -229,11 +229,11 @@ def trainer_rate(
         }
         r = subprocess.run([sys.executable, *how, *args], capture_output=True, text=True, env=env)
         if r.returncode:
-            raise BadInput(
+            raise InputError(
                 f'training ended with exit code {r.returncode}: {(r.stderr.strip().splitlines() or ["?"])[-1][-300:]}'
             )
         run = next(Path(tmp, 'runs').glob('*/record.json')).parent
-        rows, rec = read_journal(run)[0][skip:], read_json(run / 'record.json')
+        rows, rec = read_metrics(run)[0][skip:], read_json(run / 'record.json')
     busy = sorted(o['seconds'] for o in rows)
     return dict(
         samples_per_s=rec['config']['train']['batch'] / busy[len(busy) // 2],
@@ -276,8 +276,8 @@ GROUPS = dict(
     conv2d='convolution, 4 axes',
     lookup='grid_sampl',
     norm_activation='norm|silu|gelu|softmax',
-    optimiser='Optimizer|_foreach|_fused|AccumulateGrad|linalg_vector_norm',
-    copies='copy_|::to$|clone|contiguous|::cat$|as_strided|fill_|zero|shuffle',
+    optimizer='Optimizer|_foreach|_fused|AccumulateGrad|linalg_vector_norm',
+    augmented_copies='copy_|::to$|clone|contiguous|::cat$|as_strided|fill_|zero|shuffle',
 )  # Name -> what an operator is called that belongs to it; the first that fits
 
 def op_groups(
@@ -318,7 +318,7 @@ def measure(
     "Every measurement, on this machine."
     cfg, bf, cores = get_recipe(recipe), torch.bfloat16, os.cpu_count() or 1
     if data and not Path(data).is_dir():
-        raise BadInput(
+        raise InputError(
             'no such folder', data, 'Leave --data out to measure on a small cohort made for it.'
         )
     out = dict(
@@ -361,7 +361,7 @@ def measure(
             )
             how = [
                 'data.split=hash',
-                'data.copies=0',
+                'data.augmented_copies=0',
                 *(['train.compile=inductor'] if faster else []),
             ]  # an update costs the same without warped copies, which take minutes to make
             out['trainer'][f'{n}, compiled' if faster else str(n)] = trainer_rate(
@@ -391,7 +391,7 @@ def bench_cohort(
             text=True,
         )
         if r.returncode:
-            raise BadInput(
+            raise InputError(
                 f'no cohort could be made: {(r.stderr.strip().splitlines() or ["?"])[-1]}'
             )
         yield tmp
@@ -473,7 +473,7 @@ def main(
     compiled: bool = False,  # Measure torch.compile too, which takes a minute or two longer?
 ):
     "Measure training, rendering and memory on this machine against its own peak, and keep a record. Example: python -m xray2ct.benchmark --data data/virtual100"
-    with exit_on_bad_input():
+    with exit_on_input_error():
         r = measure(
             recipe,
             data,

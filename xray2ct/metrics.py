@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 import numpy as np
 import torch
-from .core import BadInput, did_you_mean
+from .core import InputError, did_you_mean
 
 # %% ../nbs/08_evaluation/01_metrics.ipynb #3e0c34d2
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Protocol:
     averaging: str = (
         'volume'  # 'volume', or 'slice' for the mean of slice decibels along three axes
     )
-    legacy: bool = False  # Only for comparison with printed numbers
+    legacy: bool = False  # Only for comparison with reported numbers
 
     @property
     def peak_hu(self) -> float:
@@ -51,7 +51,7 @@ def get_protocol(
     if isinstance(protocol, Protocol):
         return protocol
     if protocol not in PROTOCOLS:
-        raise BadInput(
+        raise InputError(
             f'there is no protocol {protocol!r}', fix=did_you_mean(str(protocol), PROTOCOLS)
         )
     return PROTOCOLS[protocol]
@@ -64,7 +64,7 @@ def clamp_hu(
     "What a protocol sees of a volume."
     p = get_protocol(protocol)
     if hu.ndim != 5 or hu.shape[1] != 1:
-        raise BadInput(
+        raise InputError(
             f'a volume batch of shape {tuple(hu.shape)} cannot be scored',
             fix='Give (B,1,D,H,W) in HU.',
         )
@@ -73,7 +73,7 @@ def clamp_hu(
 def _pair(pred_hu, targ_hu, protocol):
     "Both volumes as the protocol sees them; a shape that would broadcast is an error."
     if pred_hu.shape != targ_hu.shape:
-        raise BadInput(
+        raise InputError(
             f'prediction {tuple(pred_hu.shape)} and truth {tuple(targ_hu.shape)} differ in shape',
             fix='Bring them to one grid.',
         )
@@ -123,7 +123,7 @@ def ssim(
     p = get_protocol(protocol)
     x, y = ((v - p.lo) / p.peak_hu for v in _pair(pred_hu, targ_hu, p))
     if min(x.shape[-3:]) <= 2 * SSIM_RADIUS:
-        raise BadInput(
+        raise InputError(
             f'a volume of {tuple(x.shape[1:])} voxels is smaller than the SSIM window of {2 * SSIM_RADIUS + 1}^3',
             fix='Score on a larger grid.',
         )
@@ -161,7 +161,7 @@ def hu_errors(
 ) -> list:  # B dicts: part -> {'mae', 'rmse', 'bias'} in HU, None where the part is empty
     "Error in HU overall, in the body and in each tissue band of the truth; bias is prediction minus truth."
     if pred_hu.shape != targ_hu.shape:
-        raise BadInput(
+        raise InputError(
             f'prediction {tuple(pred_hu.shape)} and truth {tuple(targ_hu.shape)} differ in shape',
             fix='Bring them to one grid.',
         )
@@ -190,7 +190,7 @@ def tissue_dice(
 ) -> list:  # B dicts: tissue -> Dice in 0..1, 1 where neither volume has any
     "Overlap of thresholded tissues: dense body (fat and denser), lung-like air, bone."
     if pred_hu.shape != targ_hu.shape:
-        raise BadInput(
+        raise InputError(
             f'prediction {tuple(pred_hu.shape)} and truth {tuple(targ_hu.shape)} differ in shape',
             fix='Bring them to one grid.',
         )

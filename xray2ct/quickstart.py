@@ -11,13 +11,13 @@ import os, shlex, shutil, subprocess, sys, time
 from dataclasses import dataclass
 from pathlib import Path
 from fastcore.script import Param, call_parse
-from .training.checkpoints import find_weights, shipped_weights
+from .training.checkpoints import find_weights, pretrained_weights
 from .config import with_overrides
 from xray2ct.core import (
-    BadInput,
+    InputError,
     DashFlag,
     did_you_mean,
-    exit_on_bad_input,
+    exit_on_input_error,
     human_time,
     read_json,
     write_json,
@@ -92,7 +92,7 @@ def resolved(
         return [sys.executable, *argv[1:]]
     prog = shutil.which(argv[0], path=f'{here}{os.pathsep}{os.environ.get("PATH", "")}')
     if prog is None:
-        raise BadInput(
+        raise InputError(
             f'{argv[0]} is not installed beside {sys.executable}',
             fix='Run `pip install -e .` first.',
         )
@@ -211,7 +211,7 @@ def judging(
         ),
         _step(
             'scores on the test patients, beside '
-            + ('every floor' if best == kept else 'the mean volume'),
+            + ('every baseline' if best == kept else 'the mean volume'),
             ['xray2ct-evaluate', weights, test, '--json', run / 'scores.json'],
             [best, test],
             [run / 'scores.json'],
@@ -322,21 +322,21 @@ def commands(
 # %% ../nbs/14_apps/01_quickstart.ipynb #7ea36f5d
 def score_rows(
     scores: dict,  # JSON of `xray2ct-evaluate`
-) -> list:  # (name, dB), the model first, then floors from best to worst, then controls
+) -> list:  # (name, dB), the model first, then baselines from best to worst, then controls
     "Who reached what."
     part = lambda key: sorted(
         ((n, d['psnr']) for n, d in scores.get(key, {}).items()), key=lambda t: -t[1]
     )
     return [
         ('this model', scores['mean']['psnr']),
-        *part('floors'),
+        *part('baselines'),
         *((f'control: {n}', v) for n, v in part('controls')),
     ]
 
 def score_table(
     columns: dict,  # Column title -> JSON of `xray2ct-evaluate`
 ) -> str:  # Lines of text
-    "Scores beside every floor, one column a test set."
+    "Scores beside every baseline, one column a test set."
     cells = {c: dict(score_rows(s)) for c, s in columns.items()}
     names = list(dict.fromkeys(n for c in cells.values() for n in c))
     head = [
@@ -386,10 +386,10 @@ def main(
     dry: bool = False,  # Print the commands and stop?
 ):
     "Score weights that ship, reconstruct the real sample, write a report; with --from-scratch make the cohort and train first. Run again to resume. Example: python -m xray2ct.quickstart --from-scratch --nproc 2"
-    with exit_on_bad_input():
+    with exit_on_input_error():
         pair, sample = cohorts.split(','), Path(sample)
         if len(pair) != 2:
-            raise BadInput(f'--cohorts wants two names with a comma between, got {cohorts!r}')
+            raise InputError(f'--cohorts wants two names with a comma between, got {cohorts!r}')
         if from_scratch:
             run = Path('runs') / run_id(
                 with_overrides(get_recipe(recipe, scale=scale), list(overrides))
@@ -411,11 +411,11 @@ def main(
                 *([f'--recipe {recipe}'] if recipe != 'quickstart' else []),
             ]
             if idle:
-                raise BadInput(
+                raise InputError(
                     f'{idle[0]} has no effect where nothing is trained', fix='Add --from-scratch.'
                 )
-            if weights not in (known := shipped_weights()):
-                raise BadInput(
+            if weights not in (known := pretrained_weights()):
+                raise InputError(
                     f'no weights called {weights!r} come with the package',
                     fix=did_you_mean(weights, known),
                 )
@@ -424,7 +424,7 @@ def main(
         if dry:
             return print('\n'.join(map(str, steps)))
         if not sample.exists():
-            raise BadInput(
+            raise InputError(
                 'the sample CT is not here',
                 sample,
                 'Run this in the root of the repository, or name a CT with --sample.',

@@ -7,9 +7,9 @@ __all__ = []
 
 # %% ../../nbs/01_core/06_core.ipynb #156582e9
 from xray2ct.core.base import (
-    NO_ROOM,
-    BadInput,
-    exit_on_bad_input,
+    DISK_ERRNOS,
+    InputError,
+    exit_on_input_error,
     DashFlag,
     nearest_word,
     did_you_mean,
@@ -19,9 +19,10 @@ from xray2ct.core.base import (
     write_json,
     read_json,
     child_of,
+    package_folder,
     sha256_of,
-    full_disk,
-    disk_talks,
+    disk_error,
+    explain_disk_errors,
     human_time,
     progress,
     machine,

@@ -10,7 +10,7 @@ import os
 from contextlib import contextmanager
 import torch
 import torch.distributed as dist
-from .base import BadInput, disk_talks
+from .base import InputError, explain_disk_errors
 
 # %% ../../nbs/01_core/02_distributed.ipynb #911c7bc1
 def rank_world():  # (rank, number of processes)
@@ -48,19 +48,19 @@ def from_main(
     f,  # Without arguments
     path='.',  # What it may write
 ):  # What it returned, on every process
-    "Call on rank 0 alone and share the result; its `BadInput` is raised on every process."
+    "Call on rank 0 alone and share the result; its `InputError` is raised on every process."
     out = [None]
     if is_main():
         try:
-            with disk_talks(path):
+            with explain_disk_errors(path):
                 out = [(f(), None)]
-        except BadInput as e:
+        except InputError as e:
             out = [(None, (e.what, e.path if e.path is None else str(e.path), e.fix))]
     if dist.is_initialized():
         dist.broadcast_object_list(out, src=0)
     val, err = out[0]
     if err:
-        raise BadInput(*err)
+        raise InputError(*err)
     return val
 
 # %% ../../nbs/01_core/02_distributed.ipynb #4028172f

@@ -14,15 +14,15 @@ from pathlib import Path
 import numpy as np
 import torch
 from fastcore.script import call_parse
-from ..core import BadInput, exit_on_bad_input, human_time, progress, read_json, sha256_of
+from ..core import InputError, exit_on_input_error, human_time, progress, read_json, sha256_of
 from ..physics.geometry import Geometry, Grid, geometry_from_dict
 from ..io.radiographs import read_xray
 from .leakage import THRESHOLD, near_pairs
-from .orientation import N, agreement, match, small_films
+from .orientation import N, agreement, match, small_xrays
 from .patients import PatientFiles, patient_files, read_split, scan_patients
 from .prepare import run_jobs
 from ..io.ct import Scan, check_hu, read_ct
-from ..io.volume import centre_of, resample
+from ..io.volume import center_of, resample
 
 # %% ../../nbs/05_data/10_checks.ipynb #0f50f40b
 @dataclass
@@ -31,7 +31,7 @@ class Report:
 
     patient: str  # Id
     ct: dict = field(default_factory=dict)  # shape, spacing_mm, hu (lowest, highest), sha
-    films: dict = field(default_factory=dict)  # view -> kind
+    xrays: dict = field(default_factory=dict)  # view -> kind
     geometry: str = 'none'  # 'given', 'default' or 'broken'
     agrees: float = None  # Correlation of films and CT as given
     turn: str = ''  # The turn of the CT that fits best, where a turn is what is wrong
@@ -49,7 +49,7 @@ class Report:
 
 # %% ../../nbs/05_data/10_checks.ipynb #f93ad95e
 def _bare(e):
-    "A `BadInput` without the path in front."
+    "A `InputError` without the path in front."
     return f'{Path(e.path).name}: {e.what}. {e.fix or ""}'.strip() if e.path else str(e)
 
 def _see_geometry(r, files, views):
@@ -57,12 +57,12 @@ def _see_geometry(r, files, views):
     if files.geometry is None:
         r.geometry = 'default'
         r.warnings.append(
-            'no geometry.json: the default acquisition is assumed (1800 mm source to detector, 1500 mm to the isocentre, 440 mm film); depth and magnification are guesses'
+            'no geometry.json: the default acquisition is assumed (1800 mm source to detector, 1500 mm to the isocenter, 440 mm film); depth and magnification are guesses'
         )
         return Geometry(), None
     try:
         g, fov = geometry_from_dict(read_json(files.geometry), files.geometry)
-    except BadInput as e:
+    except InputError as e:
         r.geometry = 'broken'
         r.problems.append(_bare(e))
         return Geometry(), None
@@ -87,7 +87,7 @@ def _see_ct(r, files, fov):
         if files.ct.suffix == '.npy':
             a = np.load(files.ct, allow_pickle=False)
             if a.ndim != 3 or len(set(a.shape)) > 1:
-                raise BadInput(
+                raise InputError(
                     f'an array of shape {a.shape} without an affine',
                     files.ct,
                     'Save the CT as NIfTI.',
@@ -103,7 +103,7 @@ def _see_ct(r, files, fov):
             )
         else:
             scan = read_ct(files.ct)
-    except BadInput as e:
+    except InputError as e:
         r.problems.append(_bare(e))
         return None, None
     except (OSError, ValueError, EOFError) as e:
@@ -117,35 +117,35 @@ def _see_ct(r, files, fov):
     )
     r.warnings += [f'{files.ct.name}: {n}' for n in scan.notes]
     r.fine += ['Hounsfield units', 'millimetres', 'affine']
-    off = np.linalg.norm(centre_of(scan, 'volume'))
+    off = np.linalg.norm(center_of(scan, 'volume'))
     lost = bool(fov) and off > fov / 4
     if lost:
         r.problems.append(
-            f'{files.ct.name}: its centre lies {off:.0f} mm from the isocentre that geometry.json describes. Correct the affine, or prepare the CT again'
+            f'{files.ct.name}: its center lies {off:.0f} mm from the isocenter that geometry.json describes. Correct the affine, or prepare the CT again'
         )
     edge = fov or max(360.0, float(scan.extent_mm.max()))
     return resample(
-        scan, Grid(N, edge), -1000.0, centre_of(scan, 'world' if fov and not lost else 'volume')
+        scan, Grid(N, edge), -1000.0, center_of(scan, 'world' if fov and not lost else 'volume')
     ), edge
 
 # %% ../../nbs/05_data/10_checks.ipynb #a06cf70c
-def _see_films(r, files, views, geometry, given):
+def _check_xrays(r, files, views, geometry, given):
     "Read every film; the best one of each view at the size of comparison, or nothing if one is missing."
     small = {}
     for v in views:
         for path in files.xrays[v]:
             try:
                 x = read_xray(path)
-            except BadInput as e:
+            except InputError as e:
                 r.problems.append(_bare(e))
                 continue
-            s = small_films([x.values])[0]
-            if v not in small or x.calibrated and r.films[v] != 'line_integral':
+            s = small_xrays([x.values])[0]
+            if v not in small or x.calibrated and r.xrays[v] != 'line_integral':
                 if v in small and (c := agreement(s, small[v]).item()) < 0.97:
                     r.problems.append(
                         f'{path.name}: not the same film as the other file of this view (correlation {c:.2f}). Delete the wrong one'
                     )
-                small[v], r.films[v] = s, x.kind
+                small[v], r.xrays[v] = s, x.kind
             elif (c := agreement(s, small[v]).item()) < 0.97:
                 r.problems.append(
                     f'{path.name}: not the same film as the other file of this view (correlation {c:.2f}). Delete the wrong one'
@@ -167,8 +167,8 @@ def _see_films(r, files, views, geometry, given):
                 r.problems.append(
                     f'{path.name}: {x.values.shape[1]}x{x.values.shape[0]} pixels do not fit a film of {view.detector_mm[1]:g}x{view.detector_mm[0]:g} mm. Correct detector_mm in geometry.json'
                 )
-    if r.films and all(v in small for v in views):
-        if any(k != 'line_integral' for k in r.films.values()):
+    if r.xrays and all(v in small for v in views):
+        if any(k != 'line_integral' for k in r.xrays.values()):
             r.warnings.append(
                 'films without calibration (pictures): train with data.xray_mode=png8, or bring line integrals'
             )
@@ -180,7 +180,7 @@ def _see_films(r, files, views, geometry, given):
 def _see_scale(r, views):
     "Do the line integrals have the size that the CT predicts?"
     for v, f, s in zip(views, r.small, r.shadows):
-        if r.films.get(v) != 'line_integral':
+        if r.xrays.get(v) != 'line_integral':
             continue
         q = f.mean().item() / max(s.mean().item(), 1e-6)
         if not 0.8 < q < 1.25:
@@ -207,13 +207,13 @@ def examine(
     geometry, fov = _see_geometry(r, files, views)
     given = r.geometry == 'given'
     r.thumb, edge = _see_ct(r, files, fov)
-    r.small = _see_films(r, files, views, geometry, given)
+    r.small = _check_xrays(r, files, views, geometry, given)
     if not files.problems:
         r.fine.append('files')
     if r.thumb is None or r.small is None:
         return r
     g = Geometry(tuple(geometry.views[geometry.names.index(v)] for v in views))
-    measured = given and set(r.films.values()) == {'line_integral'}
+    measured = given and set(r.xrays.values()) == {'line_integral'}
     m = match(r.thumb, r.small, g, edge, free=not given, believe=0.96 if measured else 0.85)
     r.agrees, r.turn, r.turned, r.shadows = (
         round(m.agrees, 4),
@@ -281,7 +281,7 @@ def _see_split(root, ids):
         return {}, []
     try:
         parts = read_split(root / 'split.json', set(ids))
-    except BadInput as e:
+    except InputError as e:
         return {}, [_bare(e)]
     twice = [i for a, b in combinations(parts, 2) for i in set(parts[a]) & set(parts[b])]
     return {i: k for k, v in parts.items() for i in v}, [
@@ -298,7 +298,7 @@ def check_folder(
     "Examine every patient of a folder, and all of them together."
     root = Path(root)
     if root.is_file():
-        raise BadInput('it is a file', root, 'Give the folder that holds the patients.')
+        raise InputError('it is a file', root, 'Give the folder that holds the patients.')
     alone = (
         root.is_dir()
         and not any(f.is_dir() and not f.name.startswith('.') for f in root.iterdir())
@@ -325,7 +325,7 @@ def summary(
     whole: list,  # Problems of the whole
 ) -> list:  # Lines
     "A table of patients, what is wrong, what limits, what is fine."
-    rows = [('patient', 'CT', 'mm', 'HU', 'films', 'geometry', 'agree', 'verdict')]
+    rows = [('patient', 'CT', 'mm', 'HU', 'xrays', 'geometry', 'agree', 'verdict')]
     for r in reports:
         mm = 'x'.join(dict.fromkeys(f'{s:.3g}' for s in r.ct['spacing_mm'])) if r.ct else '-'
         rows.append(
@@ -334,7 +334,7 @@ def summary(
                 'x'.join(map(str, r.ct['shape'])) if r.ct else '-',
                 mm,
                 f"{r.ct['hu'][0]:.0f}..{r.ct['hu'][1]:.0f}" if r.ct else '-',
-                ','.join(dict.fromkeys(r.films.values())) or '-',
+                ','.join(dict.fromkeys(r.xrays.values())) or '-',
                 r.geometry,
                 f'{r.agrees:.3f}' if r.agrees is not None else '-',
                 f'{len(r.problems)} wrong' if r.problems else 'fine',
@@ -384,7 +384,7 @@ def main(
     json: bool = False,  # Print JSON?
 ):
     "What is wrong with a data set: files, units, Hounsfield scale, orientation (48 ways), exchanged films, duplicates. Exit code 1 if anything is. Example: xray2ct-doctor data/mine"
-    with exit_on_bad_input():
+    with exit_on_input_error():
         t0 = time.time()
         reports, whole = check_folder(data, workers=workers)
         bad = sum(bool(r.problems) for r in reports)

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from fastcore.script import call_parse
 from xray2ct.core import (
-    BadInput,
+    InputError,
     child_of,
     did_you_mean,
-    exit_on_bad_input,
+    exit_on_input_error,
     read_json,
     sha256_of,
     write_json,
@@ -56,13 +56,13 @@ def cohort_seeds(
         }
     a, colon, b = name.partition(':')
     if not (colon and a.isdigit() and b.isdigit()):
-        raise BadInput(
+        raise InputError(
             f'unknown cohort {name!r}',
             fix=did_you_mean(name, COHORTS) + ' Or give a range of seeds, for example 0:100.',
         )
     lo, hi = int(a), int(b)
     if not lo < hi <= 100000:
-        raise BadInput(
+        raise InputError(
             f'the range {name} is empty or beyond 100000',
             fix='Write FIRST:END, for example 0:100 for seeds 0 to 99.',
         )
@@ -108,7 +108,7 @@ def phantom_code() -> str:  # 12 hexadecimal digits
     here = sys.modules[virtual_patient.__module__]
     names = {getattr(o, '__module__', None) or '' for o in vars(here).values()} | {here.__name__}
     files = sorted(
-        sys.modules[m].__file__ for m in names if m.startswith('xray2ct.') and m != 'xray2ct.core'
+        sys.modules[m].__file__ for m in names if m.startswith('xray2ct.') and not m.startswith('xray2ct.core')
     )
     lines = [
         l for f in files for l in Path(f).read_text().splitlines() if not l.lstrip().startswith('#')
@@ -125,7 +125,7 @@ def _claim(dest, made):
         )  # ranges may grow
         for k in ('name', 'size', 'pixels'):
             if old.get(k) != made[k] and not (k == 'name' and both):
-                raise BadInput(
+                raise InputError(
                     f'this folder holds {old.get("name", "prepared CTs")} ({k} {old.get(k)}), not {made["name"]} ({k} {made[k]})',
                     dest,
                     'Give another folder, or delete this one.',
@@ -141,10 +141,10 @@ def main(
     json: bool = False,  # Print JSON?
 ):
     "Draw a cohort of virtual patients: CT, X-rays, geometry, facts and split. Resumable. Example: xray2ct-cohort virtual100 data/virtual100 --workers 2"
-    with exit_on_bad_input():
+    with exit_on_input_error():
         t0, root = time.time(), Path(dest)
         if scale not in SCALES:
-            raise BadInput(f'unknown scale {scale!r}', fix=did_you_mean(scale, SCALES))
+            raise InputError(f'unknown scale {scale!r}', fix=did_you_mean(scale, SCALES))
         seeds, split = cohort_seeds(name)
         make_root(root)
         (size, pixels), code = SCALES[scale], phantom_code()

@@ -17,7 +17,7 @@ import torch
 from fastcore.basics import patch
 from torch.utils.data import DataLoader, Dataset
 from .cache import Cache, DataCfg, build_cache
-from ..core import BadInput, child_of, did_you_mean, rng_of, sha256_of
+from ..core import InputError, child_of, did_you_mean, rng_of, sha256_of
 from ..physics.geometry import Geometry, Grid, pixel_centers, ray_directions, source_positions
 from .patients import PatientFiles, find_patients, patient_files, split_patients
 
@@ -61,7 +61,7 @@ class CTDataset(Dataset):
         if blind:
             self.notes.append(
                 f'no geometry.json for {len(blind)} of {len(es)} patients ({", ".join(blind[:3])}{", …" if len(blind) > 3 else ""}): '
-                f'the default acquisition is assumed (source-detector 1800 mm, source-isocentre 1500 mm, film 440 mm)'
+                f'the default acquisition is assumed (source-detector 1800 mm, source-isocenter 1500 mm, film 440 mm)'
             )
         if skipped:
             self.notes.append(
@@ -106,7 +106,7 @@ def _files_of(root, ids, cfg):
     for i in ids:
         f = child_of(root, i)
         if not f.is_dir():
-            raise BadInput(
+            raise InputError(
                 f'no folder of patient {i!r}',
                 root,
                 did_you_mean(i, [p.patient for p in find_patients(root, cfg.views, 'skip')]),
@@ -114,7 +114,7 @@ def _files_of(root, ids, cfg):
         files.append(patient_files(f, cfg.views, sealed))
     bad = [f for f in files if f.problems]
     if bad and (cfg.incomplete == 'error' or len(bad) == len(files)):
-        raise BadInput(
+        raise InputError(
             '; '.join(bad[0].problems),
             bad[0].folder,
             'Complete it, take it out of the split, or leave such folders out with data.incomplete=skip.',
@@ -153,7 +153,7 @@ def subset(
     at = {p: i for i, p in enumerate(self.ids)}
     for p in ids:
         if p not in at:
-            raise BadInput(f'no patient {p!r} in this data set', fix=did_you_mean(p, at))
+            raise InputError(f'no patient {p!r} in this data set', fix=did_you_mean(p, at))
     ix = [at[p] for p in ids]
     pick = lambda a: (
         _Mapped(a.paths[i] for i in ix) if isinstance(a, _Mapped) else [a[i] for i in ix]
@@ -308,7 +308,7 @@ def mean_volume(
 ) -> torch.Tensor:  # (1,1,n,n,n) HU
     "Mean over patients of the volumes clipped to a window."
     if not len(dataset):
-        raise BadInput('a mean of no patients')
+        raise InputError('a mean of no patients')
     s = sum(o['volume'].clamp(lo, hi).double() for o in dataset)
     return (s / len(dataset)).float()[None]
 
@@ -320,13 +320,13 @@ def _order(n, seed, epoch):
 
 def batch_indices(
     n_items: int,  # Patients in the training set
-    global_batch: int,  # Patients of one optimiser step, over all processes
+    global_batch: int,  # Patients of one optimizer step, over all processes
     seed: int,  # Of the run
-    step: int,  # Optimiser step, from 0
+    step: int,  # Optimizer step, from 0
 ) -> list[int]:  # `global_batch` indices
     "The patients of one step."
     if n_items < 1:
-        raise BadInput('no patients to train on')
+        raise InputError('no patients to train on')
     return [
         int(_order(n_items, seed, p // n_items)[p % n_items])
         for p in range(step * global_batch, (step + 1) * global_batch)
@@ -339,7 +339,7 @@ def shard_batch(
 ) -> list:  # This process's part
     "Deal a global batch to the processes in equal parts."
     if len(indices) % world:
-        raise BadInput(
+        raise InputError(
             f'{world} processes cannot share a batch of {len(indices)} equally',
             fix='Choose a global batch that the number of processes divides.',
         )

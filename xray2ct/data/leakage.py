@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import combinations, product
 import numpy as np
 import torch
-from ..core import BadInput, sha256_of
+from ..core import InputError, sha256_of
 from .dataset import CTDataset, DataCfg
 from .patients import SPLITS, split_patients
 from ..io.volume import downsample
@@ -214,7 +214,7 @@ def leakage_gate(
             stacklevel=2,
         )
     else:
-        raise BadInput(
+        raise InputError(
             f'{leaks[0]}{more}',
             path,
             'Keep one, or put both into one split; to reproduce a leak on purpose, data.leakage=warn.',
@@ -234,7 +234,7 @@ def open_splits(
     ids = split_patients(root, cfg.split)
     for k in names or ():
         if not ids.get(k):
-            raise BadInput(
+            raise InputError(
                 f'the split has nobody for {k!r}',
                 root,
                 f'data.split={cfg.split} gives {", ".join(f"{k}: {len(v)}" for k, v in ids.items())}; SPLITS are {", ".join(SPLITS)}.',

@@ -10,7 +10,7 @@ __all__ = ['IMAGE_SUFFIXES', 'SPLITS', 'PatientFiles', 'pick_xray', 'patient_fil
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from ..core import BadInput, child_of, did_you_mean, read_json
+from ..core import InputError, child_of, did_you_mean, read_json
 
 # %% ../../nbs/05_data/01_patients.ipynb #bdf47ba0
 IMAGE_SUFFIXES = ('.npy', '.png', '.tif', '.tiff', '.jpg', '.jpeg', '.bmp', '.dcm')
@@ -50,7 +50,7 @@ def pick_xray(
     if mode == 'line_integral':
         if got := next((p for p in cands if p.suffix == '.npy'), None):
             return got
-        raise BadInput(
+        raise InputError(
             f'an uncalibrated picture where line integrals are needed (no {files.patient}_{view}.npy)',
             cands[0] if cands else files.folder,
             'Train on pictures with data.xray_mode=png8, or make the arrays with xray2ct-prepare.',
@@ -85,7 +85,7 @@ def patient_files(
         bad.append('no geometry.json (its preparation was cut short)')
     try:
         listed = _listed(geometry) if geometry else []
-    except BadInput as e:
+    except InputError as e:
         listed = []
         bad.append(f'geometry.json is {e.what}')
     for name, size in listed:
@@ -103,14 +103,14 @@ def scan_patients(
     "Every patient folder of a cohort."
     root = Path(root)
     if not root.is_dir():
-        raise BadInput(
+        raise InputError(
             'no such folder',
             root,
             'Make a cohort with xray2ct-cohort, or prepare CTs with xray2ct-prepare.',
         )
     folders = sorted(f for f in root.iterdir() if f.is_dir() and not f.name.startswith('.'))
     if not folders:
-        raise BadInput(
+        raise InputError(
             'no patient folders here',
             root,
             'Give a folder with one sub-folder for each patient, or make one with xray2ct-cohort.',
@@ -126,7 +126,7 @@ def find_patients(
 ) -> list[PatientFiles]:  # Complete ones, sorted by id
     "The patients of a cohort; an incomplete folder is an error that says what is missing."
     if incomplete not in ('error', 'skip'):
-        raise BadInput(
+        raise InputError(
             f'incomplete={incomplete!r} is not known',
             fix=did_you_mean(incomplete, ('error', 'skip')),
         )
@@ -141,7 +141,7 @@ def find_patients(
             if len(bad) > 1
             else ''
         )
-        raise BadInput(
+        raise InputError(
             '; '.join(bad[0].problems) + more,
             bad[0].folder,
             'Complete or remove it, or leave such folders out with data.incomplete=skip.',
@@ -167,20 +167,20 @@ def read_split(
     "Read a split file; every id must be a plain name, exist, and stand once in its list."
     obj = read_json(path)
     if not isinstance(obj, dict) or not obj:
-        raise BadInput('a split is an object such as {"train": [ids], "validation": [ids]}', path)
+        raise InputError('a split is an object such as {"train": [ids], "validation": [ids]}', path)
     for name, ids in obj.items():
         if name not in SPLITS:
-            raise BadInput(f'unknown split {name!r}', path, did_you_mean(name, SPLITS))
+            raise InputError(f'unknown split {name!r}', path, did_you_mean(name, SPLITS))
         if not isinstance(ids, list) or not all(isinstance(i, str) for i in ids):
-            raise BadInput(f'split {name!r} is not a list of patient ids', path)
+            raise InputError(f'split {name!r} is not a list of patient ids', path)
         for i in ids:
             child_of(path, i)
             if known is not None and i not in known:
-                raise BadInput(
+                raise InputError(
                     f'patient {i!r} of split {name!r} has no folder', path, did_you_mean(i, known)
                 )
         if len(set(ids)) < len(ids):
-            raise BadInput(
+            raise InputError(
                 f'patient {next(i for i in ids if ids.count(i) > 1)!r} stands twice in split {name!r}',
                 path,
                 'Remove one.',
@@ -199,7 +199,7 @@ def split_patients(
     if how == 'file' or how.startswith('file:'):
         path = Path(how[5:]) if how.startswith('file:') else root / 'split.json'
         if not path.is_file():
-            raise BadInput(
+            raise InputError(
                 'no split file, so nobody knows who trains and who validates',
                 path,
                 'Split by patient id with data.split=hash, or name a list with data.split=file:PATH.',
@@ -214,7 +214,7 @@ def split_patients(
         return dict(train=ids[:k], validation=ids[k:])
     if how == 'test':
         return dict(test=ids)
-    raise BadInput(
+    raise InputError(
         f'data.split={how} is not a rule',
         fix=did_you_mean(how, ('file', 'file:PATH', 'hash', 'documented', 'test')),
     )

@@ -19,10 +19,10 @@ import torch
 from fastcore.script import Param, call_parse
 from PIL import Image
 from xray2ct.core import (
-    BadInput,
+    InputError,
     atomic_path,
     child_of,
-    exit_on_bad_input,
+    exit_on_input_error,
     human_time,
     progress,
     read_json,
@@ -75,13 +75,13 @@ def write_patient(
     x = render_xrays(hu.cuda() if torch.cuda.is_available() else hu, geometry, grid.fov_mm).cpu()
     write_nifti(hu, grid, folder / f'{p}.nii.gz', level)
     sizes = {f'{p}.nii.gz': (folder / f'{p}.nii.gz').stat().st_size}
-    for name, film in zip(geometry.names, x.numpy().astype(np.float32)):
+    for name, xray in zip(geometry.names, x.numpy().astype(np.float32)):
         sizes[f'{p}_{name}.npy'] = _write_bytes(
-            folder / f'{p}_{name}.npy', lambda f: np.save(f, film)
+            folder / f'{p}_{name}.npy', lambda f: np.save(f, xray)
         )
         sizes[f'{p}_{name}_drr.png'] = _write_bytes(
             folder / f'{p}_{name}_drr.png',
-            lambda f: Image.fromarray(to_png8(film)).save(f, 'png', compress_level=1),
+            lambda f: Image.fromarray(to_png8(xray)).save(f, 'png', compress_level=1),
         )
     if facts is not None:
         write_json(facts, folder / 'facts.json')
@@ -102,7 +102,7 @@ def why_redo(
         return 'half-written' if folder.exists() and any(folder.iterdir()) else 'new'
     try:
         got = read_json(folder / 'geometry.json')
-    except BadInput:
+    except InputError:
         return 'geometry.json is damaged'
     if not isinstance(got, dict) or not isinstance(got.get('files'), dict):
         return 'geometry.json is not ours'
@@ -120,7 +120,7 @@ def safe_id(
     "A patient id that is a plain folder name everywhere."
     s = re.sub(r'[^A-Za-z0-9._-]+', '_', name).strip('._-')[:100]
     if not s:
-        raise BadInput(f'{name!r} leaves no patient id', fix='Rename the file: letters and digits.')
+        raise InputError(f'{name!r} leaves no patient id', fix='Rename the file: letters and digits.')
     return s
 
 def _stem(path):
@@ -163,19 +163,19 @@ def find_sources(
     out, dest = [], Path(dest).resolve() if dest else None
     for p in map(Path, paths):
         if not p.exists():
-            raise BadInput('no such file or folder', p)
+            raise InputError('no such file or folder', p)
         if p.resolve() == dest:
-            raise BadInput('source and destination are the same folder', p, 'Give another DEST.')
+            raise InputError('source and destination are the same folder', p, 'Give another DEST.')
         got = _inside(p.resolve(), p.resolve(), dest) if p.is_dir() else [(_stem(p) or p.name, p)]
         if not got:
-            raise BadInput(
+            raise InputError(
                 'no CT in it', p, f'Known: {", ".join(CT_SUFFIXES)} and folders of DICOM slices.'
             )
         out += [(safe_id(i), q) for i, q in got]
     first = {}
     for i, q in out:
         if (k := i.lower()) in first:
-            raise BadInput(
+            raise InputError(
                 f'two sources would both become patient {i!r}: {first[k]} and {q}',
                 fix='Rename one of them.',
             )
@@ -238,7 +238,7 @@ class PrepareCfg:
     size: int = 256  # Voxels along each edge of the cube
     fov_mm: float = 360.0  # Edge of the cube
     pixels: int = 512  # Rows and columns of an X-ray
-    centre: object = 'body'  # 'body', 'volume', 'world' or (x,y,z) RAS mm
+    center: object = 'body'  # 'body', 'volume', 'world' or (x,y,z) RAS mm
     keep_table: bool = False  # Leave the table in?
     rescale: tuple = None  # (a,b): HU = a*value + b, for files that are not in HU
 
@@ -276,9 +276,9 @@ def prepare_ct(
     row = dict(patient=folder.name, source=str(source), state='done', why=why)
     if why:
         scan = read_ct(source, cfg.rescale)
-        hu, c, notes = cube_of(scan, grid, cfg.centre, cfg.keep_table)
+        hu, c, notes = cube_of(scan, grid, cfg.center, cfg.keep_table)
         write_patient(
-            folder, hu, grid, geometry, made | dict(notes=notes, centre_mm=np.round(c, 3).tolist())
+            folder, hu, grid, geometry, made | dict(notes=notes, center_mm=np.round(c, 3).tolist())
         )
         row |= dict(notes=notes)
     else:
@@ -302,7 +302,7 @@ def _numbers(text, n, flag):
     except ValueError:
         v = ()
     if len(v) != n:
-        raise BadInput(
+        raise InputError(
             f'{flag} wants {n} numbers separated by commas, not {text!r}',
             fix=f'For example {flag}={",".join(["1", "-1024", "0"][:n])}',
         )
@@ -317,7 +317,7 @@ def _check_sizes(size, pixels, fov_mm, workers):
         (workers, '--workers', 1, 512),
     ):
         if not lo <= v <= hi:
-            raise BadInput(f'{name}={v:g} is out of range', fix=f'Choose {lo} to {hi}.')
+            raise InputError(f'{name}={v:g} is out of range', fix=f'Choose {lo} to {hi}.')
 
 # %% ../../nbs/05_data/02_prepare.ipynb #d983cddc
 def make_root(
@@ -327,11 +327,11 @@ def make_root(
     try:
         Path(dest).mkdir(parents=True, exist_ok=True)
     except FileExistsError:
-        raise BadInput(
+        raise InputError(
             'the destination is a file', dest, 'The last argument is the folder for the patients.'
         ) from None
     except OSError as e:
-        raise BadInput(
+        raise InputError(
             f'this folder cannot be made ({e.strerror})', dest, 'Give another destination.'
         ) from None
 
@@ -382,19 +382,19 @@ def collect(
     rows = []
     for j, r in progress(run_jobs(fn, jobs, workers), desc, len(jobs)):
         if isinstance(r, OSError) and r.errno == errno.ENOSPC:
-            raise BadInput(
+            raise InputError(
                 'the disk is full',
                 Path(j[1]).parent,
                 'Make room and run the same command again; it goes on where it stopped.',
             )
         if isinstance(r, Exception):
-            if not isinstance(r, (BadInput, OSError, MemoryError)):
+            if not isinstance(r, (InputError, OSError, MemoryError)):
                 traceback.print_exception(r, file=sys.stderr)  # a bug of ours
             r = dict(
                 patient=Path(j[1]).name,
                 source=str(j[0]),
                 state='failed',
-                error=str(r) if isinstance(r, BadInput) else f'{j[0]}: {r or type(r).__name__}',
+                error=str(r) if isinstance(r, InputError) else f'{j[0]}: {r or type(r).__name__}',
             )
         rows.append(r)
     return rows
@@ -412,28 +412,28 @@ def main(
     size: int = 256,  # Voxels along each edge of the cube
     pixels: int = 512,  # Rows and columns of an X-ray
     workers: int = 1,  # Processes
-    centre: str = 'body',  # body, volume, world, or x,y,z in mm (--centre=-3,10,120)
+    center: str = 'body',  # body, volume, world, or x,y,z in mm (--center=-3,10,120)
     table: bool = False,  # Leave the table in?
     rescale: str = '',  # a,b for files that are not in HU: HU = a*value + b (--rescale=1,-1024)
     geometry: str = '',  # geometry.json whose views to render (default: PA and left lateral)
     json: bool = False,  # Print JSON?
 ):
     "CT scans to patient folders: cube in HU, X-rays as line integrals and PNG, geometry.json. Resumable. Example: xray2ct-prepare scans/ data/mine --workers 2"
-    with exit_on_bad_input():
+    with exit_on_input_error():
         t0 = time.time()
         if len(paths) < 2:
-            raise BadInput(
+            raise InputError(
                 'a source and a destination are needed', fix='xray2ct-prepare SRC... DEST'
             )
         *src, dest = paths
         dest = Path(dest)
         _check_sizes(size, pixels, fov_mm, workers)
-        where = centre if centre in ('body', 'volume', 'world') else _numbers(centre, 3, '--centre')
+        where = center if center in ('body', 'volume', 'world') else _numbers(center, 3, '--center')
         cfg = PrepareCfg(
             size=size,
             fov_mm=fov_mm,
             pixels=pixels,
-            centre=where,
+            center=where,
             keep_table=table,
             rescale=_numbers(rescale, 2, '--rescale') if rescale else None,
         )

@@ -11,7 +11,7 @@ __all__ = ['RESAMPLES', 'EXACT_DB', 'HEADLINE', 'bootstrap_ci', 'mean_ci', 'scor
 import textwrap
 import numpy as np
 import torch
-from ..core import BadInput, rng_of, sha256_of
+from ..core import InputError, rng_of, sha256_of
 from ..core import progress as progress_bar
 from ..data.dataset import collate, to_device
 from ..core.distributed import gather_lists, is_main, rank_world, shard
@@ -39,7 +39,7 @@ def bootstrap_ci(
     "Percentile bootstrap interval of the mean over patients."
     x = np.asarray(vals, dtype=np.float64)
     if x.ndim != 1 or len(x) == 0:
-        raise BadInput(f'an interval needs one number a patient, got shape {x.shape}')
+        raise InputError(f'an interval needs one number a patient, got shape {x.shape}')
     if len(x) == 1:
         return [None, None]
     rng, k = rng_of('bootstrap', seed), max(1, 2_000_000 // len(x))  # 16 MB of indices at a time
@@ -68,12 +68,12 @@ def score_prediction(
 ) -> dict:  # Plain numbers
     "Every metric of one prediction."
     if pred_hu.shape != targ_hu.shape:
-        raise BadInput(
+        raise InputError(
             f'the prediction for patient {patient} has shape {tuple(pred_hu.shape)}, the truth {tuple(targ_hu.shape)}',
             fix='Score at the resolution of the model.',
         )
     if not torch.isfinite(pred_hu).all():
-        raise BadInput(
+        raise InputError(
             f'the prediction for patient {patient} has NaN or infinite voxels',
             fix='The model has diverged; use an earlier checkpoint.',
         )
@@ -117,13 +117,13 @@ def wrong_xrays(
     return batch | dict(xrays=other['xrays'], geometry=other['geometry'])
 
 # %% ../../nbs/08_evaluation/04_scoring.ipynb #eb43f629
-def _predictions(predict_hu, dataset, i, floors, controls, device):
+def _predictions(predict_hu, dataset, i, baselines, controls, device):
     "(group, name, volume in HU) of every predictor for patient `i`; the batch first."
     batch = to_device(collate([dataset[i]]), device)
     yield 'batch', None, batch
     yield 'model', None, predict_hu(batch)
-    for name in floors.names if floors is not None and not isinstance(floors, dict) else ():
-        yield 'floors', name, floors.predict(name, batch)
+    for name in baselines.names if baselines is not None and not isinstance(baselines, dict) else ():
+        yield 'baselines', name, baselines.predict(name, batch)
     if not controls:
         return
     if len(dataset) > 1:
@@ -136,13 +136,13 @@ def score_case(
     dataset,  # Map-style dataset of the patients
     i: int,  # Which patient
     protocol,  # Name or `Protocol`
-    floors=None,  # `Floors`, or anything with `names` and `predict(name, batch)`, or known scores: patient -> floor -> row
+    baselines=None,  # `Baselines`, or anything with `names` and `predict(name, batch)`, or known scores: patient -> baseline -> row
     controls: bool = True,  # Also with wrong and with shuffled X-rays?
     device='cpu',  # Where batches go
-) -> dict:  # patient, truth (hash), model {...}, floors {name: {...}}, controls {name: {...}}
-    "Score the model, the floors and the controls on one patient."
-    out = dict(floors={}, controls={})
-    for group, name, hu in _predictions(predict_hu, dataset, i, floors, controls, device):
+) -> dict:  # patient, truth (hash), model {...}, baselines {name: {...}}, controls {name: {...}}
+    "Score the model, the baselines and the controls on one patient."
+    out = dict(baselines={}, controls={})
+    for group, name, hu in _predictions(predict_hu, dataset, i, baselines, controls, device):
         if group == 'batch':
             truth, who = hu['volume'].float(), hu['patient'][0]
             cube, mm = (
@@ -169,8 +169,8 @@ def score_case(
             out['model'] = row
         else:
             out[group][name] = row
-    if isinstance(floors, dict):
-        out['floors'] = floors[out['patient']]
+    if isinstance(baselines, dict):
+        out['baselines'] = baselines[out['patient']]
     return out
 
 # %% ../../nbs/08_evaluation/04_scoring.ipynb #fed11d3a
@@ -186,7 +186,7 @@ def definition(
         else 'of each slice along three axes, empty slices 100 dB, averaged within each volume'
     )
     return (
-        f'{"LEGACY, only for comparison with printed numbers. " if p.legacy else ""}'
+        f'{"LEGACY, only for comparison with reported numbers. " if p.legacy else ""}'
         f'HU of both volumes clamped to [{p.lo:g}, {p.hi:g}]; PSNR {avg} with peak {p.peak_hu:g} HU{unit}, then the mean over patients, an exact match counts {EXACT_DB:g} dB; '
         f'SSIM three-dimensional, gaussian window {2 * SSIM_RADIUS + 1}^3 with sigma {SSIM_SIGMA:g} voxels, whole windows, K1 0.01, K2 0.03, HU counted from {p.lo:g}, data range {p.peak_hu:g} HU; '
         f'HU errors after clamping; intervals: 95 % percentile bootstrap over patients, {RESAMPLES} resamples, seed 0'
@@ -211,7 +211,7 @@ def paired_gain(
 ) -> dict:  # psnr, ssim, mae_hu: mean of row minus other; ci95 of psnr; ci95_all
     "How much better, patient by patient."
     if [r['patient'] for r in rows] != [r['patient'] for r in other]:
-        raise BadInput(
+        raise InputError(
             'the two sets of rows do not hold the same patients', fix='Score both on the same data.'
         )
     diff = {k: [a[k] - b[k] for a, b in zip(rows, other)] for k in HEADLINE}
@@ -226,28 +226,28 @@ def evaluate(
     predict_hu,  # batch -> (B,1,n,n,n) HU, on the grid of the batch
     dataset,  # Map-style: items with xrays, volume (HU), geometry, patient; `CTDataset`
     protocol,  # Name or `Protocol`; required
-    floors=None,  # `Floors`, or anything with `names` and `predict(name, batch) -> HU`, or known scores: patient -> floor -> row
+    baselines=None,  # `Baselines`, or anything with `names` and `predict(name, batch) -> HU`, or known scores: patient -> baseline -> row
     controls: bool = True,  # Also with the X-rays of another patient, and shuffled?
     progress: bool = True,  # A bar on stderr?
     device='cpu',  # Where batches go
 ) -> dict:  # The JSON of `xray2ct-evaluate`, on every process
-    "Score a predictor over patients beside its floors and controls; call it on every process of a group."
+    "Score a predictor over patients beside its baselines and controls; call it on every process of a group."
     p, n = get_protocol(protocol), len(dataset)
     if n == 0:
-        raise BadInput('there is no patient to score')
-    if hasattr(floors, 'for_window') and (floors.lo, floors.hi) != (p.lo, p.hi):
-        floors = floors.for_window(p.lo, p.hi)
+        raise InputError('there is no patient to score')
+    if hasattr(baselines, 'for_window') and (baselines.lo, baselines.hi) != (p.lo, p.hi):
+        baselines = baselines.for_window(p.lo, p.hi)
     rank, world = rank_world()
     mine = []
     for i in progress_bar(shard(n, rank, world), 'scoring', disable=not (progress and is_main())):
         try:
-            mine.append(score_case(predict_hu, dataset, i, p, floors, controls, device))
-        except BadInput as e:
+            mine.append(score_case(predict_hu, dataset, i, p, baselines, controls, device))
+        except InputError as e:
             mine.append(dict(error=(e.what, e.path, e.fix)))
     rows = gather_lists(mine)
     for r in rows:
         if 'error' in r:
-            raise BadInput(*r['error'])
+            raise InputError(*r['error'])
     return assemble(rows, p)
 
 def assemble(
@@ -258,15 +258,15 @@ def assemble(
     p = get_protocol(protocol)
     who = [r['patient'] for r in rows]
     if len(set(who)) < len(who):
-        raise BadInput(
+        raise InputError(
             f'patient {next(w for w in who if who.count(w) > 1)} is scored twice',
             fix='Each patient counts once; remove the copy.',
         )
     tag = lambda r, d: dict(patient=r['patient'], **d)
     group = lambda g: {k: summary([tag(r, r[g][k]) for r in rows]) for k in rows[0][g]}
     cases = [dict(patient=r['patient'], truth=r['truth'], **r['model']) for r in rows]
-    model, floors = summary(cases), group('floors')
-    for f in floors.values():
+    model, baselines = summary(cases), group('baselines')
+    for f in baselines.values():
         f['gain'] = paired_gain(cases, f['cases'])
     nested = {g: {k: _mean([c[g] for c in cases], k) for k in cases[0][g]} for g in ('dice',)}
     tissue = {
@@ -283,12 +283,12 @@ def assemble(
         | nested
         | dict(tissue=tissue),
         ci95=model['ci95'],
-        floors=floors,
+        baselines=baselines,
         gain_over_mean_volume=None,
         controls=group('controls'),
     )
-    if 'mean_volume' in floors:
-        out['gain_over_mean_volume'] = floors['mean_volume']['gain']
+    if 'mean_volume' in baselines:
+        out['gain_over_mean_volume'] = baselines['mean_volume']['gain']
     return out | dict(verdict=verdict(out))
 
 # %% ../../nbs/08_evaluation/04_scoring.ipynb #00f6a406
@@ -312,21 +312,21 @@ def verdict(
         if abs(g) < 0.005:
             said = ['the same score as the mean volume']
         elif (g if hi is None else hi) < 0:
-            said = [f'below the floor: {-g:.2f} dB under the mean volume ({_span(gain["ci95"])})']
+            said = [f'below the baseline: {-g:.2f} dB under the mean volume ({_span(gain["ci95"])})']
         elif lo is None or lo > 0:
             said = [f'{g:.2f} dB above the mean volume ({_span(gain["ci95"])})']
         else:
             said = [f'not told apart from the mean volume: {g:+.2f} dB ({_span(gain["ci95"])})']
     better = {
         k: f['psnr']
-        for k, f in result['floors'].items()
+        for k, f in result['baselines'].items()
         if k != 'mean_volume' and f['psnr'] >= mean
     }
     if better:
         best = max(better, key=better.get)
-        said.append(f'the floor {best} is {better[best] - mean:.2f} dB better')
-    elif len(result['floors']) > 1 and gain is not None and gain['psnr'] > 0:
-        said.append('above every floor')
+        said.append(f'the baseline {best} is {better[best] - mean:.2f} dB better')
+    elif len(result['baselines']) > 1 and gain is not None and gain['psnr'] > 0:
+        said.append('above every baseline')
     wrong = result['controls'].get('wrong_patient')
     if wrong:
         cost = mean - wrong['psnr']
@@ -347,19 +347,19 @@ def compare_runs(
 ):  # protocol, n, psnr/ssim/mae_hu/rmse_hu: {a, b, diff (b - a), ci95}, better (patients), verdict
     "Compare two results patient by patient."
     if a['protocol'] != b['protocol']:
-        raise BadInput(
+        raise InputError(
             f'one result is scored under {a["protocol"]!r}, the other under {b["protocol"]!r}',
             fix='Score both under one protocol.',
         )
     ra, rb = ({r['patient']: r for r in o['cases']} for o in (a, b))
     if only := sorted(ra.keys() ^ rb.keys()):
-        raise BadInput(
+        raise InputError(
             f'the results hold different patients ({", ".join(only[:5])}{" ..." if len(only) > 5 else ""} in one only)',
             fix='Score both on the same patients.',
         )
     for p, r in ra.items():
         if r.get('truth') and rb[p].get('truth') and r['truth'] != rb[p]['truth']:
-            raise BadInput(
+            raise InputError(
                 f'the truth of patient {p} differs between the results',
                 fix='Score both at one resolution, from one prepared cohort.',
             )
@@ -416,16 +416,16 @@ def render_scores(
     "A result as plain text."
     r, n = result, result['n']
     legacy = (
-        ' (legacy: to compare with printed numbers)' if get_protocol(r['protocol']).legacy else ''
+        ' (legacy: to compare with reported numbers)' if get_protocol(r['protocol']).legacy else ''
     )
     out = [
         f'protocol {r["protocol"]}{legacy}, {n} patient{"s" if n > 1 else ""} at {r["grid"]["n"]}^3 in {r["grid"]["fov_mm"]:g} mm',
-        f'{"":24s}{"PSNR":>7s} {"95 % CI":>15s} {"SSIM":>7s}{"MAE HU":>8s}{"RMSE HU":>8s}  model minus floor, 95 % CI',
+        f'{"":24s}{"PSNR":>7s} {"95 % CI":>15s} {"SSIM":>7s}{"MAE HU":>8s}{"RMSE HU":>8s}  model minus baseline, 95 % CI',
     ]
     out.append(_line(name, r['mean'] | dict(ci95=r['ci95'])))
     out += [
-        _line(f'floor: {k}', f, f['gain'])
-        for k, f in sorted(r['floors'].items(), key=lambda kv: -kv[1]['psnr'])
+        _line(f'baseline: {k}', f, f['gain'])
+        for k, f in sorted(r['baselines'].items(), key=lambda kv: -kv[1]['psnr'])
     ]
     out += [_line(f'control: {k}', f) for k, f in r['controls'].items()]
     bias = ', '.join(

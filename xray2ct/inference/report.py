@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['LIMIT', 'STYLE', 'UNFOLD', 'PAGE_SCRIPT', 'NOTICE', 'Html', 'tag', 'picture', 'unpack', 'volume_rows', 'case_view',
-           'curve', 'reliability', 'reliability_section', 'spread_section', 'score_section', 'pick_cases',
-           'floor_by_case', 'case_table', 'page', 'read_scores', 'where_are', 'case_sections', 'run_section',
+           'curve', 'reliability', 'reliability_section', 'uncertainty_section', 'score_section', 'pick_cases',
+           'baseline_by_case', 'case_table', 'page', 'read_scores', 'where_are', 'case_sections', 'run_section',
            'curve_section', 'set_section', 'write_report', 'main']
 
 # %% ../../nbs/12_inference/04_report.ipynb #97ab376e
@@ -19,13 +19,13 @@ from matplotlib import colormaps
 from PIL import Image
 from ..viewers.canvas import CSS, SCRIPT, page_view, script_hash
 from ..config import cfg_to_dict
-from ..core import BadInput, atomic_path, exit_on_bad_input, human_time, n_params, read_json
+from ..core import InputError, atomic_path, exit_on_input_error, human_time, n_params, read_json
 from ..data.dataset import CTDataset
-from ..training.logging import read_journal
+from ..training.logging import read_metrics
 from ..metrics import get_protocol, psnr
 from ..core.plot import LETTERS, plane
 from .predictor import in_world, load_predictor
-from .evaluate import said_spread
+from .evaluate import uncertainty_statement
 from ..viewers.slices import as_volume, data_uri, png_bytes
 
 # %% ../../nbs/12_inference/04_report.ipynb #fd5dd15f
@@ -67,7 +67,7 @@ def picture(
     img: np.ndarray,  # (h,w)
     limits,  # (black, white)
     alt: str,  # What it shows, for those who cannot see it
-    cmap: str = None,  # Matplotlib colour map; grey by default
+    cmap: str = None,  # Matplotlib color map; gray by default
     max_px: int = 256,  # Larger pictures are reduced
 ) -> Html:
     "A picture as an `<img>` that carries its own PNG."
@@ -95,7 +95,7 @@ def volume_rows(
     pred: np.ndarray,  # (D,H,W) = [z,y,x], HU
     truth: np.ndarray,  # (D,H,W), HU, or None
     window,  # (black, white), HU
-    error: float = 200.0,  # The error's colours end at plus and minus this, HU
+    error: float = 200.0,  # The error's colors end at plus and minus this, HU
 ) -> Html:  # Rows prediction, truth, error; columns the three planes
     "Prediction, truth and their difference inside the window, in the three planes through the middle."
     vols = [('prediction', pred, window, None)]
@@ -151,17 +151,17 @@ def case_view(
 def curve(
     xs,  # Steps
     ys,  # Values; others than finite ones are left out
-    floor: float = None,  # A dashed line to beat
+    baseline: float = None,  # A dashed line to beat
     unit: str = 'dB',  # Of the values
     size=(640, 240),  # Pixels
 ) -> Html:
-    "A line chart in the page's own colours, as inline SVG."
+    "A line chart in the page's own colors, as inline SVG."
     pts = [(x, y) for x, y in zip(xs, ys) if y is not None and math.isfinite(y)]
     if len(pts) < 2:
         return tag('p', 'There is no curve: fewer than two validations were recorded.')
     W, H, L, B = *size, 48, 28
     x0, x1 = pts[0][0], pts[-1][0]
-    vals = [y for _, y in pts] + ([floor] if floor is not None else [])
+    vals = [y for _, y in pts] + ([baseline] if baseline is not None else [])
     step = _nice((max(vals) - min(vals)) / 5)
     lo, hi = math.floor(min(vals) / step) * step, math.ceil(max(vals) / step) * step
     px = lambda x: L + (W - L - 12) * (x - x0) / max(x1 - x0, 1e-9)
@@ -182,17 +182,17 @@ def curve(
     ]
     base = (
         []
-        if floor is None
+        if baseline is None
         else [
             tag(
                 'line',
                 x1=L,
                 x2=W - 12,
-                y1=f'{py(floor):.1f}',
-                y2=f'{py(floor):.1f}',
-                class_='floor',
+                y1=f'{py(baseline):.1f}',
+                y2=f'{py(baseline):.1f}',
+                class_='baseline',
             ),
-            text(W - 14, py(floor) - 5, f'mean volume {floor:.2f} {unit}'),
+            text(W - 14, py(baseline) - 5, f'mean volume {baseline:.2f} {unit}'),
         ]
     )
     line = tag(
@@ -284,7 +284,7 @@ def reliability_section(
         'svg',
         ticks,
         band,
-        tag('polyline', points=at([(lo, lo), (hi, hi)]), class_='floor'),
+        tag('polyline', points=at([(lo, lo), (hi, hi)]), class_='baseline'),
         tag('polyline', points=at([(r['pred'], r['truth']) for r in rows]), class_='line'),
         tag('text', 'predicted HU', x=S - 10, y=S - 2, text_anchor='end'),
         tag('text', 'true HU', x=4, y=10),
@@ -305,7 +305,7 @@ def reliability_section(
         class_='case',
     )
 
-def spread_section(
+def uncertainty_section(
     c: dict,  # What `xray2ct-evaluate` found, as `Calibration.to_dict`
 ) -> Html:
     "Was a model that says how far off it may be right about that?"
@@ -325,7 +325,7 @@ def spread_section(
     return tag(
         'div',
         tag('h3', 'How sure it says it is'),
-        tag('p', f'{said_spread(c)}.', class_='dim'),
+        tag('p', f'{uncertainty_statement(c)}.', class_='dim'),
         tag(
             'table',
             head,
@@ -335,9 +335,9 @@ def spread_section(
                     tag('th', f'{float(q):.0%}', scope='row'),
                     share(float(q)),
                     share(v),
-                    share(c['repaired'][q]),
+                    share(c['calibrated_coverage'][q]),
                 )
-                for q, v in c['said'].items()
+                for q, v in c['coverage'].items()
             ],
             class_='scores',
         ),
@@ -349,15 +349,15 @@ def score_section(
     title: str,  # Name of the test set
     scores: dict,  # JSON of `xray2ct-evaluate`
 ) -> Html:
-    "The model beside every floor and control on one test set, with the interval of its gain."
+    "The model beside every baseline and control on one test set, with the interval of its gain."
     num = lambda d, k: (
         f'{d[k]:.2f}' if k == 'psnr' else f'{d[k]:.3f}' if k == 'ssim' else f'{d[k]:.0f}'
     )
-    m, floors, controls = scores['mean'], scores.get('floors', {}), scores.get('controls', {})
-    base = floors.get('mean_volume', {}).get('psnr')
+    m, baselines, controls = scores['mean'], scores.get('baselines', {}), scores.get('controls', {})
+    base = baselines.get('mean_volume', {}).get('psnr')
     rows = [('this model', m, 'model')] + [
-        (n.replace('_', ' '), d.get('mean', d), 'floor')
-        for n, d in sorted(floors.items(), key=lambda t: -t[1].get('mean', t[1])['psnr'])
+        (n.replace('_', ' '), d.get('mean', d), 'baseline')
+        for n, d in sorted(baselines.items(), key=lambda t: -t[1].get('mean', t[1])['psnr'])
     ]
     rows += [
         ('control: ' + n.replace('_', ' '), d.get('mean', d), 'control')
@@ -431,11 +431,11 @@ def pick_cases(
         else {'best': s[0], 'median': s[len(s) // 2], 'worst': s[-1]}
     )
 
-def floor_by_case(
+def baseline_by_case(
     scores: dict,  # JSON of `xray2ct-evaluate`, or the scores of a record
 ) -> list:  # PSNR of the mean volume for each case, dB; None where it was not kept
     "The mean volume on each of the patients."
-    f = (scores.get('floors') or {}).get('mean_volume', {})
+    f = (scores.get('baselines') or {}).get('mean_volume', {})
     return (
         f.get('by_case')
         or [c.get('psnr') for c in f.get('cases', [])]
@@ -446,7 +446,7 @@ def case_table(
     scores: dict,  # JSON of `xray2ct-evaluate`
 ) -> Html:
     "Every case beside the mean volume, from best to worst, folded away on a screen."
-    rows = sorted(zip(scores['cases'], floor_by_case(scores)), key=lambda r: -r[0]['psnr'])
+    rows = sorted(zip(scores['cases'], baseline_by_case(scores)), key=lambda r: -r[0]['psnr'])
     show = lambda v, d: tag('td', '–' if v is None else f'{v:.{d}f}')
     body = [
         tag(
@@ -555,7 +555,7 @@ def read_scores(
     out = {f.stem.removeprefix('scores').strip('_') or 'test': read_json(f) for f in found}
     for f, s in zip(found, out.values()):
         if not isinstance(s, dict) or 'mean' not in s or 'cases' not in s:
-            raise BadInput(
+            raise InputError(
                 'not a result of xray2ct-evaluate',
                 f,
                 'Make it again with xray2ct-evaluate RUN DATA --json FILE.',
@@ -593,9 +593,9 @@ def case_sections(
     out, seen = [], []
     for i, (word, row) in enumerate(rows.items()):
         b = ds.batch([i])
-        films, truth = b['xrays'][0, :, 0].numpy(), b['volume'][0, 0]
+        xrays, truth = b['xrays'][0, :, 0].numpy(), b['volume'][0, 0]
         hu, std = (
-            predictor.predict_both(b) if predictor.says_spread else (predictor.predict_hu(b), None)
+            predictor.predict_both(b) if predictor.has_uncertainty else (predictor.predict_hu(b), None)
         )
         hu, std = (
             hu.cpu(),
@@ -617,7 +617,7 @@ def case_sections(
                 picture(x, (x.min(), x.max()), f'{n} X-ray of {row["patient"]}'),
                 tag('figcaption', n),
             )
-            for n, x in zip(predictor.cfg.data.views, films)
+            for n, x in zip(predictor.cfg.data.views, xrays)
         ]
         seen.append([in_world(v, predictor.cfg).numpy() for v in (hu[0, 0], truth)])
         out.append(
@@ -684,8 +684,8 @@ def curve_section(
     "The validation over the run, beside the mean volume."
     if not (Path(run) / 'metrics.jsonl').exists():
         return tag('p', 'No metrics.jsonl: the training curve is missing.', class_='dim')
-    vals = read_journal(run)[1]
-    floor = next((v['floor_psnr'] for v in vals if v.get('floor_psnr') is not None), None)
+    vals = read_metrics(run)[1]
+    baseline = next((v['baseline_psnr'] for v in vals if v.get('baseline_psnr') is not None), None)
     return tag(
         'section',
         tag('h2', 'Training'),
@@ -694,7 +694,7 @@ def curve_section(
             'PSNR of the validation patients over the updates. The dashed line is the mean training volume, which looks at no X-ray.',
             class_='dim',
         ),
-        curve([v['step'] for v in vals], [v['val_psnr'] for v in vals], floor),
+        curve([v['step'] for v in vals], [v['val_psnr'] for v in vals], baseline),
     )
 
 # %% ../../nbs/12_inference/04_report.ipynb #5fb9a24e
@@ -715,13 +715,13 @@ def set_section(
         out += [
             tag(
                 'p',
-                f'Grey values show {p.lo:g} to {p.hi:g} HU; the error is red where the prediction is too dense and blue where it is too thin, with full colour at 200 HU.',
+                f'Grey values show {p.lo:g} to {p.hi:g} HU; the error is red where the prediction is too dense and blue where it is too thin, with full color at 200 HU.',
                 class_='dim',
             ),
             *case_sections(predictor, scores, root, limit),
         ]
-    if scores.get('spread'):
-        out.append(spread_section(scores['spread']))
+    if scores.get('uncertainty'):
+        out.append(uncertainty_section(scores['uncertainty']))
     if not root:
         out.append(
             tag(
@@ -740,12 +740,12 @@ def write_report(
     "Write the report of a run."
     run = Path(run)
     if not run.is_dir():
-        raise BadInput(
+        raise InputError(
             'no such run', run, 'Give the folder of a run, such as runs/quickstart-mini-s0-1a2b3c4.'
         )
     predictor, scores = load_predictor(run), read_scores(run)
     if not scores:
-        raise BadInput(
+        raise InputError(
             'it has not been scored',
             run,
             f'Run: xray2ct-evaluate {run} DATA --json {run}/scores.json',
@@ -771,7 +771,7 @@ def write_report(
             tag('p', f'Protocol {first["protocol"]!r}: {first.get("definition", "")}.'),
             tag(
                 'p',
-                'A floor is a method without a network on the same patients; a control is the same network with the wrong X-rays. A model that does not beat the floors has learnt nothing about the patient, '
+                'A baseline is a method without a network on the same patients; a control is the same network with the wrong X-rays. A model that does not beat the baselines has learnt nothing about the patient, '
                 'and one that scores the same with the wrong X-rays does not look at them.',
             ),
         ),
@@ -795,7 +795,7 @@ def main(
     json: bool = False,  # Print JSON?
 ):
     "Write one self-contained HTML page about a run. Example: xray2ct-report runs/quickstart-mini-s0-1a2b3c4"
-    with exit_on_bad_input():
+    with exit_on_input_error():
         path = write_report(run, data or (), out or None)
         print(
             dumps(dict(report=str(path), bytes=path.stat().st_size))

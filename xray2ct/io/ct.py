@@ -17,7 +17,7 @@ import numpy as np
 import pydicom
 import SimpleITK as sitk
 from pydicom.errors import InvalidDicomError
-from ..core import BadInput
+from ..core import InputError
 
 # %% ../../nbs/04_io/01_ct.ipynb #fc574d55
 @dataclass
@@ -51,7 +51,7 @@ def check_affine(
     a = np.asarray(affine, dtype=np.float64)
     sp = np.linalg.norm(a[:3, :3], axis=0)
     if not np.isfinite(a).all() or (sp < 1e-9).any() or abs(np.linalg.det(a[:3, :3] / sp)) < 0.05:
-        raise BadInput(
+        raise InputError(
             'the affine is degenerate (two axes coincide, or one has no length)',
             path,
             'Convert the scan from DICOM again, or write a correct s-form into the header.',
@@ -59,7 +59,7 @@ def check_affine(
     size = (sp * shape).max()
     if not 60 <= size <= 3000:
         unit = 'metres' if size < 1 else 'centimetres' if size < 60 else 'micrometres'
-        raise BadInput(
+        raise InputError(
             f'the box would be {size:.3g} mm wide (spacing {sp[0]:.3g} x {sp[1]:.3g} x {sp[2]:.3g}), so the header is probably in {unit}',
             path,
             'Spacing must be in millimetres: scale the affine and save the scan again.',
@@ -89,7 +89,7 @@ def check_hu(
     "Refuse voxels that are not Hounsfield units of a chest, with a hint at what they may be."
     bad = v.size - int(np.isfinite(v).sum())
     if bad:
-        raise BadInput(
+        raise InputError(
             f'{bad} of {v.size} voxels are NaN or infinite',
             path,
             'Replace them (air is -1000) and save the scan again.',
@@ -97,14 +97,14 @@ def check_hu(
     lo, hi = float(v.min()), float(v.max())
 
     def no(what, hint):
-        raise BadInput(f'voxels run from {lo:.5g} to {hi:.5g}: {what}', path, hint)
+        raise InputError(f'voxels run from {lo:.5g} to {hi:.5g}: {what}', path, hint)
 
     ab = 'with `--rescale a,b`, which makes HU = a*value + b'
     if lo == hi:
         no('every voxel is the same', 'Is this the right file?')
     if lo >= -1.5 and hi <= 1.5:
         no(
-            'normalised, not Hounsfield units',
+            'normalized, not Hounsfield units',
             f'Use the original, or undo the normalisation {ab}; 0..1 over -1024..3071 would be `--rescale 4095,-1024`.',
         )
     if lo >= 0 and hi <= 255:
@@ -143,13 +143,13 @@ def _three_d(a, path):
     while a.ndim > 3 and a.shape[-1] == 1:
         a = a[..., 0]
     if a.ndim > 3:
-        raise BadInput(
+        raise InputError(
             f'it has {a.ndim} dimensions {a.shape}: a time series or several channels',
             path,
             'Save the one volume that you mean as a 3-D file.',
         )
     if a.ndim < 3 or min(a.shape) < 8:
-        raise BadInput(
+        raise InputError(
             f'it is not a volume: shape {a.shape}',
             path,
             'A CT needs at least 8 voxels along each axis; a single slice or an X-ray is not one.',
@@ -165,8 +165,8 @@ def read_nifti(
         _three_d(np.broadcast_to(0, img.shape), path)
         a = np.asarray(img.dataobj, dtype=np.float32)
     except FileNotFoundError:
-        raise BadInput('no such file', path) from None
-    except BadInput:
+        raise InputError('no such file', path) from None
+    except InputError:
         raise
     except (
         nib.filebasedimages.ImageFileError,
@@ -177,7 +177,7 @@ def read_nifti(
         ValueError,
         TypeError,
     ) as e:
-        raise BadInput(
+        raise InputError(
             f'it cannot be read as NIfTI; cut off, damaged or of another kind ({str(e).splitlines()[0][:90] or type(e).__name__})',
             path,
             'Copy or convert it again.',
@@ -219,19 +219,19 @@ def read_itk(
 ):  # Values (x,y,z) float32 as stored, affine to RAS mm, notes
     "Read one volume through SimpleITK."
     if not Path(path).exists():
-        raise BadInput('no such file', path)
+        raise InputError('no such file', path)
     try:
         with _hushed():
             img = sitk.ReadImage(str(path))
     except RuntimeError as e:
         why = next((l.strip() for l in reversed(str(e).splitlines()) if l.strip()), '')
-        raise BadInput(
+        raise InputError(
             f'it cannot be read; cut off, damaged or of another kind ({why[:90]})',
             path,
             'Copy or convert it again.',
         ) from None
     if img.GetNumberOfComponentsPerPixel() > 1:
-        raise BadInput(
+        raise InputError(
             'it has several values a voxel', path, 'Save the CT alone as a scalar volume.'
         )
     a = _three_d(sitk.GetArrayFromImage(img).T.astype(np.float32), path)
@@ -296,7 +296,7 @@ def pick_series(
     "The series with most slices, without localizers, and a note about the others."
     found = dicom_headers(folder)
     if not found:
-        raise BadInput(
+        raise InputError(
             'no DICOM files in it',
             folder,
             'Give the folder that holds the slices, or a NIfTI, NRRD or MHA file.',
@@ -306,7 +306,7 @@ def pick_series(
         if _usable(h):
             series[h.get('SeriesInstanceUID')].append((f, h))
     if not series:
-        raise BadInput(
+        raise InputError(
             f'none of its {len(found)} DICOM files is a CT slice with a position',
             folder,
             'Is this an X-ray, a localizer or a report?',
@@ -357,7 +357,7 @@ def _sort_slices(slices, path):
         )
     pos = np.array(sorted(one))
     if len(pos) < 8:
-        raise BadInput(
+        raise InputError(
             f'its largest series has only {len(pos)} slices with different positions',
             path,
             'Is this a whole scan?',
@@ -371,7 +371,7 @@ def _fill_gaps(a, pos, path):
     if abs(gap - step).max() <= 0.02 * step + 0.01:
         return a, []
     if gap.max() > max(3.5 * step, 10):
-        raise BadInput(
+        raise InputError(
             f'slices are missing: a hole of {gap.max():.1f} mm where slices are {step:.1f} mm apart',
             path,
             'Copy the series again, whole.',
@@ -413,7 +413,7 @@ def read_dicom(
             a = sitk.GetArrayFromImage(r.Execute()).T
     except RuntimeError:
         bad = next((f.name for f, _ in slices if not _reads(f)), 'one of the slices')
-        raise BadInput(
+        raise InputError(
             f'{bad} cannot be read; cut off or damaged', folder, 'Copy the series again.'
         ) from None
     first, last = (np.float64(s[1].ImagePositionPatient) for s in (slices[0], slices[-1]))
@@ -462,10 +462,10 @@ def read_ct(
     path,  # .nii, .nii.gz, .nrrd, .nhdr, .mha, .mhd, or a folder of DICOM slices
     rescale=None,  # (a,b) for values that are not HU: HU = a*value + b
 ) -> Scan:  # In RAS order, HU never below -1024
-    "Read a chest CT, or raise a `BadInput` that says what is wrong with it."
+    "Read a chest CT, or raise a `InputError` that says what is wrong with it."
     path = Path(path)
     if not path.exists():
-        raise BadInput('no such file or folder', path)
+        raise InputError('no such file or folder', path)
     if path.is_dir():
         a, affine, notes = read_dicom(path)
     elif (s := ct_suffix(path)) in ('.nii', '.nii.gz'):
@@ -478,7 +478,7 @@ def read_ct(
             if pydicom.misc.is_dicom(path)
             else f'Known: {", ".join(CT_SUFFIXES)} and folders of DICOM slices.'
         )
-        raise BadInput('not a kind of CT file that can be read', path, fix)
+        raise InputError('not a kind of CT file that can be read', path, fix)
     if rescale is not None:
         a = a * np.float32(rescale[0]) + np.float32(rescale[1])
         notes.append(f'values converted: HU = {rescale[0]:g}*value + {rescale[1]:g}')

@@ -15,14 +15,14 @@ import pydicom
 from PIL import Image, UnidentifiedImageError
 from pydicom.errors import InvalidDicomError
 from pydicom.pixels import apply_modality_lut, apply_voi_lut
-from ..core import BadInput
+from ..core import InputError
 
 # %% ../../nbs/04_io/02_radiographs.ipynb #da812e13
 @dataclass
 class XrayImage:
     "One film, more attenuation is larger."
 
-    values: np.ndarray  # (h,w) float32: line integrals, or grey levels 0..255 ('png8', 'dicom') or 0..65535 ('png16')
+    values: np.ndarray  # (h,w) float32: line integrals, or gray levels 0..255 ('png8', 'dicom') or 0..65535 ('png16')
     kind: str  # 'line_integral', 'png8', 'png16' or 'dicom'
     notes: list = field(default_factory=list)  # What was assumed, one sentence each
     pixel_mm: tuple = None  # (row, column) spacing on the detector, if the file says it
@@ -40,15 +40,15 @@ def _two_d(a, path):
     while a.ndim > 2 and 1 in (a.shape[0], a.shape[-1]):
         a = a[0] if a.shape[0] == 1 else a[..., 0]
     if a.ndim != 2 or min(a.shape) < IMAGE_MIN:
-        raise BadInput(f'it is not one film: shape {a.shape}', path, 'Give one 2-D image a file.')
+        raise InputError(f'it is not one film: shape {a.shape}', path, 'Give one 2-D image a file.')
     if a.dtype.kind == 'f' and (bad := a.size - int(np.isfinite(a).sum())):
-        raise BadInput(
+        raise InputError(
             f'{bad} of {a.size} pixels are NaN or infinite',
             path,
             'Repair the image; air is 0 in a line integral.',
         )
     if a.min() == a.max():
-        raise BadInput(
+        raise InputError(
             f'every pixel is {float(a.flat[0]):g}: an empty film', path, 'Is this the right file?'
         )
     return a
@@ -68,17 +68,17 @@ def _as_kind(a, path):
             return (
                 (v + 1) * 127.5,
                 'png8',
-                ['values in -1..1: taken as an uncalibrated normalised picture'],
+                ['values in -1..1: taken as an uncalibrated normalized picture'],
             )
         return (
             v * 255,
             'png8',
             [
-                'values in 0..1, too small for line integrals of a chest: taken as an uncalibrated normalised picture'
+                'values in 0..1, too small for line integrals of a chest: taken as an uncalibrated normalized picture'
             ],
         )
     if lo < -0.5:
-        raise BadInput(
+        raise InputError(
             f'values run from {lo:.4g} to {hi:.4g}: a line integral is never negative',
             path,
             'Save -log(I/I0) of the X-ray, with air at 0.',
@@ -101,8 +101,8 @@ def _as_kind(a, path):
                 f'values up to {hi:.5g}, too large for line integrals: taken as an uncalibrated 16-bit picture'
             ],
         )
-    raise BadInput(
-        f'values run from {lo:.4g} to {hi:.4g}: neither line integrals (0 to about 12) nor grey levels',
+    raise InputError(
+        f'values run from {lo:.4g} to {hi:.4g}: neither line integrals (0 to about 12) nor gray levels',
         path,
         'Save -log(I/I0), or an 8-bit or 16-bit picture.',
     )
@@ -114,21 +114,21 @@ def read_npy(
     try:
         a = np.load(path, allow_pickle=False)
     except FileNotFoundError:
-        raise BadInput('no such file', path) from None
+        raise InputError('no such file', path) from None
     except (ValueError, OSError, EOFError) as e:
         if 'pickle' in str(e).lower():
-            raise BadInput(
+            raise InputError(
                 'it is a pickle of Python objects, which can run code; refused unread',
                 path,
                 'Save a plain array: np.save(path, a.astype(np.float32)).',
             ) from None
-        raise BadInput(
+        raise InputError(
             f'it cannot be read as .npy; cut off or damaged ({(str(e).splitlines() or ["?"])[0][:80]})',
             path,
             'Copy or save it again.',
         ) from None
     if not isinstance(a, np.ndarray) or a.dtype.kind not in 'fui':
-        raise BadInput(
+        raise InputError(
             'it does not hold one array of real numbers', path, 'Save a float32 array (h,w).'
         )
     return XrayImage(*_as_kind(_two_d(a, path), path), path=Path(path))
@@ -144,11 +144,11 @@ def looks_inverted(
     mid = values[h // 4 : -h // 4, w // 4 : -w // 4]
     return bool(np.median(beside) > np.quantile(mid, 0.75))
 
-def _grey(im, path):
+def _gray(im, path):
     "A Pillow image as one channel of numbers; notes."
     mode, notes = im.mode, []
     if mode == '1':
-        raise BadInput('it has one bit a pixel', path, 'Export the X-ray with 8 or 16 bits.')
+        raise InputError('it has one bit a pixel', path, 'Export the X-ray with 8 or 16 bits.')
     if mode in ('RGBA', 'LA', 'PA', 'La'):
         notes.append('transparency ignored')
         im = im.convert('RGB' if mode == 'RGBA' else 'L')
@@ -157,9 +157,9 @@ def _grey(im, path):
         a = np.asarray(im.convert('RGB'), dtype=np.float32)
         spread = float(np.ptp(a, axis=2).max())
         notes.append(
-            'a colour picture with three equal channels; one is used'
+            'a color picture with three equal channels; one is used'
             if spread <= 2
-            else 'a colour picture; turned into grey by luminance'
+            else 'a color picture; turned into gray by luminance'
         )
         return np.rint(a @ np.float32([0.299, 0.587, 0.114])), notes
     return np.asarray(im), notes
@@ -167,21 +167,21 @@ def _grey(im, path):
 def read_picture(
     path,  # PNG, TIFF, JPEG or BMP
 ) -> XrayImage:  # 'png8' or 'png16'; a TIFF of floats may hold line integrals
-    "Read one picture as grey levels."
+    "Read one picture as gray levels."
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('error', Image.DecompressionBombWarning)
             im = Image.open(path)
             if getattr(im, 'n_frames', 1) > 1:
-                raise BadInput(
+                raise InputError(
                     f'it holds {im.n_frames} pictures',
                     path,
                     'Save the one that you mean as a file of its own.',
                 )
             im.load()
     except FileNotFoundError:
-        raise BadInput('no such file', path) from None
-    except BadInput:
+        raise InputError('no such file', path) from None
+    except InputError:
         raise
     except (
         UnidentifiedImageError,
@@ -192,12 +192,12 @@ def read_picture(
         ValueError,
         EOFError,
     ) as e:
-        raise BadInput(
+        raise InputError(
             f'it cannot be read as a picture; cut off, damaged or of another kind ({(str(e).splitlines() or ["?"])[0][-80:]})',
             path,
             'Export the X-ray again as PNG, TIFF or DICOM.',
         ) from None
-    a, notes = _grey(im, path)
+    a, notes = _gray(im, path)
     a = _two_d(a, path)
     if im.format == 'JPEG':
         notes.append('JPEG is lossy; PNG, TIFF or DICOM keep more')
@@ -212,8 +212,8 @@ def read_picture(
     )
     if kind == 'png16':
         if v.min() < 0 or v.max() > 65535:
-            raise BadInput(
-                f'grey levels run from {v.min():g} to {v.max():g}',
+            raise InputError(
+                f'gray levels run from {v.min():g} to {v.max():g}',
                 path,
                 'Export the X-ray with 16 unsigned bits.',
             )
@@ -229,29 +229,29 @@ def read_picture(
 
 # %% ../../nbs/04_io/02_radiographs.ipynb #9a31b832
 def _radiograph(ds, path):
-    "Pixels of one radiograph after the modality LUT; refuses what is not a single grey film."
+    "Pixels of one radiograph after the modality LUT; refuses what is not a single gray film."
     if str(ds.get('Modality', '')) in ('CT', 'MR', 'PT', 'US'):
-        raise BadInput(
+        raise InputError(
             f'it is a {ds.Modality} image, not an X-ray film',
             path,
             'Give the radiograph; a CT goes through xray2ct-prepare.',
         )
     if int(ds.get('NumberOfFrames') or 1) > 1:
-        raise BadInput(
+        raise InputError(
             f'it holds {ds.NumberOfFrames} frames',
             path,
             'Save the one that you mean as a file of its own.',
         )
     if str(ds.get('PhotometricInterpretation', '')) not in ('MONOCHROME1', 'MONOCHROME2'):
-        raise BadInput(
+        raise InputError(
             f'its pixels are {ds.get("PhotometricInterpretation", "of unknown kind")}',
             path,
-            'Export the radiograph in grey (MONOCHROME1 or 2).',
+            'Export the radiograph in gray (MONOCHROME1 or 2).',
         )
     try:
         a = ds.pixel_array
     except Exception as e:  # decoders raise whatever they like
-        raise BadInput(
+        raise InputError(
             f'its pixels cannot be decoded; cut off, or a compression that is not installed ({(str(e).splitlines() or [type(e).__name__])[0][:90]})',
             path,
             'Export it uncompressed.',
@@ -289,7 +289,7 @@ def _attenuation(a, ds):
 def read_dicom_xray(
     path,  # One DICOM radiograph
 ) -> XrayImage:  # 'dicom'
-    "Read a radiograph; the notes say what was assumed about its grey scale."
+    "Read a radiograph; the notes say what was assumed about its gray scale."
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')
@@ -303,8 +303,8 @@ def read_dicom_xray(
             else:
                 window = []
     except FileNotFoundError:
-        raise BadInput('no such file', path) from None
-    except BadInput:
+        raise InputError('no such file', path) from None
+    except InputError:
         raise
     except (
         InvalidDicomError,
@@ -315,7 +315,7 @@ def read_dicom_xray(
         KeyError,
         NotImplementedError,
     ) as e:
-        raise BadInput(
+        raise InputError(
             f'it cannot be read as DICOM; cut off or damaged ({(str(e).splitlines() or [type(e).__name__])[0][:80]})',
             path,
             'Export the radiograph again.',
@@ -342,12 +342,12 @@ PICTURES = ('.png', '.tif', '.tiff', '.jpg', '.jpeg', '.bmp')
 def read_xray(
     path,  # .npy, PNG/TIFF/JPEG/BMP, or a DICOM radiograph (also without suffix)
 ) -> XrayImage:  # More attenuation is larger; `kind` and `notes` say what it is
-    "Read one X-ray, or raise a `BadInput` that says what is wrong with it."
+    "Read one X-ray, or raise a `InputError` that says what is wrong with it."
     path = Path(path)
     if not path.exists():
-        raise BadInput('no such file', path)
+        raise InputError('no such file', path)
     if path.is_dir():
-        raise BadInput('it is a folder', path, 'Give the file of one X-ray.')
+        raise InputError('it is a folder', path, 'Give the file of one X-ray.')
     ext = path.suffix.lower()
     if ext == '.npy':
         return read_npy(path)
@@ -355,7 +355,7 @@ def read_xray(
         return read_picture(path)
     if ext in ('.dcm', '.dicom', '.ima') or pydicom.misc.is_dicom(path):
         return read_dicom_xray(path)
-    raise BadInput(
+    raise InputError(
         'not a kind of X-ray file that can be read',
         path,
         f'Known: .npy, {", ".join(PICTURES)} and DICOM.',
@@ -372,7 +372,7 @@ def quantiles_of(
     )
 
 def calibrate_like(
-    values: np.ndarray,  # (h,w) grey levels, more attenuation is larger
+    values: np.ndarray,  # (h,w) gray levels, more attenuation is larger
     reference_quantiles,  # (n,) from `quantiles_of` line integrals of the same view
     how='affine',  # 'affine' or 'monotone'
 ) -> np.ndarray:  # (h,w) float32, approximate line integrals, never negative
@@ -389,5 +389,5 @@ def calibrate_like(
         )  # ties (saturated air) share the mean of their references
         out = np.interp(v, x, np.bincount(inv, ref) / np.bincount(inv))
     else:
-        raise BadInput(f'unknown way to calibrate, {how!r}', fix="Use 'affine' or 'monotone'.")
+        raise InputError(f'unknown way to calibrate, {how!r}', fix="Use 'affine' or 'monotone'.")
     return out.clip(0).astype(np.float32)

@@ -10,7 +10,7 @@ __all__ = ['IMAGENET', 'WEIGHTINGS', 'middle_slice', 'ssim2d_term', 'sobel_magni
 # %% ../../nbs/07_losses/03_reproduced.ipynb #c5f553b6
 import torch
 import torch.nn.functional as F
-from ..core import BadInput
+from ..core import InputError
 from xray2ct.losses.terms import (
     DOCUMENTED_SSIM,
     LossInput,
@@ -62,7 +62,7 @@ def sobel_magnitude(
 def edge2d_term(
     p: LossInput,  # Prediction and target
 ) -> torch.Tensor:  # (B,)
-    "L1 between 2-D Sobel magnitudes of each slice, kernels un-normalised."
+    "L1 between 2-D Sobel magnitudes of each slice, kernels un-normalized."
     return per_patient(
         (sobel_magnitude(p.pred, (-2, -1)) - sobel_magnitude(p.targ, (-2, -1))).abs()
     )
@@ -104,7 +104,7 @@ def aux_term(
 ) -> torch.Tensor:  # (B,)
     "Mean over the auxiliary outputs of the L1 to the target at their size."
     if not p.aux:
-        raise BadInput(
+        raise InputError(
             'loss.aux needs auxiliary outputs and the model gave none',
             fix='Switch them on in the model, or set loss.aux=0.',
         )
@@ -166,7 +166,7 @@ def local_stats_term(
 def frequency_term(
     p: LossInput,  # Prediction and target
 ) -> torch.Tensor:  # (B,)
-    "Mean magnitude of the difference of spectra, high-pass weighted; the FFT is not normalised."
+    "Mean magnitude of the difference of spectra, high-pass weighted; the FFT is not normalized."
     err = p.err
     z, y, x = (torch.fft.fftfreq(n, device=err.device, dtype=err.dtype) for n in err.shape[-3:])
     f = (z[:, None, None].square() + y[:, None].square() + x.square()).sqrt()

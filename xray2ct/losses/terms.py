@@ -6,7 +6,7 @@
 __all__ = ['DOCUMENTED_SSIM', 'LEAST_LOG_B', 'loss_term', 'loss_terms', 'LossCfg', 'LossInput', 'per_patient', 'l1_term',
            'mse_term', 'charbonnier_term', 'window_error', 'window_l1_term', 'window_mse_term', 'smooth3d',
            'smoothing_kernel', 'ssim_map', 'ssim3d', 'ssim_term', 'gradient_term', 'projection_term',
-           'projection_new_term', 'spread_term', 'active_terms', 'loss_per_patient', 'compute_loss']
+           'projection_new_term', 'uncertainty_term', 'active_terms', 'loss_per_patient', 'compute_loss']
 
 # %% ../../nbs/07_losses/02_terms.ipynb #4f65fb74
 import math
@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, fields
 from functools import cached_property, lru_cache
 import torch
 import torch.nn.functional as F
-from ..core import BadInput, did_you_mean
+from ..core import InputError, did_you_mean
 from ..physics.geometry import turn_views
 from ..io.volume import TargetCfg, hu_to_unit, unit_to_hu
 from ..physics.projection import hu_to_mu, project
@@ -67,34 +67,34 @@ def _check_loss(c):
         if not isinstance(v, float):
             continue
         if not math.isfinite(v):
-            raise BadInput(f'loss.{f.name}={v} is not a finite number')
+            raise InputError(f'loss.{f.name}={v} is not a finite number')
         if v < 0 and f.name not in _SETTING_NUMBERS + _SIGNED:
-            raise BadInput(f'loss.{f.name}={v} is negative', fix='A weight is 0 or more.')
+            raise InputError(f'loss.{f.name}={v} is negative', fix='A weight is 0 or more.')
     for k, words in _CHOICES.items():
         if getattr(c, k) not in words:
-            raise BadInput(
+            raise InputError(
                 f'loss.{k}={getattr(c, k)!r} is not possible',
                 fix=did_you_mean(getattr(c, k), words),
             )
     for k in _SETTING_NUMBERS:
         if getattr(c, k) <= 0:
-            raise BadInput(
+            raise InputError(
                 f'loss.{k}={getattr(c, k)} is out of range', fix='Give a positive number.'
             )
     if c.ssim_size < 1 or c.ssim_size % 2 == 0:
-        raise BadInput(
+        raise InputError(
             f'loss.ssim_size={c.ssim_size} has no middle', fix='Give an odd number, such as 11.'
         )
     if c.window_lo >= c.window_hi:
-        raise BadInput(f'the loss window {c.window_lo:g}..{c.window_hi:g} HU is empty')
+        raise InputError(f'the loss window {c.window_lo:g}..{c.window_hi:g} HU is empty')
     if not isinstance(c.vgg_layers, tuple) or not c.vgg_layers:
-        raise BadInput(
+        raise InputError(
             f'loss.vgg_layers={c.vgg_layers!r} names no layer',
             fix="Give a tuple such as ('relu3_3',).",
         )
     for name in c.vgg_layers:
         if name not in VGG_LAYERS:
-            raise BadInput(
+            raise InputError(
                 f'loss.vgg_layers: VGG16 has no layer {name!r}',
                 fix=did_you_mean(str(name), VGG_LAYERS),
             )
@@ -131,10 +131,10 @@ class LossCfg:
     aux: float = 0.0  # Weight of the L1 of the auxiliary outputs (deep supervision)
     local_stats: float = 0.0  # Weight of the L1 between local means and deviations at three scales
     frequency: float = (
-        0.0  # Weight of the high-pass difference of the two spectra, un-normalised FFT
+        0.0  # Weight of the high-pass difference of the two spectra, un-normalized FFT
     )
-    spread: float = (
-        0.0  # Weight of the Laplace likelihood of the model's own spread; does not move its volume
+    uncertainty: float = (
+        0.0  # Weight of the Laplace likelihood of the model's own uncertainty; does not move its volume
     )
     tv_match: float = (
         0.0  # Weight of the difference between the total variations of prediction and truth
@@ -354,7 +354,7 @@ def ssim3d(
 ) -> torch.Tensor:  # (B,), 1 for equal volumes
     "Three-dimensional structural similarity per volume, in float32 or better."
     if padding == 'valid' and min(pred.shape[-3:]) < size:
-        raise BadInput(
+        raise InputError(
             f'a volume of {tuple(pred.shape[-3:])} voxels is smaller than the {size}^3 SSIM window',
             fix='Use a larger grid, a smaller window or zero padding.',
         )
@@ -418,7 +418,7 @@ def gradient_term(
     return sum(per_patient(p.err.diff(dim=d).abs()) for d in (-1, -2, -3)) / 3
 
 # %% ../../nbs/07_losses/02_terms.ipynb #3281b39c
-def _shadow_error(p, m):
+def _projection_error(p, m):
     "(B,) L1 between the line integrals of prediction and truth in the views `m`, (B,V,3,4)."
     fov, px = p.batch['geometry']['fov_mm'], p.cfg.projection_pixels
     with torch.no_grad():
@@ -428,12 +428,12 @@ def _shadow_error(p, m):
 def _matrices(p):
     "(B,V,3,4), the batch's own; refused where the loss knows no geometry or no whole volume."
     if p.batch is None or 'geometry' not in p.batch:
-        raise BadInput(
+        raise InputError(
             'the projection loss needs the geometry of the batch',
             fix='Pass batch= to compute_loss, or set loss.projection=0 and loss.projection_new=0.',
         )
     if 'crop' in p.batch:
-        raise BadInput(
+        raise InputError(
             'a crop casts no shadow of its own',
             fix='Use loss.projection=0 and loss.projection_new=0 with train.crop.',
         )
@@ -444,7 +444,7 @@ def projection_term(
     p: LossInput,  # Prediction and target; its batch holds the geometry
 ) -> torch.Tensor:  # (B,)
     "L1 between the line integrals of prediction and truth, in the batch's own views."
-    return _shadow_error(p, _matrices(p))
+    return _projection_error(p, _matrices(p))
 
 # %% ../../nbs/07_losses/02_terms.ipynb #20fb3b59
 @loss_term('projection_new', 'projection_pixels')
@@ -453,20 +453,20 @@ def projection_new_term(
 ) -> torch.Tensor:  # (B,)
     "L1 between the line integrals of prediction and truth, from a direction that is drawn at random."
     m = _matrices(p)[:, 0]
-    return _shadow_error(p, turn_views(m, 360 * torch.rand(len(m)).to(m))[:, None])
+    return _projection_error(p, turn_views(m, 360 * torch.rand(len(m)).to(m))[:, None])
 
 # %% ../../nbs/07_losses/02_terms.ipynb #db79571e
-LEAST_LOG_B = math.log(1e-3)  # A smaller spread counts as this one
+LEAST_LOG_B = math.log(1e-3)  # A smaller uncertainty counts as this one
 
-@loss_term('spread')
-def spread_term(
+@loss_term('uncertainty')
+def uncertainty_term(
     p: LossInput,  # Prediction and target; its last auxiliary output is log b, target scale
 ) -> torch.Tensor:  # (B,)
-    "Laplace negative log-likelihood of the errors under the model's own spread, without the constant log 2."
+    "Laplace negative log-likelihood of the errors under the model's own uncertainty, without the constant log 2."
     if not p.aux or p.aux[-1].shape != p.pred.shape:
-        raise BadInput(
-            'loss.spread needs a model that says its spread',
-            fix='Set model.spread=true, or loss.spread=0.',
+        raise InputError(
+            'loss.uncertainty needs a model that says its uncertainty',
+            fix='Set model.uncertainty=true, or loss.uncertainty=0.',
         )
     log_b = p.aux[-1].clamp_min(LEAST_LOG_B)
     return per_patient(p.err.detach().abs() * (-log_b).exp() + log_b)
@@ -479,11 +479,11 @@ def active_terms(
     "The terms with a positive weight; a setting that would have no effect is an error."
     on = tuple((n, getattr(cfg, n), f) for n, f in _TERMS.items() if getattr(cfg, n, 0.0) > 0)
     if not on:
-        raise BadInput('every loss weight is 0', fix='Give at least one, such as loss.l1=1.')
+        raise InputError('every loss weight is 0', fix='Give at least one, such as loss.l1=1.')
     idle = cfg.no_effect()
     for f in fields(cfg):
         if f.name in idle and getattr(cfg, f.name) != f.default:
-            raise BadInput(
+            raise InputError(
                 f'loss.{f.name}={getattr(cfg, f.name)!r} has no effect: {idle[f.name]}',
                 fix='Remove it, or change what switches it off.',
             )
@@ -500,7 +500,7 @@ def loss_per_patient(
 ) -> dict:  # Term -> (B,), unweighted, with gradient
     "Every active term, one number a patient: a bad value has a name."
     if pred.shape != targ.shape:
-        raise BadInput(
+        raise InputError(
             f'prediction {tuple(pred.shape)} and target {tuple(targ.shape)} differ in shape',
             fix='Compare them on one grid.',
         )
@@ -509,7 +509,7 @@ def loss_per_patient(
     if names & {'window_l1', 'window_mse'} and not (
         target_cfg.lo <= cfg.window_lo and cfg.window_hi <= target_cfg.hi
     ):
-        raise BadInput(
+        raise InputError(
             f'the loss window [{cfg.window_lo:g}, {cfg.window_hi:g}] HU is not inside the target scale [{target_cfg.lo:g}, {target_cfg.hi:g}]',
             fix='Widen target.lo and target.hi, or narrow the window.',
         )

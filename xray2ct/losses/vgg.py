@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import nn
 from safetensors.torch import load_file
-from ..core import BadInput, did_you_mean, seed_of
+from ..core import InputError, did_you_mean, seed_of
 
 # %% ../../nbs/07_losses/01_vgg.ipynb #34bb23f3
 _BLOCKS = (
@@ -50,12 +50,12 @@ def vgg16_features(
     "Activations at the named layers; nothing beyond the deepest of them is computed."
     for k in layers:
         if k not in net.at:
-            raise BadInput(f'VGG16 has no layer {k!r}', fix=did_you_mean(k, VGG_LAYERS))
+            raise InputError(f'VGG16 has no layer {k!r}', fix=did_you_mean(k, VGG_LAYERS))
     want = {net.at[k]: k for k in layers}
     deepest, out = max(want), {}
     halvings = sum(isinstance(m, nn.MaxPool2d) for m in net.features[:deepest])
     if min(x.shape[-2:]) < 2**halvings:
-        raise BadInput(
+        raise InputError(
             f'an image of {tuple(x.shape[-2:])} pixels is too small for {want[deepest]}',
             fix=f'It needs {2**halvings}, or compare shallower layers.',
         )
@@ -80,7 +80,7 @@ def _load(net, state, path):
         k for k in want if getattr(mine[k], 'shape', None) != want[k].shape
     ]
     if bad:
-        raise BadInput(
+        raise InputError(
             f'not the weights of VGG16: {bad[0]} is missing, unknown or of another shape',
             path,
             "Give torchvision's vgg16 as .pth or .safetensors.",
@@ -93,7 +93,7 @@ def load_vgg16(
     "VGG16 with the weights of a file."
     path, net = Path(path), Vgg16()
     if not path.is_file():
-        raise BadInput('no such file of VGG16 weights', path, 'Correct XRAY2CT_VGG16.')
+        raise InputError('no such file of VGG16 weights', path, 'Correct XRAY2CT_VGG16.')
     try:
         state = (
             load_file(path)
@@ -101,7 +101,7 @@ def load_vgg16(
             else torch.load(path, map_location='cpu', weights_only=True)
         )
     except Exception as e:
-        raise BadInput(
+        raise InputError(
             f'cannot be read as weights ({type(e).__name__})',
             path,
             "Give torchvision's vgg16 as .pth or .safetensors.",
@@ -127,7 +127,7 @@ def _from_hub():
             VGG16_URL, map_location='cpu', progress=False, check_hash=True, weights_only=True
         )
     except (OSError, RuntimeError) as e:
-        raise BadInput(
+        raise InputError(
             f'the ImageNet weights of VGG16 are not here and cannot be fetched ({e})',
             fix='Set XRAY2CT_VGG16=FILE (vgg16-397923af.pth, or its .safetensors), or use '
             'loss.vgg_weights=random, which is for tests and reduced-scale runs and is no ImageNet knowledge.',
@@ -147,7 +147,7 @@ def vgg16(
 ) -> Vgg16:  # Frozen; the same object at every call
     "VGG16 on a device, built or loaded once a process."
     if weights not in ('imagenet', 'random'):
-        raise BadInput(
+        raise InputError(
             f'VGG16 has no weights {weights!r}', fix=did_you_mean(weights, ('imagenet', 'random'))
         )
     return _cached(

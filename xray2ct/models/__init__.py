@@ -8,7 +8,7 @@ __all__ = ['MODELS', 'register_model', 'model_family', 'build_model', 'model_cfg
 # %% ../../nbs/06_models/11_models.ipynb #9b4e375c
 from dataclasses import fields, is_dataclass
 from torch import nn
-from ..core import BadInput, did_you_mean
+from ..core import InputError, did_you_mean
 from .reproduced.direct64 import Direct, DirectCfg
 from .reproduced.direct128 import Direct128, Direct128Cfg
 from xray2ct.models.reproduced.direct256 import (
@@ -38,13 +38,13 @@ def register_model(
         or first.default != kind
         or not Cfg.__dataclass_params__.frozen
     ):
-        raise BadInput(
+        raise InputError(
             f'{Cfg.__name__} cannot register as {kind!r}',
             fix=f'Make it a frozen dataclass that begins with kind: str = {kind!r}.',
         )
     same = lambda a, b: (a.__module__, a.__qualname__) == (b.__module__, b.__qualname__)
     if kind in MODELS and not all(map(same, MODELS[kind], (Cfg, cls))):
-        raise BadInput(f'{kind!r} is already the name of {MODELS[kind][1].__name__}')
+        raise InputError(f'{kind!r} is already the name of {MODELS[kind][1].__name__}')
     MODELS[kind] = Cfg, cls
 
 def model_family(
@@ -52,7 +52,7 @@ def model_family(
 ) -> tuple:  # (config class, module class)
     "Look a family up; a misspelt name is answered with the nearest."
     if kind not in MODELS:
-        raise BadInput(f'no model is called {kind!r}', fix=did_you_mean(str(kind), MODELS))
+        raise InputError(f'no model is called {kind!r}', fix=did_you_mean(str(kind), MODELS))
     return MODELS[kind]
 
 # %% ../../nbs/06_models/11_models.ipynb #2391deea
@@ -74,7 +74,7 @@ def build_model(
     "The model that a config describes."
     Cfg, cls = model_family(getattr(cfg, 'kind', cfg))
     if not isinstance(cfg, Cfg):
-        raise BadInput(f'{type(cfg).__name__} is not the config of {cfg.kind!r}, {Cfg.__name__} is')
+        raise InputError(f'{type(cfg).__name__} is not the config of {cfg.kind!r}, {Cfg.__name__} is')
     return cls(cfg)
 
 def model_cfg_from_dict(
@@ -82,7 +82,7 @@ def model_cfg_from_dict(
 ):  # The config
     "Read a model's config from plain values; unknown keys and wrong types are errors."
     if not isinstance(d, dict) or 'kind' not in d:
-        raise BadInput(
+        raise InputError(
             'a model config is an object with a field kind',
             fix=f'Known kinds: {", ".join(MODELS)}.',
         )
@@ -90,14 +90,14 @@ def model_cfg_from_dict(
     known, out = {f.name: f.default for f in fields(Cfg)}, {}
     for k, v in d.items():
         if k not in known:
-            raise BadInput(f'{Cfg.__name__} has no field {k!r}', fix=did_you_mean(k, known))
+            raise InputError(f'{Cfg.__name__} has no field {k!r}', fix=did_you_mean(k, known))
         old, v = known[k], tuple(v) if isinstance(v, list) else v
         if is_dataclass(old) and isinstance(v, dict):
             v = model_cfg_from_dict(v)  # a model inside a model
         if isinstance(old, float) and type(v) is int:
             v = float(v)
         if type(v) is not type(old):
-            raise BadInput(
+            raise InputError(
                 f'{Cfg.__name__}.{k} is {v!r}',
                 fix=f'It takes a {type(old).__name__}, such as {old!r}.',
             )

@@ -12,7 +12,7 @@ import math
 import torch
 import torch.nn.functional as F
 from torch import nn
-from ..core import BadInput
+from ..core import InputError
 
 # %% ../../nbs/06_models/02_blocks.ipynb #cc7c757e
 CONVS = {2: nn.Conv2d, 3: nn.Conv3d}
@@ -115,7 +115,7 @@ def pixel_shuffle_3d(
     "Deal channels out as finer voxels."
     b, c, d, h, w = x.shape
     if c % r**3:
-        raise BadInput(f'{c} channels cannot be dealt out as {r}x{r}x{r} voxels')
+        raise InputError(f'{c} channels cannot be dealt out as {r}x{r}x{r} voxels')
     return (
         x.view(b, c // r**3, r, r, r, d, h, w)
         .permute(0, 1, 5, 2, 6, 3, 7, 4)
@@ -129,7 +129,7 @@ def pixel_unshuffle_3d(
     "Gather r³ cells into channels: the inverse of `pixel_shuffle_3d`."
     b, c, d, h, w = x.shape
     if any(o % r for o in (d, h, w)):
-        raise BadInput(f'{(d, h, w)} voxels do not divide by {r}')
+        raise InputError(f'{(d, h, w)} voxels do not divide by {r}')
     return (
         x.reshape(b, c, d // r, r, h // r, r, w // r, r)
         .permute(0, 1, 3, 5, 7, 2, 4, 6)
@@ -139,7 +139,7 @@ def pixel_unshuffle_3d(
 # %% ../../nbs/06_models/02_blocks.ipynb #cb73fce8
 def sample_views(
     maps: torch.Tensor,  # (B,V,C,h,w), features of each film
-    uv: torch.Tensor,  # (B,V,N,2), normalised film coordinates, ±1 on the outer edges
+    uv: torch.Tensor,  # (B,V,N,2), normalized film coordinates, ±1 on the outer edges
 ) -> torch.Tensor:  # (B,V,C,N) float32; 0 outside the film
     "Each film's features under each point's shadow."
     b, v, c, h, w = maps.shape
@@ -154,7 +154,7 @@ def sample_views(
 def resize(
     x: torch.Tensor,  # (B,C,h,w) or (B,C,D,H,W)
     size: int | tuple[int, ...],  # Sides of the result, or one side
-    align_corners: bool = False,  # True puts the outermost *centres* on each other, as the documented base does
+    align_corners: bool = False,  # True puts the outermost *centers* on each other, as the documented base does
 ) -> torch.Tensor:
     "Linear interpolation to `size`; shrinking averages (whole cells, or with torch's antialiasing in 2-D), so that nothing aliases."
     nd = x.ndim - 2
@@ -180,7 +180,7 @@ def sinusoids(
 ) -> torch.Tensor:  # (N,dim)
     "Sines and cosines of `x` at geometrically spaced frequencies."
     if dim % 2:
-        raise BadInput(f'sinusoids need an even number of channels, not {dim}')
+        raise InputError(f'sinusoids need an even number of channels, not {dim}')
     f = torch.exp(
         -math.log(longest)
         * torch.arange(dim // 2, device=x.device, dtype=torch.float32)
@@ -197,7 +197,7 @@ def sinusoids_2d(
 ) -> torch.Tensor:  # (h*w,dim), row by row
     "A fixed position for every pixel of an h x w map."
     if dim % 4:
-        raise BadInput(f'2-D positions need a number of channels that 4 divides, not {dim}')
+        raise InputError(f'2-D positions need a number of channels that 4 divides, not {dim}')
     r, c = (
         sinusoids(torch.arange(h, device=device), dim // 2),
         sinusoids(torch.arange(w, device=device), dim // 2),
@@ -260,7 +260,7 @@ class Attention(nn.Module):
     ):
         super().__init__()
         if dim % heads:
-            raise BadInput(f'{heads} heads do not divide {dim} channels')
+            raise InputError(f'{heads} heads do not divide {dim} channels')
         self.heads, self.dropout, self.cross = heads, dropout, context_dim is not None
         if self.cross:
             self.q, self.kv = (

@@ -265,7 +265,7 @@ LEVELS = {
     'L3': -177,
     'L4': -208,
     'L5': -240,
-}  # Height of vertebral centres, standard mm
+}  # Height of vertebral centers, standard mm
 _Z = [-300, -240, -180, -130, -90, -60, -20, 20, 60, 90, 110, 130, 150, 165, 190, 250]
 _W = [
     125,

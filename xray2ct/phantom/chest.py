@@ -42,7 +42,7 @@ class Anatomy:
     lift: float  # How far the diaphragm carries the heart up, mm
     heart: dict  # name -> Ellipsoid
     belly: dict  # name -> Ellipsoid
-    domes: dict  # side +1/-1 -> (x centre, y centre, half-width, half-depth, rim height, rise)
+    domes: dict  # side +1/-1 -> (x center, y center, half-width, half-depth, rim height, rise)
 
 def build_anatomy(
     p: Patient,  # Who
@@ -352,7 +352,7 @@ def paint_wall(
     for e in breasts(c.A):
         r = e.radii
         g = Ellipsoid(
-            (e.centre[0], e.centre[1] + 0.15 * r[1], e.centre[2]), tuple(0.62 * q for q in r)
+            (e.center[0], e.center[1] + 0.15 * r[1], e.center[2]), tuple(0.62 * q for q in r)
         )
         sl = c.crop(*g.box(w))
         if sl:
@@ -422,7 +422,7 @@ def paint_belly(
         e = b[k]
         c.shape(
             Ellipsoid(
-                (e.centre[0] * 0.9, e.centre[1] + 4, e.centre[2]),
+                (e.center[0] * 0.9, e.center[1] + 4, e.center[2]),
                 tuple(0.42 * r for r in e.radii),
                 e.axes,
             ),
@@ -440,7 +440,7 @@ def paint_belly(
             4,
         )
         e = b['stomach']
-        level = e.centre[1] + e.radii[1] * (1 - 2 * A.p.gas[0])
+        level = e.center[1] + e.radii[1] * (1 - 2 * A.p.gas[0])
         c.over(cover(d, w), h['wall'], sl)
         c.over(cover(d + 4, w), h['food'] + 14 * c.tex['fine'][sl], sl)
         if A.p.gas[0]:
@@ -738,7 +738,7 @@ def _facts(A, fov, F, lungs, pts):
             p.scan_mm[0] + dia / 2 < c[2] < p.scan_mm[1] - dia / 2
         ):  # a finding is one that was scanned
             finds.append(
-                dict(kind='nodule', side=side, centre_mm=c, diameter_mm=dia, hu=hu, at=q[k])
+                dict(kind='nodule', side=side, center_mm=c, diameter_mm=dia, hu=hu, at=q[k])
             )
     for f in finds:
         del f['at']
@@ -750,20 +750,20 @@ def _facts(A, fov, F, lungs, pts):
                 dict(
                     kind='effusion',
                     side=side,
-                    centre_mm=mean(c),
+                    center_mm=mean(c),
                     depth_mm=depth,
                     volume_ml=v,
                     hu=p.hu['water'] + 6,
                 )
             )
     if ratio > 0.55:
-        finds.append(dict(kind='cardiomegaly', centre_mm=mean(heart), ratio=ratio))
+        finds.append(dict(kind='cardiomegaly', center_mm=mean(heart), ratio=ratio))
     cobb, (amp, apex, _) = cobb_degrees(A.t), p.scoliosis
     if cobb > 10:
         finds.append(
             dict(
                 kind='scoliosis',
-                centre_mm=at((A.t('xs', apex), A.t('ys', apex), apex)),
+                center_mm=at((A.t('xs', apex), A.t('ys', apex), apex)),
                 cobb_degrees=cobb,
                 side='right' if amp > 0 else 'left',
             )
@@ -774,12 +774,12 @@ def _facts(A, fov, F, lungs, pts):
         finds.append(
             dict(
                 kind='emphysema',
-                centre_mm=mean(e),
+                center_mm=mean(e),
                 share=round(float(e.sum(dtype=float) / c.sum(dtype=float)), 3),
             )
         )
     land = {
-        k: e.centre
+        k: e.center
         for k, e in (A.heart | A.belly).items()
         if k
         in ('lv', 'rv', 'la', 'ra', 'liver', 'spleen', 'stomach', 'kidney_left', 'kidney_right')
@@ -829,7 +829,7 @@ def paint_nodules(
     for q in finds:
         if q['kind'] != 'nodule':
             continue
-        r, c = q['diameter_mm'] / 2, np.array(q['centre_mm'])
+        r, c = q['diameter_mm'] / 2, np.array(q['center_mm'])
         lo = np.maximum(np.floor((c - r - w) / vox + n / 2).astype(int), 0)
         hi = np.minimum(np.ceil((c + r + w) / vox + n / 2).astype(int), n)
         if (hi <= lo).any():

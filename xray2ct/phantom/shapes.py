@@ -145,11 +145,11 @@ def ramp(
 # %% ../../nbs/03_phantom/01_shapes.ipynb #c97c05e1
 def squircle(
     x,
-    y,  # Coordinates about the centre, mm
+    y,  # Coordinates about the center, mm
     a,
     b,  # Half-width and half-depth, mm (numbers or arrays)
     s=0.6,  # 0 is an ellipse, 1 a rectangle
-) -> tuple:  # (distance in mm along the ray from the centre, unit x, unit y of that ray)
+) -> tuple:  # (distance in mm along the ray from the center, unit x, unit y of that ray)
     "Distance to a rounded box, by the quartic squircle u^2 + v^2 - s^2 u^2 v^2 = 1."
     u, v = x / a, y / b
     u, v = u * u, v * v
@@ -166,7 +166,7 @@ def squircle(
 class Ellipsoid:
     "An ellipsoid in mm, turned by a rotation matrix."
 
-    centre: tuple  # (3,) mm
+    center: tuple  # (3,) mm
     radii: tuple  # (3,) half-axes in mm
     axes: tuple = (
         (1.0, 0.0, 0.0),
@@ -180,21 +180,21 @@ class Ellipsoid:
         return np.sqrt(((A * r[:, None]) ** 2).sum(0))
 
     def box(self, margin=0.0):
-        "(lo, hi) corners of its box in mm, widened by `margin`."
+        "(lo, hi) corners of its box in mm, extrapolate by `margin`."
         e = self.extent() + margin
-        return np.array(self.centre) - e, np.array(self.centre) + e
+        return np.array(self.center) - e, np.array(self.center) + e
 
     def distance(self, x, y, z):
         "Signed distance in mm, first order: exact on the surface."
         x, y, z = (
-            x - np.float32(self.centre[0]),
-            y - np.float32(self.centre[1]),
-            z - np.float32(self.centre[2]),
+            x - np.float32(self.center[0]),
+            y - np.float32(self.center[1]),
+            z - np.float32(self.center[2]),
         )
         q, g = (
             np.float32(1e-6),
             np.float32(1e-6 / min(self.radii) ** 2),
-        )  # the centre itself is inside, not 0/0
+        )  # the center itself is inside, not 0/0
         for (a, b, c), r in zip(self.axes, self.radii):
             t = x * np.float32(a / r) + y * np.float32(b / r) + z * np.float32(c / r)
             t = t * t

@@ -12,10 +12,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from ..core import BadInput
+from ..core import InputError
 from xray2ct.physics.geometry import (
     Geometry,
-    film_shape,
+    detector_shape,
     pixel_centers,
     ray_directions,
     source_positions,
@@ -58,7 +58,7 @@ def _camera(geometry, far_mm):
     return torch.linalg.inv(m[:, :, :3]) @ to_uv, rt_inv, rt_inv[:, :3, 3].norm(dim=-1) + far_mm
 
 def _subject(mu, lo, spacing):
-    "nanodrr's subject around attenuation (D,H,W) whose first voxel's centre is at world (x,y,z) `lo`."
+    "nanodrr's subject around attenuation (D,H,W) whose first voxel's center is at world (x,y,z) `lo`."
     v2w = torch.eye(4, dtype=torch.float64) * spacing
     v2w[:3, 3], v2w[3, 3] = torch.as_tensor(lo), 1
     size = torch.tensor(mu.shape[::-1], dtype=torch.float64)
@@ -100,9 +100,9 @@ def render_xrays(
     "X-rays of a volume through nanodrr: its torch backend on the CPU, its Triton kernel on a GPU."
     hu = torch.as_tensor(hu)
     if hu.ndim != 3 or len(set(hu.shape)) > 1:
-        raise BadInput(f'a volume is a cube of three equal sides, not {tuple(hu.shape)}')
+        raise InputError(f'a volume is a cube of three equal sides, not {tuple(hu.shape)}')
     if not torch.isfinite(hu).all():
-        raise BadInput('the volume holds NaN or infinite voxels')
+        raise InputError('the volume holds NaN or infinite voxels')
     mu = hu_to_mu(hu.float())
     (h, w), spacing = geometry.shape, fov_mm / len(hu)
     out = torch.zeros(len(geometry.views), h, w, device=hu.device)
@@ -137,9 +137,9 @@ def _render_view(subject, k_inv, rt_inv, far, h, w, n, rows):
     tops = torch.arange(0, h, rows)
     shift = torch.eye(3, dtype=torch.float64).repeat(len(tops), 1, 1)
     shift[:, 1, 2] = tops  # a band is the same camera, its first row further down
-    like, film = subject.image, []
+    like, xray = subject.image, []
     for k in (k_inv @ shift).to(like).split(torch.get_num_threads()):
-        film.append(
+        xray.append(
             _nanodrr()[1](
                 subject,
                 k,
@@ -151,7 +151,7 @@ def _render_view(subject, k_inv, rt_inv, far, h, w, n, rows):
                 backend='auto',
             )[:, 0]
         )
-    return torch.cat(film).reshape(-1, w)[:h]
+    return torch.cat(xray).reshape(-1, w)[:h]
 
 # %% ../../nbs/02_physics/02_projection.ipynb #4a818c1d
 def _segments(matrices, pixels, fov_mm, shape):
@@ -286,7 +286,7 @@ def project(
     chunk: int = None,  # Samples held at once; None: what suits the device
 ) -> torch.Tensor:  # (B,V,1,h,w) line integrals, dimensionless
     "Line integrals of a volume along every ray of every film; differentiable in `mu` and in `matrices`."
-    h, w = film_shape(pixels)
+    h, w = detector_shape(pixels)
     dtype = torch.promote_types(torch.promote_types(mu.dtype, matrices.dtype), torch.float32)
     n, shape = n_samples or max(mu.shape[2:]) + 1, mu.shape[2:]
     a, b, length = _segments(matrices.to(dtype), (h, w), fov_mm, shape)
@@ -320,7 +320,7 @@ def ray_support(
     torch.Tensor
 ):  # (B,V,n,n,n), mm of ray in each voxel divided by its side: about how many rays cross it
     "How many rays of each view see each voxel; a voxel that none sees is invented, whoever draws it."
-    h, w = film_shape(pixels)
+    h, w = detector_shape(pixels)
     spacing = (
         fov_mm.to(matrices).reshape(-1, 1, 1, 1, 1) if isinstance(fov_mm, torch.Tensor) else fov_mm
     ) / n
@@ -328,13 +328,13 @@ def ray_support(
     return torch.cat([backproject(one, m, fov_mm, n) for m in matrices.split(1, 1)], 1) / spacing
 
 # %% ../../nbs/02_physics/02_projection.ipynb #3d9593f8
-def _coarsen(films, n):
+def _coarsen(xrays, n):
     "Films (B,V,1,h,w) averaged over whole blocks of pixels until they are about twice as fine as `n` voxels."
-    h, w = films.shape[-2:]
+    h, w = xrays.shape[-2:]
     k = max(1, min(h, w) // (2 * n))
     while h % k or w % k:
         k -= 1
-    return F.avg_pool2d(films.flatten(0, 2)[:, None], k).reshape(*films.shape[:3], h // k, w // k)
+    return F.avg_pool2d(xrays.flatten(0, 2)[:, None], k).reshape(*xrays.shape[:3], h // k, w // k)
 
 class Consistency:
     "The films of a batch on a grid of `n` voxels a side, and how a volume must change to explain them better."
@@ -347,12 +347,12 @@ class Consistency:
         n: int = 64,  # Voxels along each side
         there: torch.Tensor = None,  # (B,V), 1 where there is a film; one that is not there says nothing, least of all that nothing attenuates. None: all
     ):
-        self.matrices, self.fov_mm, self.n, self.films = matrices, fov_mm, n, _coarsen(xrays, n)
+        self.matrices, self.fov_mm, self.n, self.xrays = matrices, fov_mm, n, _coarsen(xrays, n)
         full = xrays.new_ones(len(xrays), 1, n, n, n)
         w = (
-            torch.ones_like(self.films)
+            torch.ones_like(self.xrays)
             if there is None
-            else there.to(self.films)[..., None, None, None].expand_as(self.films).contiguous()
+            else there.to(self.xrays)[..., None, None, None].expand_as(self.xrays).contiguous()
         )
         sums = self.project(full) * w, backproject(w, matrices, fov_mm, n)
         self.row, self.col = (
@@ -360,7 +360,7 @@ class Consistency:
         )  # mm; rays that miss and voxels unseen stay out
 
     def project(self, mu):
-        return project(mu, self.matrices, self.fov_mm, tuple(self.films.shape[-2:]))
+        return project(mu, self.matrices, self.fov_mm, tuple(self.xrays.shape[-2:]))
 
     def step(
         self,
@@ -368,7 +368,7 @@ class Consistency:
     ) -> torch.Tensor:  # (B,1,n,n,n), to be added
         "One step of SIRT: what each ray lacks, spread evenly along it, averaged over the rays through each voxel."
         return self.col * backproject(
-            self.row * (self.films - self.project(mu)), self.matrices, self.fov_mm, self.n
+            self.row * (self.xrays - self.project(mu)), self.matrices, self.fov_mm, self.n
         )
 
     def improve(

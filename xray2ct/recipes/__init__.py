@@ -53,8 +53,8 @@ from xray2ct.recipes.registry import (
     lift256,
     quickstart,
     smoke,
-    rival_base,
-    rival_unet,
-    rival_base64,
-    rival_unet64,
+    direct32_matched,
+    dynunet32,
+    direct64_matched,
+    dynunet64,
 )

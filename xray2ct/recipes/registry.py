@@ -9,18 +9,18 @@ __all__ = ['RECIPES', 'DOCUMENTED_TARGET', 'LEAKY', 'ONECYCLE', 'FIVE', 'OURS', 
            'refine_v2_it6', 'refine_v2_no_residual', 'refine_v2_unscaled', 'refine_long', 'direct256_v1',
            'direct256_v2_it1', 'direct256_v2_it2', 'direct256_v2_it3', 'direct256_v2_it4', 'direct256_v1_long',
            'direct256_v2_long', 'direct128_base', 'direct128', 'unet64', 'unet64_clamp', 'unet64_long', 'unet64_monai',
-           'lift32', 'lift64', 'lift64_varied', 'lift128', 'lift256', 'quickstart', 'smoke', 'rival_base', 'rival_unet',
-           'rival_base64', 'rival_unet64']
+           'lift32', 'lift64', 'lift64_varied', 'lift128', 'lift256', 'quickstart', 'smoke', 'direct32_matched',
+           'dynunet32', 'direct64_matched', 'dynunet64']
 
 # %% ../../nbs/09_config/02_recipes.ipynb #d0f750b7
 import inspect
 from dataclasses import replace
 from fastcore.docments import docments
 from ..losses.reproduced import WEIGHTINGS
-from ..config import AccidentCfg, OptimCfg, RunCfg, TrainCfg
-from ..core import BadInput, did_you_mean
+from ..config import LegacyCfg, OptimCfg, RunCfg, TrainCfg
+from ..core import InputError, did_you_mean
 from ..data.dataset import DataCfg
-from ..physics.detector import ExposureCfg
+from ..physics.detector import DetectorCfg
 from ..losses.terms import LossCfg
 from ..models.reproduced.direct64 import DirectCfg
 from ..models.reproduced.direct128 import Direct128Cfg
@@ -40,7 +40,7 @@ def recipe(
 ):  # The same
     "Put a recipe on the list under the function's own name; rooms and experiments may add theirs."
     if not f.__doc__:
-        raise BadInput(
+        raise InputError(
             f'recipe {f.__name__} has no docstring',
             fix='Say what it should give, from where that is, and what it costs.',
         )
@@ -60,9 +60,9 @@ def get_recipe(
 ) -> RunCfg:
     "The whole configuration of a run."
     if name not in RECIPES:
-        raise BadInput(f'there is no recipe {name!r}', fix=did_you_mean(name, RECIPES))
+        raise InputError(f'there is no recipe {name!r}', fix=did_you_mean(name, RECIPES))
     if scale not in ('mini', 'full'):
-        raise BadInput(
+        raise InputError(
             f'--scale {scale} is not possible', fix=did_you_mean(scale, ('mini', 'full'))
         )
     return replace(RECIPES[name](scale), recipe=name, scale=scale)
@@ -80,7 +80,7 @@ def campaign(
     steps,  # Updates, at both scales
     lr,  # Peak learning rate
     loss,  # Name of a documented weighting
-    accidents,  # How its script scored
+    legacy,  # How its script scored
     optim,  # Settings of `OptimCfg` besides the rate
     data=None,  # Settings of `DataCfg` besides the sizes
     train=None,  # Settings of `TrainCfg`, at full scale only
@@ -112,7 +112,7 @@ def campaign(
             target=DOCUMENTED_TARGET,
             model=Cfg(**model) if full else Cfg.mini(**model),
             loss=LossCfg(**weights),
-            accidents=accidents,
+            legacy=legacy,
             optim=OptimCfg(**shape),
             data=DataCfg(
                 n=n if full else n // 2,
@@ -140,9 +140,9 @@ def longer(
     o = replace(
         cfg.optim,
         schedule='cosine',
-        schedule_per='update',
+        schedule_per='step',
         schedule_total=0,
-        epoch_updates=0,
+        epoch_steps=0,
         pct_start=0.3,
         on_resume='config',
         **optim,
@@ -151,12 +151,12 @@ def longer(
         cfg,
         optim=o,
         train=replace(cfg.train, steps=steps, eval_every=max(1, steps // 8)),
-        accidents=AccidentCfg(),
-        follows='',
+        legacy=LegacyCfg(),
+        resume_from='',
     )
 
 # %% ../../nbs/09_config/02_recipes.ipynb #d1ec7640
-LEAKY = AccidentCfg(
+LEAKY = LegacyCfg(
     validate_on='half_of_training', share=4, pooled=8
 )  # first 50 of the same 100, rank 0's quarter of them
 
@@ -166,10 +166,10 @@ def direct64(
 ) -> RunCfg:
     """The documented base: both views averaged into tokens without positions, a transformer with one scalar a token, 64³ (32³ at mini).
 
-    Should give 13.35 dB (`documented`), printed for it in the history, L35; that score was very probably taken on training patients, which `accidents` repeats, and 400 updates are all it had.
-    Costs 44-67 minutes on 4 A100 by the printed 2-3 samples/s; mini (4 patients an update instead of 32): 2 minutes on one core."""
+    Should give 13.35 dB (`documented`), reported for it in the history, L35; that score was very probably taken on training patients, which `legacy` repeats, and 400 updates are all it had.
+    Costs 44-67 minutes on 4 A100 by the reported 2-3 samples/s; mini (4 patients an update instead of 32): 2 minutes on one core."""
     return campaign(
-        scale, 64, DirectCfg, {}, 32, 4, 400, 1e-4, 'base64', LEAKY, dict(epoch_updates=4)
+        scale, 64, DirectCfg, {}, 32, 4, 400, 1e-4, 'base64', LEAKY, dict(epoch_steps=4)
     )
 
 @recipe
@@ -178,7 +178,7 @@ def direct64_long(
 ) -> RunCfg:
     """The documented base with an adequate budget: 2000 updates instead of 400, nothing else changed.
 
-    Should say whether 13.35 dB was the network or the budget; nothing is printed for it.
+    Should say whether 13.35 dB was the network or the budget; nothing is reported for it.
     Costs five times `direct64`."""
     return longer(direct64(scale), 2000)
 
@@ -200,8 +200,8 @@ def enhanced64(
         105,
         1e-4,
         'enhanced64',
-        AccidentCfg(validate_on='training', share=4, pooled=6, peak=1.0),
-        dict(epoch_updates=5),
+        LegacyCfg(validate_on='training', share=4, pooled=6, peak=1.0),
+        dict(epoch_steps=5),
     )
 
 @recipe
@@ -210,12 +210,12 @@ def enhanced64_long(
 ) -> RunCfg:
     """The enhanced network with an adequate budget: 2000 updates instead of 105.
 
-    Should say whether it would have recovered; nothing is printed for it.
+    Should say whether it would have recovered; nothing is reported for it.
     Costs twenty times `enhanced64`."""
     return longer(enhanced64(scale), 2000)
 
 # %% ../../nbs/09_config/02_recipes.ipynb #2ef12e01
-def _refined(scale, net, steps, loss, epoch_updates=10, **model):
+def _refined(scale, net, steps, loss, epoch_steps=10, **model):
     "A refiner behind the frozen base: 64³ to 256³, 32³ to 128³ at mini."
     leak = dict(validate_on='training') if net == 'v1' else {}
     return campaign(
@@ -228,9 +228,9 @@ def _refined(scale, net, steps, loss, epoch_updates=10, **model):
         steps,
         5e-5,
         loss,
-        AccidentCfg(share=4, pooled=2, peak=1.0, **leak),
-        dict(epoch_updates=epoch_updates),
-        base='direct64',
+        LegacyCfg(share=4, pooled=2, peak=1.0, **leak),
+        dict(epoch_steps=epoch_steps),
+        base_model='direct64',
     )
 
 @recipe
@@ -244,7 +244,7 @@ def upsample64(
     return replace(
         _refined(scale, 'v2', 1, 'direct256_v2', zero_init=True),
         optim=OptimCfg(lr=1e-12, schedule='constant'),
-        accidents=AccidentCfg(),
+        legacy=LegacyCfg(),
     )
 
 @recipe
@@ -282,7 +282,7 @@ def refine_v2_it2(
 def refine_v2_it3(
     scale,  # 'mini' or 'full'
 ) -> RunCfg:
-    """The third iteration: ImageNet-normalised VGG in the document, VGG weight 0 in the code that was committed.
+    """The third iteration: ImageNet-normalized VGG in the document, VGG weight 0 in the code that was committed.
 
     Should give 6 to 7 dB with peak 1 (L142-148), 12 to 13 on one scale; 20 updates.
     Costs a minute on one core at mini."""
@@ -325,7 +325,7 @@ def refine_v2_no_residual(
 ) -> RunCfg:
     """An iteration the document leaves out: the convolution alone, nothing of the interpolated base.
 
-    Should give less than its neighbours for a long time; nothing is printed for it. 10 updates.
+    Should give less than its neighbours for a long time; nothing is reported for it. 10 updates.
     Costs half a minute on one core at mini."""
     return _refined(scale, 'v2', 10, 'refine_v2_it3_4', output='conv')
 
@@ -335,7 +335,7 @@ def refine_v2_unscaled(
 ) -> RunCfg:
     """The other iteration the document leaves out: interpolated base plus convolution, without a scale.
 
-    Should start worse than `refine_v2_it6`, which differs in its zero start and weights; nothing is printed for it. 10 updates.
+    Should start worse than `refine_v2_it6`, which differs in its zero start and weights; nothing is reported for it. 10 updates.
     Costs half a minute on one core at mini."""
     return _refined(scale, 'v2', 10, 'refine_v2_it3_4')
 
@@ -345,15 +345,15 @@ def refine_long(
 ) -> RunCfg:
     """The sixth iteration with an adequate budget: 2000 updates instead of 70.
 
-    Should say whether refinement can add anything to this base; nothing is printed for it.
+    Should say whether refinement can add anything to this base; nothing is reported for it.
     Costs thirty times `refine_v2_it6`."""
     return longer(refine_v2_it6(scale), 2000)
 
 # %% ../../nbs/09_config/02_recipes.ipynb #2ef12e02
 ONECYCLE = dict(
-    schedule='onecycle', schedule_total=10_000, pct_start=0.05, epoch_updates=5
+    schedule='onecycle', schedule_total=10_000, pct_start=0.05, epoch_steps=5
 )  # Accident: meant for updates, stepped once an epoch
-FIVE = AccidentCfg(share=4, pooled=2, peak=1.0)  # rank 0's five patients of twenty, peak 1
+FIVE = LegacyCfg(share=4, pooled=2, peak=1.0)  # rank 0's five patients of twenty, peak 1
 
 def _end_to_end(scale, Cfg, steps, lr, loss, optim, **kwargs):
     "256³ from the films in one network; 128³ at mini."
@@ -419,14 +419,14 @@ def direct256_v2_it3(
     Should give 3.90 dB after epoch 1 with peak 1 (L235-237), 9.92 on one scale; 25 updates, up to where the fourth took over.
     Costs a minute on one core at mini."""
     return _end_to_end(
-        scale, Direct256V2Cfg, 25, 2e-5, 'direct256_v2', dict(min_lr=1e-7, epoch_updates=5)
+        scale, Direct256V2Cfg, 25, 2e-5, 'direct256_v2', dict(min_lr=1e-7, epoch_steps=5)
     )
 
 @recipe
 def direct256_v2_it4(
     scale,  # 'mini' or 'full'
 ) -> RunCfg:
-    """The fourth iteration: the third resumed with 5e-5, whose optimiser brought its old rate back: 1.83e-5 in force at epoch 24.
+    """The fourth iteration: the third resumed with 5e-5, whose optimizer brought its old rate back: 1.83e-5 in force at epoch 24.
 
     Should give 5.43, 5.89 and 5.97 dB at epochs 10, 20 and 24 with peak 1 (L239-248), 11.45, 11.91 and 11.99 on one scale; 120 updates.
     Costs 3 minutes on one core at mini, and trains `direct256_v2_it3` first where it has no run."""
@@ -436,8 +436,8 @@ def direct256_v2_it4(
         120,
         5e-5,
         'direct256_v2',
-        dict(min_lr=1e-7, epoch_updates=5, on_resume='checkpoint'),
-        follows='direct256_v2_it3',
+        dict(min_lr=1e-7, epoch_steps=5, on_resume='checkpoint'),
+        resume_from='direct256_v2_it3',
     )
 
 @recipe
@@ -446,7 +446,7 @@ def direct256_v1_long(
 ) -> RunCfg:
     """The patch transformer with the rate that was meant and an adequate budget: 2000 updates.
 
-    Should say whether the schedule or the network was to blame; nothing is printed for it.
+    Should say whether the schedule or the network was to blame; nothing is reported for it.
     Costs a hundred times `direct256_v1`."""
     return longer(direct256_v1(scale), 2000)
 
@@ -456,7 +456,7 @@ def direct256_v2_long(
 ) -> RunCfg:
     """The base with its decoder at 1e-4 and an adequate budget: 2000 updates.
 
-    Should say whether the schedule or the network was to blame; nothing is printed for it.
+    Should say whether the schedule or the network was to blame; nothing is reported for it.
     Costs a hundred times `direct256_v2_it2`."""
     return longer(direct256_v2_it3(scale), 2000, lr=1e-4)
 
@@ -471,7 +471,7 @@ def direct128_base(
     Costs about what `direct64` costs."""
     n = 128 if scale == 'full' else 64
     return campaign(
-        scale, 128, DirectCfg, dict(n=n), 32, 4, 400, 1e-4, 'base64', FIVE, dict(epoch_updates=4)
+        scale, 128, DirectCfg, dict(n=n), 32, 4, 400, 1e-4, 'base64', FIVE, dict(epoch_steps=4)
     )
 
 @recipe
@@ -492,8 +492,8 @@ def direct128(
         2840,
         1e-4,
         'direct128_first',
-        AccidentCfg(pooled=2, peak=4.0),
-        dict(weight_decay=1e-4, min_lr=1e-5, epoch_updates=40, schedule_total=180),
+        LegacyCfg(pooled=2, peak=4.0),
+        dict(weight_decay=1e-4, min_lr=1e-5, epoch_steps=40, schedule_total=180),
     )
     return replace(cfg, target=TargetCfg(lo=-1024.0, hi=3071.0), protocol='wide')
 
@@ -516,7 +516,7 @@ def unet64(
         1e-4,
         'unet_b24',
         FIVE,
-        dict(weight_decay=1e-4, epoch_updates=50, schedule_total=20),
+        dict(weight_decay=1e-4, epoch_steps=50, schedule_total=20),
         dict(augment='as_run'),
     )
 
@@ -539,7 +539,7 @@ def unet64_clamp(
         2e-4,
         'unet_b24',
         FIVE,
-        dict(weight_decay=1e-4, epoch_updates=50, schedule_total=20),
+        dict(weight_decay=1e-4, epoch_steps=50, schedule_total=20),
         dict(augment='as_run'),
     )
 
@@ -550,7 +550,7 @@ def unet64_long(
 ) -> RunCfg:
     """The campaign's U-Net with the loss of the base, no mismatched flips and an adequate budget: 2000 updates.
 
-    Should say what option 4 had to offer; nothing is printed for it.
+    Should say what option 4 had to offer; nothing is reported for it.
     Costs ten times `unet64`."""
     cfg = campaign(
         scale,
@@ -563,7 +563,7 @@ def unet64_long(
         1e-4,
         'base64',
         FIVE,
-        dict(epoch_updates=50),
+        dict(epoch_steps=50),
     )
     return longer(cfg, 2000)
 
@@ -573,7 +573,7 @@ def unet64_monai(
 ) -> RunCfg:
     """Option 4 as the field has it: MONAI's DynUNet with deep supervision, each film replicated along its own rays.
 
-    Should beat every network of the campaign, because each voxel sees its own pixels; nothing is printed for it. 2000 updates.
+    Should beat every network of the campaign, because each voxel sees its own pixels; nothing is reported for it. 2000 updates.
     Costs 0.2 s a patient and update on one core at mini."""
     return longer(
         campaign(
@@ -587,7 +587,7 @@ def unet64_monai(
             1e-4,
             WEIGHTINGS['base64'] | dict(aux=0.2),
             FIVE,
-            dict(epoch_updates=10),
+            dict(epoch_steps=10),
             dict(resize='antialias'),
         ),
         2000,
@@ -637,17 +637,17 @@ def lift64(
         protocol='documented',
         cohort='virtual100',
         target=TargetCfg(lo=-200.0, hi=200.0, clip=False),
-        loss=LossCfg(l1=0.15, window_mse=1.0, spread=0.05),
-        data=DataCfg(n=64, pixels=256 if full else 128, copies=48, mistold_deg=1.0),
+        loss=LossCfg(l1=0.15, window_mse=1.0, uncertainty=0.05),
+        data=DataCfg(n=64, pixels=256 if full else 128, augmented_copies=48, angle_noise_deg=1.0),
         model=LiftCfg(
             n=64,
             pixels=256 if full else 128,
             residual=False,
             use_rays=False,
             use_chord=False,
-            spread=True,
-            spread_hidden=16,
-            drop_view=0.1,
+            uncertainty=True,
+            uncertainty_hidden=16,
+            view_dropout=0.1,
         ),
         optim=replace(OURS, lr=2e-3, betas=(0.9, 0.99), warmup=150, ema=0.995),
         train=TrainCfg(
@@ -667,10 +667,10 @@ def lift64_varied(
     return replace(
         c,
         recipe='lift64_varied',
-        starts='lift64',
-        data=replace(c.data, copies=0),
-        stream=StreamCfg(patients=2000, widen=0.5, detector_frac=0.08),
-        exposure=ExposureCfg(on=True, gamma=0.05),
+        init_from='lift64',
+        data=replace(c.data, augmented_copies=0),
+        stream=StreamCfg(patients=2000, extrapolate=0.5, detector_frac=0.08),
+        detector=DetectorCfg(on=True, gamma=0.05),
         optim=replace(c.optim, lr=5e-4, warmup=50, ema=0.99),
         train=replace(c.train, steps=8000 if scale == 'full' else 1200, eval_every=100),
     )
@@ -682,9 +682,9 @@ def _finer(scale, n, pixels, cohort, steps):
     return replace(
         c,
         cohort=cohort,
-        base='lift64',
-        data=replace(c.data, n=n, pixels=pixels, copies=0, mistold_deg=0.0),
-        model=LiftFineCfg(n=n, pixels=pixels, base=c.model, spread=True),
+        base_model='lift64',
+        data=replace(c.data, n=n, pixels=pixels, augmented_copies=0, angle_noise_deg=0.0),
+        model=LiftFineCfg(n=n, pixels=pixels, base=c.model, uncertainty=True),
         optim=replace(c.optim, ema=0.99),
         train=TrainCfg(steps=steps, batch=4, crop=64, eval_every=-(-steps // 4)),
     )
@@ -738,7 +738,7 @@ def quickstart(
         cohort='virtual100',
         target=TargetCfg(lo=-200.0, hi=200.0, clip=False),
         loss=LossCfg(l1=0.15, window_mse=1.0),  # all of HU, with the window sharpest
-        data=DataCfg(n=64 if full else 32, pixels=256 if full else 128, copies=6),
+        data=DataCfg(n=64 if full else 32, pixels=256 if full else 128, augmented_copies=6),
         model=LiftCfg(n=64, pixels=256)
         if full
         else LiftCfg(n=32, trunk_n=16, widths=(48, 96, 128), first=1),
@@ -761,39 +761,39 @@ def smoke(
         cohort='toy',
         target=DOCUMENTED_TARGET,
         data=DataCfg(n=16, pixels=32),
-        model=LiftCfg(n=16, pixels=32, film_widths=(8, 8), trunk_n=8, widths=(8, 16), fine=8),
+        model=LiftCfg(n=16, pixels=32, xray_widths=(8, 8), trunk_n=8, widths=(8, 16), fine=8),
         optim=OptimCfg(lr=1e-3, min_lr=1e-4),
         train=TrainCfg(steps=20, batch=4, eval_every=10, precision='fp32', tensorboard=False),
     )
 
 # %% ../../nbs/09_config/02_recipes.ipynb #d1d806d4
 @recipe
-def rival_base(
+def direct32_matched(
     scale,  # 'mini' or 'full'
 ) -> RunCfg:
     """The campaign's base network with the quickstart's patients, copies, loss, schedule and number of updates.
 
-    Should give what the network is worth without the campaign's accidents; nothing is printed for it.
+    Should give what the network is worth without the campaign's legacy; nothing is reported for it.
     Costs what `quickstart` costs."""
     c = quickstart(scale)
     return replace(
         c,
-        recipe='rival_base',
+        recipe='direct32_matched',
         model=DirectCfg(pixels=c.data.pixels) if scale == 'full' else DirectCfg.mini(),
     )
 
 @recipe
-def rival_unet(
+def dynunet32(
     scale,  # 'mini' or 'full'
 ) -> RunCfg:
     """MONAI's DynUNet on films replicated along their rays, deep supervision included, with the quickstart's patients, copies, loss, schedule and number of updates.
 
-    Should give what a standard network reaches that sees the right pixel of each film for each voxel; nothing is printed for it.
+    Should give what a standard network reaches that sees the right pixel of each film for each voxel; nothing is reported for it.
     Costs what `quickstart` costs."""
     c, model = quickstart(scale), dict(net='dynunet', aux=True)
     return replace(
         c,
-        recipe='rival_unet',
+        recipe='dynunet32',
         loss=replace(c.loss, aux=0.2),
         model=MonaiUnetCfg(pixels=c.data.pixels, **model)
         if scale == 'full'
@@ -801,35 +801,35 @@ def rival_unet(
     )
 
 @recipe
-def rival_base64(
+def direct64_matched(
     scale,  # 'mini' or 'full'
 ) -> RunCfg:
     """The campaign's base network at 64³ with lift64's patients, copies and loss, and its time: 1,320 updates for 8,000.
 
-    Should give what the network is worth without the campaign's accidents; nothing is printed for it.
+    Should give what the network is worth without the campaign's legacy; nothing is reported for it.
     Costs what `lift64` costs."""
     c, full = lift64(scale), scale == 'full'
     return replace(
         c,
-        recipe='rival_base64',
-        loss=replace(c.loss, spread=0.0),
+        recipe='direct64_matched',
+        loss=replace(c.loss, uncertainty=0.0),
         model=DirectCfg(pixels=c.data.pixels) if full else DirectCfg.mini(n=64, tokens=16),
         train=replace(c.train, steps=3300 if full else 1320, eval_every=165),
     )
 
 @recipe
-def rival_unet64(
+def dynunet64(
     scale,  # 'mini' or 'full'
 ) -> RunCfg:
     """MONAI's DynUNet at 64³, deep supervision included, with lift64's patients, copies and loss, and its time: 2,160 updates for 8,000.
 
-    Should give what a standard network reaches that sees the right pixel of each film for each voxel, but for the magnification; nothing is printed for it.
+    Should give what a standard network reaches that sees the right pixel of each film for each voxel, but for the magnification; nothing is reported for it.
     Costs what `lift64` costs."""
     c, full = lift64(scale), scale == 'full'
     return replace(
         c,
-        recipe='rival_unet64',
-        loss=replace(c.loss, spread=0.0, aux=0.2),
+        recipe='dynunet64',
+        loss=replace(c.loss, uncertainty=0.0, aux=0.2),
         model=MonaiUnetCfg(
             net='dynunet',
             aux=True,

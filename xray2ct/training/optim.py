@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 from ..config import OptimCfg
-from ..core import BadInput
+from ..core import InputError
 
 # %% ../../nbs/10_training/01_optim.ipynb #9a8e11b9
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +33,7 @@ def rate_at(
     c = clock or Clock(lr=cfg.lr)
     done = step - c.origin
     if cfg.schedule_per == 'epoch':
-        per = cfg.epoch_updates or per_epoch
+        per = cfg.epoch_steps or per_epoch
         t, total = math.floor(done / per + 1e-9), cfg.schedule_total or math.ceil(steps / per)
     else:
         t, total = done, cfg.schedule_total or steps
@@ -62,7 +62,7 @@ def pick_precision(
     "What to compute in on this device."
     gpu = torch.device(device).type == 'cuda'
     if want == 'fp16' and not gpu:
-        raise BadInput('train.precision=fp16 needs a GPU', fix='Use train.precision=auto.')
+        raise InputError('train.precision=fp16 needs a GPU', fix='Use train.precision=auto.')
     if want != 'auto':
         return want
     if gpu:
@@ -106,7 +106,7 @@ def make_optimizer(
     "AdamW in one kernel a group (fused), on CPU and GPU."
     ps = [p for p in model.parameters() if p.requires_grad]
     if not ps:
-        raise BadInput('the model has nothing to learn')
+        raise InputError('the model has nothing to learn')
     return torch.optim.AdamW(
         ps,
         lr=cfg.lr,

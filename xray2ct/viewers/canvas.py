@@ -11,12 +11,12 @@ from importlib import resources
 from pathlib import Path
 from urllib.parse import unquote
 import numpy as np
-from ..core import BadInput
+from ..core import InputError
 from xray2ct.viewers.slices import (
     PRESETS,
     as_volume,
     data_uri,
-    greys,
+    grays,
     hanging,
     mosaic,
     png_bytes,
@@ -110,8 +110,8 @@ MODES = ('side by side', 'checkerboard', 'swipe', 'difference', 'uncertainty')
 def viewer_spec(
     volumes: dict,  # Name -> `Scan`, all on one grid; for a comparison prediction, truth and perhaps uncertainty, in this order
     convention='radiological',  # Or 'neurological'
-    error: float = 200.0,  # The colours of a difference end at plus and minus this, HU
-    spread: float = None,  # The colours of the uncertainty end here, HU (default: its 99 % quantile)
+    error: float = 200.0,  # The colors of a difference end at plus and minus this, HU
+    uncertainty_max: float = None,  # The colors of the uncertainty end here, HU (default: its 99 % quantile)
     note: str = '',  # Said below the pictures
 ) -> dict:
     "What the browser must know about some volumes."
@@ -119,13 +119,13 @@ def viewer_spec(
     n = len(volumes)
     for name, v in volumes.items():
         if v.hu.shape != s.hu.shape or not np.allclose(v.affine, s.affine, atol=1e-3):
-            raise BadInput(
+            raise InputError(
                 f'{name} lies on another grid ({"x".join(map(str, v.hu.shape))}) than {next(iter(volumes))} ({"x".join(map(str, s.hu.shape))})'
             )
     if not error > 0:
-        raise BadInput('the error scale must be above 0')
-    if n == 3 and spread is None:
-        spread = max(
+        raise InputError('the error scale must be above 0')
+    if n == 3 and uncertainty_max is None:
+        uncertainty_max = max(
             1.0, round(float(np.quantile(list(volumes.values())[2].hu[::2, ::2, ::2], 0.99)))
         )
     return dict(
@@ -137,8 +137,8 @@ def viewer_spec(
         presets={k: list(v) for k, v in PRESETS.items()},
         modes=[] if n == 1 else list(MODES[: 2 + n]),
         error=float(error),
-        spread=2 if n == 3 else -1,
-        spread_hu=float(spread or 1),
+        uncertainty=2 if n == 3 else -1,
+        uncertainty_hu=float(uncertainty_max or 1),
         range=None,
         note=note,
     )
@@ -153,7 +153,7 @@ def page_view(
     script: bool = True,  # With its script and style? A page needs them once
     convention: str = 'radiological',  # Or 'neurological'
     mode: str = '',  # First way to compare
-    **scales,  # `error`, `spread` and `note` of `viewer_spec`
+    **scales,  # `error`, `uncertainty_max` and `note` of `viewer_spec`
 ) -> str:  # HTML
     "A viewer that needs no kernel, no WebGL and no library."
     vols = {k: shrunk(as_volume(v), side) for k, v in volumes.items()}
@@ -177,7 +177,7 @@ def page_view(
         png = data_uri(png_bytes(strip(vols, win, error=spec['error'], convention=convention), 64))
         pictures = f'<img src="{png}" alt="{html.escape(strip_words(vols, convention))}">'
     layers = ''.join(
-        f'<span hidden data-layer="{html.escape(k)}" data-png="{data_uri(mosaic(greys(v.hu, (lo + hi) / 2, hi - lo)))}"></span>'
+        f'<span hidden data-layer="{html.escape(k)}" data-png="{data_uri(mosaic(grays(v.hu, (lo + hi) / 2, hi - lo)))}"></span>'
         for k, v in vols.items()
     )
     body = f'<div class="x2v-page" data-spec="{html.escape(json.dumps(spec))}">{layers}<div class="x2v-still">{pictures}</div></div>'

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['CONVENTIONS', 'PRESETS', 'as_int16', 'open_volume', 'as_volume', 'hanging', 'hung', 'voxel_under', 'mm_of',
-           'voxel_of', 'window_of', 'greys', 'shrunk', 'tiles', 'png_bytes', 'lean_deg', 'mosaic', 'data_uri',
+           'voxel_of', 'window_of', 'grays', 'shrunk', 'tiles', 'png_bytes', 'lean_deg', 'mosaic', 'data_uri',
            'error_colors', 'strip', 'strip_words']
 
 # %% ../../nbs/11_viewers/01_slices.ipynb #ed8609b7
@@ -15,7 +15,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image, ImageDraw, ImageFont
-from ..core import BadInput
+from ..core import InputError
 from ..physics.geometry import Grid
 from ..core.plot import LETTERS, plane
 from ..io.ct import LPS_TO_RAS, Scan, canonical, ct_suffix, read_dicom, read_itk, read_nifti
@@ -42,7 +42,7 @@ def open_volume(
     "Read a volume to look at it, whatever its values are."
     path = Path(path)
     if not path.exists():
-        raise BadInput('no such file or folder', path)
+        raise InputError('no such file or folder', path)
     own = (
         next(
             (
@@ -63,7 +63,7 @@ def open_volume(
     elif s:
         a, affine, notes = read_itk(f)
     else:
-        raise BadInput(
+        raise InputError(
             'not a kind of volume that can be read',
             f,
             'Give NIfTI, NRRD, MHA or a folder of DICOM slices.',
@@ -93,16 +93,16 @@ def as_volume(
     while v.ndim > 3 and v.shape[0] == 1:
         v = v[0]
     if v.ndim != 3 or 0 in v.shape:
-        raise BadInput(f'a volume has three axes [z,y,x], this has the shape {tuple(v.shape)}')
+        raise InputError(f'a volume has three axes [z,y,x], this has the shape {tuple(v.shape)}')
     if affine is None:
         if len(set(v.shape)) > 1:
-            raise BadInput(
+            raise InputError(
                 f'where the voxels of an array of {"x".join(map(str, v.shape))} are is not known',
                 fix='Give affine=, or open the file itself.',
             )
         affine = Grid(len(v), fov_mm or 360.0).affine
     elif np.linalg.det(np.asarray(affine)[:3, :3]) == 0:
-        raise BadInput('the affine is degenerate')
+        raise InputError('the affine is degenerate')
     else:
         v, affine = canonical(v.transpose(2, 1, 0), np.asarray(affine, dtype=np.float64))
     return Scan(as_int16(v), affine)
@@ -115,7 +115,7 @@ def hanging(
 ) -> dict:  # Plane -> cut, col, row (axes: 0 x, 1 y, 2 z), flip (columns count down), letters (left, right, top, bottom)
     "Which voxel axis lies where in each plane."
     if convention not in CONVENTIONS:
-        raise BadInput(
+        raise InputError(
             f'unknown convention, {convention!r}', fix=f'Use one of {", ".join(CONVENTIONS)}.'
         )
     axes, out = dict(axial=(2, 0, 1), coronal=(1, 0, 2), sagittal=(0, 1, 2)), {}
@@ -158,7 +158,7 @@ def mm_of(
     scan: Scan,  # With its affine
     voxel,  # (x,y,z) index, fractions too
 ) -> np.ndarray:  # (3,) RAS mm
-    "Where a voxel's centre is."
+    "Where a voxel's center is."
     return (scan.affine @ [*voxel, 1.0])[:3]
 
 def voxel_of(
@@ -183,22 +183,22 @@ def window_of(
     "A window as its level and width."
     if isinstance(window, str):
         if window not in PRESETS:
-            raise BadInput(
+            raise InputError(
                 f'unknown window, {window!r}',
                 fix=f'Use one of {", ".join(PRESETS)}, or (black, white) in HU.',
             )
         return PRESETS[window]
     lo, hi = map(float, window)
     if not lo < hi:
-        raise BadInput(f'the window {lo:g} to {hi:g} HU is empty')
+        raise InputError(f'the window {lo:g} to {hi:g} HU is empty')
     return (lo + hi) / 2, hi - lo
 
-def greys(
+def grays(
     hu,  # Array of any shape, HU
-    level: float,  # Middle grey, HU
+    level: float,  # Middle gray, HU
     width: float,  # From black to white, HU
 ) -> np.ndarray:  # The same shape, uint8
-    "Hounsfield units as 256 greys."
+    "Hounsfield units as 256 grays."
     return (
         (255 * ((np.asarray(hu, np.float32) - (level - width / 2)) / width).clip(0, 1))
         .round()
@@ -230,7 +230,7 @@ def tiles(
 
 def png_bytes(
     picture: Image.Image,  # Any picture
-    colors: int = None,  # At most so many colours: half of the bytes, for a still that only stands in for a viewer
+    colors: int = None,  # At most so many colors: half of the bytes, for a still that only stands in for a viewer
 ) -> bytes:  # A PNG file
     "A picture as a file."
     if colors:
@@ -249,14 +249,14 @@ def lean_deg(
     return float(np.degrees(np.arccos(np.clip(abs(m).max(0).min(), 0, 1))))
 
 def mosaic(
-    grey: np.ndarray,  # (D,H,W) uint8
+    gray: np.ndarray,  # (D,H,W) uint8
 ) -> bytes:  # A PNG: slice 0 at the top left, then from left to right
     "All slices of a volume in one PNG."
-    n, h, w = grey.shape
+    n, h, w = gray.shape
     k = tiles(n)
     rows = -(-n // k)
     sheet = np.zeros((rows * k, h, w), np.uint8)
-    sheet[:n] = grey
+    sheet[:n] = gray
     sheet = sheet.reshape(rows, k, h, w).transpose(0, 2, 1, 3).reshape(rows * h, k * w)
     return png_bytes(Image.fromarray(sheet))
 
@@ -271,9 +271,9 @@ def error_colors(
     pred: np.ndarray,  # HU, any shape
     truth: np.ndarray,  # HU, the same shape
     window,  # (level, width): what lies outside is clamped first
-    error: float = 200.0,  # The colours end at plus and minus this, HU
+    error: float = 200.0,  # The colors end at plus and minus this, HU
 ) -> np.ndarray:  # (..., 3) uint8: white where equal, blue too thin, red too dense
-    "The difference of two volumes as colours."
+    "The difference of two volumes as colors."
     lo, hi = window[0] - window[1] / 2, window[0] + window[1] / 2
     e = ((np.clip(pred, lo, hi).astype(np.float32) - np.clip(truth, lo, hi)) / error).clip(-1, 1)[
         ..., None
@@ -285,7 +285,7 @@ def strip(
     volumes: dict,  # Name -> `Scan`, all on one grid; at most the first two are shown, and of two the difference
     window=(40.0, 400.0),  # (level, width), HU
     at=None,  # Voxel (x,y,z) through which the planes go; the middle by default
-    error: float = 200.0,  # The difference's colours end at plus and minus this, HU
+    error: float = 200.0,  # The difference's colors end at plus and minus this, HU
     convention: str = 'radiological',  # Or 'neurological'
     height: int = 210,  # Of the tallest picture, pixels
 ) -> Image.Image:  # One row a volume; columns axial, coronal, sagittal
@@ -301,7 +301,7 @@ def strip(
         for p, h in planes.items()
     }
     rows = [
-        (k, lambda p, i, v=v: greys(hung(v.hu, p, i, convention), *window))
+        (k, lambda p, i, v=v: grays(hung(v.hu, p, i, convention), *window))
         for k, v in zip(names, scans)
     ]
     if len(scans) == 2:

@@ -16,7 +16,7 @@ from IPython import get_ipython
 from fastcore.basics import patch
 from scipy import ndimage as ndi
 from .canvas import CSS, MODES, SLICES, front_end, page_view, viewer_spec
-from ..core import BadInput
+from ..core import InputError
 from ..io.ct import Scan
 from xray2ct.viewers.slices import (
     as_volume,
@@ -68,7 +68,7 @@ class SliceView(Readable, anywidget.AnyWidget):
     _esm, _css = front_end(*SLICES, 'live.js', render='renderSlices'), CSS
     spec = T.Dict().tag(sync=True)  # What the browser must know, from `viewer_spec`
     cursor = T.List(T.Int()).tag(sync=True)  # Voxel (x,y,z) under the crosshair
-    level = T.Float(40.0).tag(sync=True)  # HU shown as middle grey
+    level = T.Float(40.0).tag(sync=True)  # HU shown as middle gray
     width = T.Float(400.0).tag(sync=True)  # HU from black to white
     mode = T.Unicode('').tag(sync=True)  # One of `MODES`; '' for one volume
     split = T.Float(0.5).tag(sync=True)  # Where the swipe divides a picture, 0..1
@@ -86,13 +86,13 @@ class SliceView(Readable, anywidget.AnyWidget):
         window='soft tissue',  # Preset or (black, white)
         mode='',  # First way to compare
         convention='radiological',  # Or 'neurological'
-        **scales,  # `error`, `spread` and `note` of `viewer_spec`
+        **scales,  # `error`, `uncertainty_max` and `note` of `viewer_spec`
     ):
         self.volumes, self.convention = dict(volumes), convention
         self.scan = next(iter(self.volumes.values()))
         spec, (level, width) = viewer_spec(self.volumes, convention, **scales), window_of(window)
         if mode and mode not in spec['modes']:
-            raise BadInput(
+            raise InputError(
                 f'cannot compare by {mode!r}', fix=f'Use one of {", ".join(spec["modes"])}.'
             )
         self.small = {k: shrunk(v, PREVIEW) for k, v in self.volumes.items()}
@@ -174,7 +174,7 @@ def as_png(self: SliceView) -> bytes:
 def as_page(self: SliceView) -> str:
     "A small viewer that needs no kernel."
     window = self.level - self.width / 2, self.level + self.width / 2
-    spread = dict(spread=self.spec['spread_hu']) if self.spec['spread'] > 0 else {}
+    scales = dict(uncertainty_max=self.spec['uncertainty_hu']) if self.spec['uncertainty'] > 0 else {}
     still = f'<img src="{data_uri(self.as_png())}" alt="{html.escape(strip_words(self.small, self.convention))}">'
     return page_view(
         self.small,
@@ -186,7 +186,7 @@ def as_page(self: SliceView) -> str:
         mode=self.mode,
         error=self.spec['error'],
         note=self.spec['note'],
-        **spread,
+        **scales,
     )
 
 # %% ../../nbs/11_viewers/03_widgets.ipynb #82f6dcbb
@@ -233,7 +233,7 @@ def on_grid_of(
     grid = [np.arange(n, dtype=np.float32) for n in ref.hu.shape]
     for a, n in enumerate(
         scan.hu.shape
-    ):  # half a voxel beyond the last centre still belongs to the volume
+    ):  # half a voxel beyond the last center still belongs to the volume
         at = (
             off[a]
             + m[a, 0] * grid[0][:, None, None]
@@ -265,8 +265,8 @@ def compare(
     uncertainty=None,  # Spread of the prediction in HU, same kinds
     window='documented',  # Preset or (black, white)
     mode='side by side',  # One of `MODES`
-    error: float = 200.0,  # The colours of the difference end at plus and minus this, HU
-    spread: float = None,  # The colours of the uncertainty end here, HU (default: its 99 % quantile)
+    error: float = 200.0,  # The colors of the difference end at plus and minus this, HU
+    uncertainty_max: float = None,  # The colors of the uncertainty end here, HU (default: its 99 % quantile)
     fov_mm: float = None,  # Edge of bare cubes in mm (default 360)
     convention='radiological',  # Or 'neurological'
 ) -> SliceView:
@@ -274,9 +274,9 @@ def compare(
     made, ref = as_volume(pred, fov_mm), as_volume(truth, fov_mm)
     share = covered(made, ref)
     if share < 0.05:
-        raise BadInput(
+        raise InputError(
             'the prediction and the truth lie beside each other in space',
-            fix='Give the CT of the prepared patient (xray2ct-prepare), which is centred as the prediction is, or affine-correct one of them.',
+            fix='Give the CT of the prepared patient (xray2ct-prepare), which is centered as the prediction is, or affine-correct one of them.',
         )
     note = ' '.join(
         filter(
@@ -293,7 +293,7 @@ def compare(
     if uncertainty is not None:
         u = on_grid_of(as_volume(uncertainty, fov_mm), ref)
         vols['uncertainty'] = Scan(np.maximum(u.hu, 0), u.affine, u.notes, u.path)
-    return SliceView(vols, window, mode, convention, error=error, spread=spread, note=note)
+    return SliceView(vols, window, mode, convention, error=error, uncertainty_max=uncertainty_max, note=note)
 
 # %% ../../nbs/11_viewers/03_widgets.ipynb #5be61d0a
 def view_3d(
@@ -306,7 +306,7 @@ def view_3d(
     try:
         from ipyniivue import NiiVue, ShowRender
     except ImportError:
-        raise BadInput(
+        raise InputError(
             'ipyniivue is not installed', fix='Run: pip install "xray2ct[view]"'
         ) from None
     scan, (level, width) = as_volume(vol, fov_mm), window_of(window)

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
-from ...core import BadInput
+from ...core import InputError
 from ..blocks import Attention, Dropout, channels_last, conv, resize, zero_
-from ..base import choice, whole
+from ..base import check_choice, check_positive_int
 from .direct64 import Direct, DirectCfg
 from .refinement import Upsample2, norm3d, run_layers
 
@@ -34,7 +34,7 @@ class Direct256V1Cfg:
     norm: str = 'instance'  # Of the decoder: 'instance', 'group' (one group) or 'none'
 
     def __post_init__(self):
-        choice(self, 'norm', ('instance', 'group', 'none'))
+        check_choice(self, 'norm', ('instance', 'group', 'none'))
         for f, by in dict(
             n=8,
             pixels=self.patch,
@@ -45,13 +45,13 @@ class Direct256V1Cfg:
             mlp_ratio=1,
             decoder=1,
         ).items():
-            whole(self, f, by)
+            check_positive_int(self, f, by)
         if len(self.decoder) != 4:
-            raise BadInput(
+            raise InputError(
                 'Direct256V1Cfg has 4 decoder widths', fix='These are the documented stages.'
             )
         if not 0 <= self.dropout < 1:
-            raise BadInput(
+            raise InputError(
                 f'Direct256V1Cfg.dropout is {self.dropout!r}',
                 fix='It takes 0 up to, not including, 1.',
             )
@@ -76,20 +76,20 @@ class Direct256V2Cfg:
     zero_head: bool = False  # Start the last convolution at zero?
 
     def __post_init__(self):
-        choice(self, 'norm', ('instance', 'group', 'none'))
+        check_choice(self, 'norm', ('instance', 'group', 'none'))
         for f, by in dict(n=16, pixels=8, decoder=1, narrow=1).items():
-            whole(self, f, by)
+            check_positive_int(self, f, by)
         if len(self.decoder) != 3:
-            raise BadInput(
+            raise InputError(
                 'Direct256V2Cfg has 3 decoder widths', fix='These are the documented stages.'
             )
         if (4 * self.base.n, self.base.pixels) != (self.n, self.pixels):
-            raise BadInput(
+            raise InputError(
                 f'the base gives {self.base.n} voxels from {self.base.pixels} pixels, {self.n} from {self.pixels} needs {self.n // 4} from {self.pixels}',
                 fix='Change base.n and base.pixels, or n and pixels.',
             )
         if self.base.start == 'mean_volume':
-            raise BadInput(
+            raise InputError(
                 "a base inside Direct256V2 cannot start from the mean volume",
                 fix="Take base.start='learned'.",
             )

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 from torch.utils.checkpoint import checkpoint
-from ...core import BadInput, rng_of
+from ...core import InputError, rng_of
 from xray2ct.models.blocks import (
     AdaBlock,
     channels_last,
@@ -20,7 +20,7 @@ from xray2ct.models.blocks import (
     sinusoids,
     sinusoids_2d,
 )
-from ..base import KeepsMean, choice, whole
+from ..base import MeanVolumeMixin, check_choice, check_positive_int
 
 # %% ../../../nbs/06_models/03_direct64.ipynb #215da0b9
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +64,7 @@ class DirectCfg:
             encoder_norm=('batch', 'group'),
             start=('learned', 'zeros', 'frozen_random', 'mean_volume'),
         ).items():
-            choice(self, f, known)
+            check_choice(self, f, known)
         for f, by in dict(
             n=self.tokens,
             tokens=1,
@@ -77,20 +77,20 @@ class DirectCfg:
             depth=1,
             mlp_ratio=1,
         ).items():
-            whole(self, f, by)
+            check_positive_int(self, f, by)
         if len(self.stem) != 2 or len(self.xray) != 3:
-            raise BadInput(
+            raise InputError(
                 'DirectCfg has 2 stem widths and 3 X-ray widths',
                 fix='These are the documented stages.',
             )
         if not self.cross_attention and (self.merge != 'mean' or self.positions != 'none'):
-            raise BadInput(
+            raise InputError(
                 'without cross-attention no X-ray token is looked at, so merge and positions have no effect',
                 fix='Leave them at mean and none.',
             )
         for f in ('dropout', 'attention_dropout'):
             if not 0 <= getattr(self, f) < 1:
-                raise BadInput(
+                raise InputError(
                     f'DirectCfg.{f} is {getattr(self, f)!r}',
                     fix='It takes 0 up to, not including, 1.',
                 )
@@ -271,7 +271,7 @@ def mk_head(
     return nn.Sequential(to3d, *stage(d, b, n // 2), *stage(b, a, n), nn.Conv3d(a, 1, 3, padding=1))
 
 # %% ../../../nbs/06_models/03_direct64.ipynb #6ddaba81
-class Direct(KeepsMean):
+class Direct(MeanVolumeMixin):
     "X-rays to a volume through context tokens; positions, geometry and views reach it only as far as the switches allow."
 
     grad_checkpoint = False  # Recompute the blocks in the backward pass: less memory, more time

@@ -12,10 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 from torch.utils.checkpoint import checkpoint
-from ...core import BadInput
+from ...core import InputError
 from ..blocks import channels_last, conv, pixel_shuffle_3d, resize, zero_
 from ...io.volume import downsample
-from ..base import choice, whole
+from ..base import check_choice, check_positive_int
 from .direct64 import Direct, DirectCfg
 
 # %% ../../../nbs/06_models/06_refinement.ipynb #e89c4216
@@ -55,10 +55,10 @@ class RefineCfg:
             norm=('instance', 'group', 'none'),
             upsample=('shuffle', 'trilinear'),
         ).items():
-            choice(self, f, known)
+            check_choice(self, f, known)
         for f, by in dict(n=16, pixels=8, oracle_n=1, width=2, middle=1).items():
-            whole(self, f, by)
-        idle = lambda f, why: BadInput(
+            check_positive_int(self, f, by)
+        idle = lambda f, why: InputError(
             f'RefineCfg.{f}={getattr(self, f)!r} has no effect: {why}',
             fix='Leave it at its default.',
         )
@@ -71,19 +71,19 @@ class RefineCfg:
         if not self.learn_scale and self.output in ('up_plus', 'conv'):
             raise idle('learn_scale', f'output={self.output!r} has no scale')
         if self.oracle_n > self.n // 4:
-            raise BadInput(
+            raise InputError(
                 f'RefineCfg.oracle_n is {self.oracle_n}, the coarse volume has {self.n // 4}',
                 fix='It takes n/4 or less.',
             )
         if self.coarse == 'truth':
             return
         if self.oracle_n != self.n // 4:
-            raise BadInput(
+            raise InputError(
                 "RefineCfg.oracle_n has no effect without coarse='truth'",
                 fix=f'Leave it at n/4, {self.n // 4}.',
             )
         if (4 * self.base.n, self.base.pixels) != (self.n, self.pixels):
-            raise BadInput(
+            raise InputError(
                 f'the base gives {self.base.n} voxels from {self.base.pixels} pixels, a refiner to {self.n} from {self.pixels} needs {self.n // 4} from {self.pixels}',
                 fix='Change base.n and base.pixels, or n and pixels.',
             )
@@ -105,7 +105,7 @@ def norm3d(
     return nn.GroupNorm(1, c) if kind == 'group' else nn.Identity()
 
 class Upsample2(nn.Module):
-    "Twice the side, trilinear, outermost centres on each other."
+    "Twice the side, trilinear, outermost centers on each other."
 
     def forward(self, x):
         return resize(x, tuple(2 * o for o in x.shape[2:]), True)

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import nn
-from ...core import BadInput
+from ...core import InputError
 from ..blocks import channels_last, conv, resize
-from ..base import choice, whole
+from ..base import check_choice, check_positive_int
 
 # %% ../../../nbs/06_models/08_unet.ipynb #b3cc29ee
 @dataclass(frozen=True, kw_only=True)
@@ -50,26 +50,26 @@ class UnetB24Cfg:
     )
 
     def __post_init__(self):
-        choice(self, 'output', ('tanh', 'clamp', 'linear'))
-        choice(self, 'aux', (True, False))
+        check_choice(self, 'output', ('tanh', 'clamp', 'linear'))
+        check_choice(self, 'aux', (True, False))
         if len(self.pyramid) != 4:
-            raise BadInput(
+            raise InputError(
                 'UnetB24Cfg.pyramid has 4 widths', fix='These are the documented branches.'
             )
         if len(self.widths) < 4:
-            raise BadInput(
+            raise InputError(
                 'UnetB24Cfg.widths has 4 levels or more',
                 fix='The third holds a transformer on the way down and on the way up.',
             )
         for f, by in dict(
             pixels=8, pyramid=8, xray=self.heads, bottleneck=1, widths=1, mlp_ratio=1, heads=1
         ).items():
-            whole(self, f, by)
-        whole(self, 'base', least=4)  # a dense layer of the last decoder makes base/4 channels
-        whole(self, 'n', by=2 ** (len(self.widths) - 1), least=2 ** len(self.widths))
+            check_positive_int(self, f, by)
+        check_positive_int(self, 'base', least=4)  # a dense layer of the last decoder makes base/4 channels
+        check_positive_int(self, 'n', by=2 ** (len(self.widths) - 1), least=2 ** len(self.widths))
         for o in (self.widths[2], self.bottleneck):
             if o * self.base % self.heads:
-                raise BadInput(
+                raise InputError(
                     f'{self.heads} heads do not divide {o * self.base} channels',
                     fix='Change base or heads.',
                 )
@@ -271,7 +271,7 @@ class UnetB24(nn.Module):
         self.last = conv(3, b, 1, 1)
         self.heads = nn.ModuleList(conv(3, c, 1, 1) for c in reversed(w[:3])) if cfg.aux else None
 
-    def films_to_space(
+    def views_to_volume(
         self,
         x,  # (B,2,1,h,w), films
     ):  # (B,base,n,n,n)
@@ -294,7 +294,7 @@ class UnetB24(nn.Module):
         batch: dict,  # Of which it reads `xrays` (B,2,1,h,w)
         aux=False,  # Return the deep-supervision outputs too?
     ):  # (B,1,n,n,n), target scale; with `aux` also [(B,1,n/4..), (B,1,n/2..), (B,1,n..)]
-        x, skips, ups = channels_last(self.films_to_space(batch['xrays'])), [], []
+        x, skips, ups = channels_last(self.views_to_volume(batch['xrays'])), [], []
         for i, m in enumerate(self.enc):
             x = m(x)
             skips.append(x := self.enc_mid(x) if i == 2 else x)
@@ -313,14 +313,14 @@ class UnetB24(nn.Module):
 
 # %% ../../../nbs/06_models/08_unet.ipynb #527666a5
 def replicate(
-    films: torch.Tensor,  # (B,2,1,h,w), pa and lat, line integrals
+    xrays: torch.Tensor,  # (B,2,1,h,w), pa and lat, line integrals
     n: int,  # Voxels along a side
     axes: str = 'world',  # 'world': along each view's own rays, or 'as_loaded': both along the first axis, unturned
 ) -> torch.Tensor:  # (B,2,n,n,n), indexed [z,y,x]
     "Each film, resized to n x n, copied along an axis of the volume."
-    if films.shape[1] != 2:
-        raise BadInput(f'replicated views are pa and lat, not {films.shape[1]} films')
-    f = resize(films[:, :, 0], n)
+    if xrays.shape[1] != 2:
+        raise InputError(f'replicated views are pa and lat, not {xrays.shape[1]} views')
+    f = resize(xrays[:, :, 0], n)
     if axes == 'as_loaded':
         return f[:, :, None].expand(-1, -1, n, n, n)
     pa, lat = f.flip(-2, -1).unbind(1)
@@ -345,16 +345,16 @@ class MonaiUnetCfg:
         for f, known in dict(
             net=('attention_unet', 'dynunet'), axes=('world', 'as_loaded'), aux=(True, False)
         ).items():
-            choice(self, f, known)
+            check_choice(self, f, known)
         if len(self.channels) < 3:
-            raise BadInput(
+            raise InputError(
                 'MonaiUnetCfg.channels has 3 levels or more', fix='MONAI builds no shallower nets.'
             )
-        whole(self, 'channels')
-        whole(self, 'pixels')
-        whole(self, 'n', by=2 ** (len(self.channels) - 1), least=2 ** len(self.channels))
+        check_positive_int(self, 'channels')
+        check_positive_int(self, 'pixels')
+        check_positive_int(self, 'n', by=2 ** (len(self.channels) - 1), least=2 ** len(self.channels))
         if self.aux and self.net == 'attention_unet':
-            raise BadInput(
+            raise InputError(
                 'attention_unet has no deep supervision, so aux has no effect',
                 fix="Leave it out, or take net='dynunet'.",
             )

@@ -43,7 +43,7 @@ function barParts({spec, get, put, preset, zoom}) {
     const left = e => { e.target.value = get(key) }
     return el('input', {type: 'number', step: 10, title, 'aria-label': title, input: typed, blur: left})
   }
-  const level = number('level', 'level: the HU shown as middle grey')
+  const level = number('level', 'level: the HU shown as middle gray')
   const width = number('width', 'width: HU from black to white')
   const presets = Object.entries(spec.presets).map(([name, [l, w]], i) => {
     const title = `${l - w/2} to ${l + w/2} HU (key ${i + 1})`
@@ -74,13 +74,13 @@ function barParts({spec, get, put, preset, zoom}) {
   return {level, width, presets, mode, split, scale, zoom: zooms, follow}
 }
 
-// What the colours of a comparison mean, or null where there are none.
+// What the colors of a comparison mean, or null where there are none.
 function scaleOf(spec, mode) {
   const [first, second] = spec.layers
   if (mode === 'difference') {
     return {what: `${first} − ${second}, inside the window`, from: `−${spec.error}`, to: `+${spec.error} HU`}
   }
-  return mode === 'uncertainty' ? {what: 'uncertainty', from: '0', to: `${spec.spread_hu} HU`} : null
+  return mode === 'uncertainty' ? {what: 'uncertainty', from: '0', to: `${spec.uncertainty_hu} HU`} : null
 }
 
 function helpOf(spec) {

@@ -3,7 +3,7 @@
 // A volume [z,y,x] of HU out of the pixels of its PNG.
 function fromTiles(px, sheetWidth, spec) {
   const [nx, ny, nz] = spec.size, [lo, hi] = spec.range, out = new Int16Array(nx*ny*nz)
-  const hu = Int16Array.from({length: 256}, (_, grey) => Math.round(lo + grey*(hi - lo)/255))
+  const hu = Int16Array.from({length: 256}, (_, gray) => Math.round(lo + gray*(hi - lo)/255))
   for (let z = 0, o = 0; z < nz; z++) {
     const top = Math.floor(z/spec.tiles)*ny, left = (z % spec.tiles)*nx
     for (let y = 0; y < ny; y++) {

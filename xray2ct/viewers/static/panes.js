@@ -115,7 +115,7 @@ function lines(ctx, color, width, ends) {
   ctx.stroke()
 }
 
-// White text with a dark edge, readable on any grey.
+// White text with a dark edge, readable on any gray.
 function say(ctx, text, x, y, align, px, color = '#fff') {
   if (!text) return
   Object.assign(ctx, {font: `${px}px system-ui, sans-serif`, textAlign: align, textBaseline: 'middle'})

@@ -76,7 +76,7 @@ function viewer(root, spec, state, source) {
 
 // The pictures of a way to compare: a pane for each volume side by side, otherwise one (layer null) a plane.
 function panesOf(spec, mode) {
-  const volumes = spec.layers.map((_, i) => i).filter(i => i !== spec.spread)
+  const volumes = spec.layers.map((_, i) => i).filter(i => i !== spec.uncertainty)
   const layers = !spec.modes.length ? [0] : mode === 'side by side' ? volumes : [null]
   return Object.entries(spec.planes).flatMap(([name, h]) => layers.map(layer => {
     const what = layer === null ? mode : spec.layers[layer]
