@@ -29,10 +29,10 @@ export: setup
 	@$(BIN)/nbdev_export
 
 # The stamp carries what was installed: a changed pin or entry point installs again, an interrupted set-up starts over.
-$(READY): requirements-dev.txt settings.ini setup.py
+$(READY): requirements.lock settings.ini setup.py
 	@echo "setting up .venv (a few minutes, once)"
 	@PYTHON="$(PYTHON)" sh tools/make_venv.sh .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
 	@touch $(READY)
 

@@ -26,7 +26,7 @@ def missing():
     try:
         import jupyterlab, playwright.sync_api  # noqa: F401
     except ImportError as e:
-        return f'{e.name} is not installed (pip install -r requirements-dev.txt)'
+        return f'{e.name} is not installed (pip install -r requirements.lock)'
 
 
 if why := missing():
