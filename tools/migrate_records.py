@@ -294,11 +294,6 @@ def main():
     for p in [*(ROOT / 'nbs').rglob('*.ipynb'), *(ROOT / 'tests').glob('*.py')]:
         text = p.read_text()
         new = new_id(text)
-        if 'experiments' in p.parts or 'explanations' in p.parts or 'studies' in str(p):
-            own = re.match(r'x0[36]|w0[157]', p.name)
-            for old, name in RUNS.items():
-                if ' ' in old or own:
-                    new = re.sub(rf"(['`]|\\\\\"){re.escape(old)}(?=\\1)", rf'\\g<1>{name}', new)
         if new != text:
             p.write_text(new)
     print(f'{len(ids)} records, {sum(a != b for a, b in ids.items())} with a new id')

@@ -394,7 +394,7 @@ STUDY = {  # run: (experiment of the history, words in the place of its number),
     'direct256_v2_it4': ('direct256_v2_it4', 'epoch 24'),
     'upsample64': ('direct64', '100 epochs'),
     'direct128_base': None,
-    'direct128, 200': ('direct128', 'epoch 71'),
+    'direct128-200': ('direct128', 'epoch 71'),
     'unet64_clamp': ('unet64', 'clamped'),
     'unet64': ('unet64', 'tanh'),
 }
