@@ -127,7 +127,7 @@ def one_update(
 
     def update():
         with torch.autocast(device, dtype) if dtype != torch.float32 else nullcontext():
-            pred, aux = model(b, aux=True) if cfg.loss.aux or cfg.loss.spread else (model(b), ())
+            pred, aux = model(b, aux=True) if cfg.loss.aux or cfg.loss.uncertainty else (model(b), ())
         loss(pred.float(), want, cfg.loss, cfg.target, b, aux)[0].backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         opt.step()
