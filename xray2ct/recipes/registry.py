@@ -26,7 +26,8 @@ from ..models.reproduced.direct64 import DirectCfg
 from ..models.reproduced.direct128 import Direct128Cfg
 from ..models.reproduced.direct256 import Direct256V1Cfg, Direct256V2Cfg
 from ..models.reproduced.cnn import EnhancedCfg
-from ..models.lift import LiftCfg, LiftFineCfg
+from ..models.lift import LiftCfg
+from ..models.lift_fine import LiftFineCfg
 from ..models.reproduced.refinement import RefineCfg
 from ..models.reproduced.unet import MonaiUnetCfg, UnetB24Cfg
 from ..data.stream import StreamCfg
