@@ -13,55 +13,63 @@ import torch.distributed as dist
 from .errors import InputError, explain_disk_errors
 
 # %% ../../nbs/01_core/04_distributed.ipynb #911c7bc1
-def rank_world():  # (rank, number of processes)
-    "Who am I, and of how many? (0, 1) outside a group."
-    return (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+def rank_world() -> tuple[int, int]:  # (rank, number of processes)
+    "Rank of this process and size of its group; (0, 1) outside a group."
+    if dist.is_initialized():
+        return dist.get_rank(), dist.get_world_size()
+    return 0, 1
 
 def is_main() -> bool:  # True for rank 0, and for a process alone
-    "Is it this process that speaks and writes?"
+    "Tell the process that writes and prints from the others."
     return rank_world()[0] == 0
 
 @contextmanager
 def process_group(
     backend: str = None,  # 'gloo' or 'nccl'; by default nccl where there is a GPU
-):  # (rank, world)
+):  # Yields (rank, number of processes)
     "Join the group that `torchrun` describes, or stay alone; leave it however the block ends."
-    alone = 'RANK' not in os.environ
-    if not alone:
-        gpu = torch.cuda.is_available()
-        if gpu:
+    in_group = 'RANK' in os.environ
+    if in_group:
+        has_gpu = torch.cuda.is_available()
+        if has_gpu:
             torch.cuda.set_device(int(os.environ.get('LOCAL_RANK', 0)))
-        dist.init_process_group(backend or ('nccl' if gpu else 'gloo'))
+        dist.init_process_group(backend or ('nccl' if has_gpu else 'gloo'))
     try:
         yield rank_world()
     finally:
-        if not alone:
+        if in_group:
             dist.destroy_process_group()
 
 def barrier():
-    "Wait for every process."
+    "Wait for every process of the group."
     if dist.is_initialized():
         dist.barrier()
 
 # %% ../../nbs/01_core/04_distributed.ipynb #6647ff37
+def _call(
+    f,  # Function without arguments
+    path,  # Path that it may write
+) -> tuple:  # (result, None), or (None, the parts of an `InputError`)
+    "Call `f` and catch its input errors."
+    try:
+        with explain_disk_errors(path):
+            return f(), None
+    except InputError as e:
+        path = e.path if e.path is None else str(e.path)
+        return None, (e.what, path, e.fix)
+
 def from_main(
-    f,  # Without arguments
-    path='.',  # What it may write
-):  # What it returned, on every process
+    f,  # Function without arguments
+    path='.',  # Path that it may write
+):  # Its result, on every process
     "Call on rank 0 alone and share the result; its `InputError` is raised on every process."
-    out = [None]
-    if is_main():
-        try:
-            with explain_disk_errors(path):
-                out = [(f(), None)]
-        except InputError as e:
-            out = [(None, (e.what, e.path if e.path is None else str(e.path), e.fix))]
+    shared = [_call(f, path) if is_main() else None]
     if dist.is_initialized():
-        dist.broadcast_object_list(out, src=0)
-    val, err = out[0]
-    if err:
-        raise InputError(*err)
-    return val
+        dist.broadcast_object_list(shared, src=0)
+    result, error = shared[0]
+    if error:
+        raise InputError(*error)
+    return result
 
 # %% ../../nbs/01_core/04_distributed.ipynb #4028172f
 def shard(
@@ -74,21 +82,23 @@ def shard(
 
 # %% ../../nbs/01_core/04_distributed.ipynb #cb19d574
 def mean_over_ranks(
-    vals: torch.Tensor,  # (n,) this process's values, n may be 0
+    vals: torch.Tensor,  # (n,) values of this process, n may be 0
 ) -> float:
     "Mean over every case on every process, weighted by cases rather than by process."
-    s = torch.stack([vals.double().sum(), vals.new_tensor(len(vals), dtype=torch.float64)])
+    count = vals.new_tensor(len(vals), dtype=torch.float64)
+    sum_count = torch.stack([vals.double().sum(), count])
     if dist.is_initialized():
-        dist.all_reduce(s)
-    return (s[0] / s[1]).item()
+        dist.all_reduce(sum_count)
+    return (sum_count[0] / sum_count[1]).item()
 
 def gather_lists(
-    items: list,  # This process's share of a list dealt by `shard`; anything picklable
+    items: list,  # Share of this process, dealt by `shard`; anything picklable
 ) -> list:  # The whole list in its first order, on every process
-    "Put a list that was dealt by `shard` together again."
-    rank, world = rank_world()
+    "Reassemble a list that was dealt by `shard`."
+    _, world = rank_world()
     if world == 1:
         return list(items)
-    parts = [None] * world
-    dist.all_gather_object(parts, list(items))
-    return [parts[i % world][i // world] for i in range(sum(map(len, parts)))]
+    shares = [None] * world
+    dist.all_gather_object(shares, list(items))
+    n = sum(map(len, shares))
+    return [shares[i % world][i // world] for i in range(n)]
