@@ -178,15 +178,16 @@ def _scaled_matrix(
 def _detector_axis(
     row,  # (4,), one of the first two rows
     normal,  # (3,), the central ray
-    mm_per_pixel: float,  # Pitch of the detector along this axis
+    size_mm: float,  # Outer size of the detector along this axis
+    pixels: int,  # Its pixels along this axis
 ) -> tuple:  # Unit vector (3,); source-detector distance in mm; pixel of the central ray
     "Direction of one detector axis, and what its row of the matrix implies."
     center = row[:3] @ normal
     across = row[:3] - center * normal
     pixels_per_slope = np.linalg.norm(across)
-    return across / pixels_per_slope, pixels_per_slope * mm_per_pixel, center
+    return across / pixels_per_slope, pixels_per_slope * size_mm / pixels, center
 
-# %% ../../nbs/02_physics/03_geometry_file.ipynb #ba14d997
+# %% ../../nbs/02_physics/03_geometry_file.ipynb #48cfa7da
 def view_from_matrix(
     matrix,  # (3,4), world mm to homogeneous (col, row), whole numbers at pixel centers, any scale
     name: str,  # Name of the view
@@ -198,8 +199,8 @@ def view_from_matrix(
     height_mm, width_mm = detector_mm
     m, source = _scaled_matrix(matrix, name)
     normal = m[2, :3]
-    right, sdd, center_col = _detector_axis(m[0], normal, width_mm / w)
-    down, sdd_of_rows, center_row = _detector_axis(m[1], normal, height_mm / h)
+    right, sdd, center_col = _detector_axis(m[0], normal, width_mm, w)
+    down, sdd_of_rows, center_row = _detector_axis(m[1], normal, height_mm, h)
     if abs(right @ down) > 1e-3 or abs(sdd / sdd_of_rows - 1) > 1e-3:
         raise InputError(
             f'the matrix of view {name!r} is skewed, '
