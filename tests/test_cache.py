@@ -10,7 +10,8 @@ import pytest
 from xray2ct.data.cache import DataCfg, build_cache
 from xray2ct.core import sha256_of, write_json
 from xray2ct.data.dataset import toy_dataset
-from xray2ct.physics.geometry import Geometry, Grid, geometry_to_dict
+from xray2ct.physics.geometry import Geometry, Grid
+from xray2ct.physics.geometry_file import geometry_to_dict
 from xray2ct.io.volume import write_nifti
 
 N = 12

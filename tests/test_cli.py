@@ -13,7 +13,8 @@ from xray2ct.training.checkpoints import save_weights
 from xray2ct.core import write_json
 from xray2ct.data.dataset import toy_dataset
 from xray2ct.evaluation.baselines import fit_baselines
-from xray2ct.physics.geometry import Geometry, Grid, geometry_to_dict
+from xray2ct.physics.geometry import Geometry, Grid
+from xray2ct.physics.geometry_file import geometry_to_dict
 from xray2ct.models import build_model
 from xray2ct.recipes import get_recipe
 from xray2ct.train import overrides_first

@@ -20,7 +20,8 @@ def report(tmp_path_factory):
     from xray2ct.core import write_json
     from xray2ct.data.dataset import toy_dataset
     from xray2ct.evaluation.baselines import fit_baselines
-    from xray2ct.physics.geometry import Geometry, Grid, geometry_to_dict
+    from xray2ct.physics.geometry import Geometry, Grid
+    from xray2ct.physics.geometry_file import geometry_to_dict
     from xray2ct.training.logging import MetricsLogger
     from xray2ct.models import build_model
     from xray2ct.models.lift import LiftCfg

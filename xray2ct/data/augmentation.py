@@ -16,7 +16,8 @@ from torch.nn import functional as F
 from .cache import DataCfg, build_cache, read_entry, read_volume, write_entry
 from ..core import InputError, progress, read_json, rng_of, sha256_of
 from .dataset import CTDataset
-from ..physics.geometry import Geometry, Grid, geometry_from_dict, turn_views
+from ..physics.geometry import Geometry, Grid, turn_views
+from ..physics.geometry_file import geometry_from_dict
 from .patients import find_patients
 from ..physics.projection import render_xrays
 from ..io.volume import HU_RANGE, downsample

@@ -17,7 +17,8 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 from ..core import InputError, did_you_mean, progress, read_json, sha256_of, write_json
-from ..physics.geometry import Geometry, Grid, geometry_from_dict
+from ..physics.geometry import Geometry, Grid
+from ..physics.geometry_file import geometry_from_dict
 from ..io.radiographs import read_xray
 from .patients import PatientFiles, find_patients, pick_xray
 from ..io.ct import Scan, check_hu, read_ct, read_nifti

@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from fastcore.script import call_parse
 from ..core import InputError, exit_on_input_error, human_time, progress, read_json, sha256_of
-from ..physics.geometry import Geometry, Grid, geometry_from_dict
+from ..physics.geometry import Geometry, Grid
+from ..physics.geometry_file import geometry_from_dict
 from ..io.radiographs import read_xray
 from .leakage import THRESHOLD, near_pairs
 from .orientation import N, agreement, match, small_xrays
@@ -67,7 +68,7 @@ def _see_geometry(r, files, views):
         r.problems.append(_bare(e))
         return Geometry(), None
     r.geometry = 'given'
-    if g.looks_like_metres():
+    if g.is_in_meters():
         r.problems.append('geometry.json: its distances look like metres. Multiply them by 1000')
         r.geometry = 'broken'
     elif missing := [v for v in views if v not in g.names]:

@@ -19,7 +19,8 @@ from xray2ct.core import (
     sha256_of,
     write_json,
 )
-from ..physics.geometry import Geometry, Grid, geometry_to_dict
+from ..physics.geometry import Geometry, Grid
+from ..physics.geometry_file import geometry_to_dict
 from ..phantom import virtual_patient
 from xray2ct.data.prepare import (
     PREPARE_VERSION,

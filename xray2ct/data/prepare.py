@@ -29,7 +29,8 @@ from xray2ct.core import (
     sha256_of,
     write_json,
 )
-from ..physics.geometry import Geometry, Grid, geometry_from_dict, geometry_to_dict
+from ..physics.geometry import Geometry, Grid
+from ..physics.geometry_file import geometry_from_dict, geometry_to_dict
 from ..physics.projection import render_xrays
 from ..io.ct import CT_SUFFIXES, ct_suffix, dicom_headers, read_ct
 from ..io.volume import HU_RANGE, cube_of, write_nifti

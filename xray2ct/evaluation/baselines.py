@@ -17,7 +17,8 @@ from safetensors.torch import save_file
 from torch.nn import functional as F
 from ..core import InputError, atomic_path, did_you_mean, rng_of
 from ..data.dataset import CTDataset
-from ..physics.projection import mu_to_hu, sirt
+from ..physics.projection import mu_to_hu
+from ..physics.reconstruction import sirt
 from ..io.volume import downsample
 
 # %% ../../nbs/08_evaluation/02_baselines.ipynb #38f06136

@@ -25,9 +25,11 @@ from ..config import RunCfg
 from ..core import InputError, did_you_mean, exit_on_input_error, human_time, read_json
 from ..data.dataset import to_device
 from ..evaluation.baselines import Baselines
-from ..physics.geometry import Geometry, Grid, LAT, PA, View, geometry_from_dict
+from ..physics.geometry import Geometry, Grid, LAT, PA, View
+from ..physics.geometry_file import geometry_from_dict
 from ..io.radiographs import calibrate_like, quantiles_of, read_xray
-from ..physics.projection import hu_to_mu, mu_to_hu, project, sirt
+from ..physics.projection import hu_to_mu, mu_to_hu, project
+from ..physics.reconstruction import sirt
 from ..data.stream import StreamCfg
 from ..evaluation.uncertainty import seen_by, volume_and_std
 from ..io.volume import HU_RANGE, TargetCfg, unit_to_hu, write_nifti
@@ -252,7 +254,7 @@ def view_geometry(
     if not path and not found.exists():
         return dict(pa=PA, lat=LAT)[name], None
     g, _ = geometry_from_dict(read_json(found), found)
-    if g.looks_like_metres():
+    if g.is_in_meters():
         raise InputError(
             'its distances look like metres, not millimetres', found, 'Multiply them by 1000.'
         )

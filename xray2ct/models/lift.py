@@ -32,7 +32,8 @@ from xray2ct.physics.geometry import (
     ray_directions,
     source_positions,
 )
-from ..physics.projection import MU_WATER, Consistency, hu_to_mu, mu_to_hu
+from ..physics.projection import MU_WATER, hu_to_mu, mu_to_hu
+from ..physics.reconstruction import Consistency
 
 # %% ../../nbs/06_models/09_lift.ipynb #f9585ba7
 @dataclass(frozen=True, kw_only=True)
