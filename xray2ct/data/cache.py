@@ -36,7 +36,7 @@ _CHOICES = dict(
 )
 _ARRAY_FIELDS = ('n', 'fov_mm', 'pixels', 'views', 'xray_mode', 'resize')
 
-# %% ../../nbs/05_data/04_cache.ipynb #4ec5dd51
+# %% ../../nbs/05_data/04_cache.ipynb #083d5872
 @dataclass(frozen=True, kw_only=True)
 class DataCfg:
     "Arrays that a patient folder becomes, and patients that are used for each purpose."
@@ -51,7 +51,7 @@ class DataCfg:
     incomplete: str = 'error'  # Incomplete patient folders: 'error' or 'skip'
     leakage: str = 'error'  # A patient in two splits: 'error', or 'warn' (to reproduce the documented leak)
     patients: int = 0  # Only the first so many training patients; 0 = all
-    augment: str = 'none'  # 'none', 'flip', 'flip_as_run', 'intensity', or 'as_run' (both of the last two)
+    augment: str = 'none'  # 'none', 'flip', 'flip_as_run', 'intensity', or 'as_run' (flip_as_run and intensity)
     augmented_copies: int = 0  # Warped copies of each training patient, with X-rays of their own
     angle_noise_deg: float = 0.0  # In training, standard deviation of a normal error of each view's azimuth
     cache: str = ''  # Folder for prepared arrays; '' is `.xray2ct_cache` in the cohort

@@ -10,25 +10,12 @@ import os, sys, time
 from dataclasses import dataclass
 from pathlib import Path
 from fastcore.script import call_parse
-from xray2ct.core import (
-    InputError,
-    child_of,
-    did_you_mean,
-    exit_on_input_error,
-    read_json,
-    sha256_of,
-    write_json,
-)
+from ..core import InputError, child_of, did_you_mean, exit_on_input_error
+from ..core import read_json, sha256_of, write_json
 from ..physics.geometry import Geometry, Grid, geometry_to_dict
 from ..phantom import virtual_patient
-from xray2ct.data.prepare import (
-    PREPARE_VERSION,
-    collect,
-    make_root,
-    report_rows,
-    why_redo,
-    write_patient,
-)
+from .prepare import PREPARE_VERSION, collect, make_root
+from .prepare import report_rows, why_redo, write_patient
 
 # %% ../../nbs/05_data/03_cohort.ipynb #808ccb93
 COHORTS = dict(

@@ -18,17 +18,8 @@ import numpy as np
 import torch
 from fastcore.script import Param, call_parse
 from PIL import Image
-from xray2ct.core import (
-    InputError,
-    atomic_path,
-    child_of,
-    exit_on_input_error,
-    human_time,
-    progress,
-    read_json,
-    sha256_of,
-    write_json,
-)
+from ..core import InputError, atomic_path, child_of, exit_on_input_error, human_time
+from ..core import progress, read_json, sha256_of, write_json
 from ..physics.geometry import Geometry, Grid, geometry_from_dict, geometry_to_dict
 from ..physics.projection import render_xrays
 from ..io.ct import CT_SUFFIXES, ct_suffix, dicom_headers, read_ct
