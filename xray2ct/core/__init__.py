@@ -6,23 +6,34 @@
 __all__ = []
 
 # %% ../../nbs/01_core/06_core.ipynb #156582e9
-from xray2ct.core.base import (
+from xray2ct.core.errors import (
     DISK_ERRNOS,
     InputError,
     exit_on_input_error,
     DashFlag,
     nearest_word,
     did_you_mean,
-    seed_of,
-    rng_of,
+    disk_error,
+    explain_disk_errors,
+)
+from xray2ct.core.files import (
+    PART_PREFIX,
     atomic_path,
+    atomic_folder,
+    remove_folder,
+    remove_partial,
+    write_bytes,
+    write_text,
     write_json,
     read_json,
+    file_lock,
     child_of,
     package_folder,
     sha256_of,
-    disk_error,
-    explain_disk_errors,
+)
+from xray2ct.core.runtime import (
+    seed_of,
+    rng_of,
     human_time,
     progress,
     machine,
