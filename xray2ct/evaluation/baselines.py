@@ -201,7 +201,7 @@ def choose_ridge(
 
 # %% ../../nbs/08_evaluation/02_baselines.ipynb #9afe15e9
 class RidgeFit(NamedTuple):
-    "What a regression needs of the training patients."
+    "The parts of a regression that depend on the training patients alone."
 
     X: np.ndarray  # (N,P) pixels of the small X-rays
     K: np.ndarray  # (N,N) inner products of the X-rays
