@@ -178,33 +178,33 @@ class Rule(typing.NamedTuple):
     message: str  # Template; `{c}` is the configuration
     fix: str  # What to do about it
 
-def crop_does_not_fit(c):
+def crop_does_not_fit(c) -> bool:  # c is the `RunCfg`
     "The cubes are odd, or not smaller than the volume."
     return c.train.crop and (c.train.crop % 2 or c.train.crop >= c.data.n)
 
-def crop_with_projection_loss(c):
+def crop_with_projection_loss(c) -> bool:  # c is the `RunCfg`
     "A loss on projections needs whole volumes."
     return c.train.crop and (c.loss.projection or c.loss.projection_new)
 
-def detector_without_stream(c):
+def detector_without_stream(c) -> bool:  # c is the `RunCfg`
     "The detector is simulated on the stream's X-rays only."
     return c.detector.on and not c.stream.patients
 
-def stream_with_cohort_settings(c):
+def stream_with_cohort_settings(c) -> bool:  # c is the `RunCfg`
     "The stream ignores settings of the cohort's data."
     plain = c.data.xray_mode == 'line_integral' and c.data.resize == 'antialias'
     return c.stream.patients and (c.data.augmented_copies or not plain)
 
-def target_differs_from_model(c):
+def target_differs_from_model(c) -> bool:  # c is the `RunCfg`
     "The model is defined on another target scale."
     wanted = getattr(c.model, 'wants_target', None)
     return wanted is not None and wanted != c.target
 
-def model_n_differs(c):
+def model_n_differs(c) -> bool:  # c is the `RunCfg`
     "The model predicts another grid than the data have."
     return getattr(c.model, 'n', None) not in (None, c.data.n)
 
-def model_pixels_differ(c):
+def model_pixels_differ(c) -> bool:  # c is the `RunCfg`
     "The model takes other X-rays than the data have, and does not resize them."
     resizes = getattr(c.model, 'resizes_xrays', False)
     return getattr(c.model, 'pixels', None) not in (None, c.data.pixels) and not resizes
