@@ -19,7 +19,9 @@ from xray2ct.models.reproduced.direct64 import DirectCfg
 from xray2ct.data.prepare import write_patient
 from xray2ct.recipes import get_recipe
 from xray2ct.records import read_records, run_id
-from xray2ct.train import DivergedError, main, train
+from xray2ct.training.step import DivergedError
+from xray2ct.train import main
+from xray2ct.training.loop import train
 
 ENV = {
     k: v for k, v in os.environ.items() if k not in ('RANK', 'WORLD_SIZE', 'LOCAL_RANK', 'IN_TEST')

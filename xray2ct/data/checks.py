@@ -215,7 +215,7 @@ def examine(
         return r
     g = Geometry(tuple(geometry.views[geometry.names.index(v)] for v in views))
     measured = given and set(r.xrays.values()) == {'line_integral'}
-    m = match(r.thumb, r.small, g, edge, free=not given, believe=0.96 if measured else 0.85)
+    m = match(r.thumb, r.small, g, edge, free=not given, min_agreement=0.96 if measured else 0.85)
     r.agrees, r.turn, r.turned, r.shadows = (
         round(m.agrees, 4),
         m.turn.numpy if m.turned else '',

@@ -12,7 +12,8 @@ from pathlib import Path
 from fastcore.script import call_parse
 from ..core import InputError, child_of, did_you_mean, exit_on_input_error
 from ..core import read_json, sha256_of, write_json
-from ..physics.geometry import Geometry, Grid, geometry_to_dict
+from ..physics.geometry import Geometry, Grid
+from ..physics.geometry_file import geometry_to_dict
 from ..phantom import virtual_patient
 from .prepare import PREPARE_VERSION, collect, make_root
 from .prepare import report_rows, why_redo, write_patient

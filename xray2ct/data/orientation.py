@@ -256,7 +256,7 @@ def match(
     fov_mm: float = 360.0,  # Edge of the cube
     free: bool = False,  # Is the geometry a guess?
     margin: float = 0.008,  # By which another explanation must be better
-    believe: float = 0.85,  # Agreement from which a turn is believed; with measurements and a known geometry the right one reaches 0.99
+    min_agreement: float = 0.85,  # Agreement from which a turn is believed; with measurements and a known geometry the right one reaches 0.99
     shadows=None,  # What `render_turns` gave, if it is known
 ) -> Match:
     "Compare films and CT under every turn, and say what is wrong and what to do about it."
@@ -273,7 +273,7 @@ def match(
     fits = _xray_fits(xrays, shadows[0], free)
     projection_score = float(np.mean([f[0] for f in fits]))
     top = max(m.best, projection_score)
-    m.turned = top - m.agrees > margin and top >= believe
+    m.turned = top - m.agrees > margin and top >= min_agreement
     if -agreement(xrays, shadows[0], free).mean() > 0.6:
         m.problems.append(
             'the films are inverted: dense tissue is dark. Invert the gray values (more attenuation must be larger)'

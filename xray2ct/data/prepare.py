@@ -20,7 +20,8 @@ from fastcore.script import Param, call_parse
 from PIL import Image
 from ..core import InputError, atomic_path, child_of, exit_on_input_error, human_time
 from ..core import progress, read_json, sha256_of, write_json
-from ..physics.geometry import Geometry, Grid, geometry_from_dict, geometry_to_dict
+from ..physics.geometry import Geometry, Grid
+from ..physics.geometry_file import geometry_from_dict, geometry_to_dict
 from ..physics.projection import render_xrays
 from ..io.ct import CT_SUFFIXES, ct_suffix, dicom_headers, read_ct
 from ..io.volume import HU_RANGE, cube_of, write_nifti

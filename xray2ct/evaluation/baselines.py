@@ -19,7 +19,8 @@ from torch.nn import functional as F
 from ..core import InputError, atomic_path, did_you_mean, rng_of
 from ..data.dataset import CTDataset
 from ..io.volume import downsample
-from ..physics.projection import mu_to_hu, sirt
+from ..physics.projection import mu_to_hu
+from ..physics.reconstruction import sirt
 
 # %% ../../nbs/08_evaluation/02_baselines.ipynb #38f06136
 NAMES = ('zero', 'constant', 'mean_volume', 'median_volume', 'nearest', 'ridge', 'sirt')

@@ -48,8 +48,8 @@ ERRORS = {  # Stored name of an error -> arguments of `perturb_geometry`
     '5°': dict(degrees=5.0),
     '2 % of the distance to the patient': dict(sid=0.02),
     '5 % of the distance to the patient': dict(sid=0.05),
-    '2 % of the distance to the film': dict(sdd=0.02),
-    '5 % of the distance to the film': dict(sdd=0.05),
+    '2 % of the distance to the detector': dict(sdd=0.02),
+    '5 % of the distance to the detector': dict(sdd=0.05),
     '5 % of both alike': dict(both=0.05),
 }
 
@@ -124,10 +124,10 @@ def shifted_geometries(
         return random_geometry(rng_of('another room', patient), geometry, detector_frac=0.05)
 
     return {
-        'the room that was learnt': lambda patient: geometry,
-        'any room within 5° and 5 %': drawn,
-        'the patient 100 mm nearer to the tube': lambda patient: near,
-        'films of nine tenths the size': lambda patient: small,
+        'the training geometry': lambda patient: geometry,
+        'any geometry within 5° and 5 %': drawn,
+        'the patient 100 mm nearer to the source': lambda patient: near,
+        'detectors of nine tenths the size': lambda patient: small,
         'both views from 15° further round': lambda patient: turned,
     }
 

@@ -20,7 +20,7 @@ from xray2ct.losses.terms import (
     smoothing_kernel,
     ssim_map,
 )
-from .vgg import vgg16, vgg16_features
+from .reproduced import vgg16, vgg16_features
 
 # %% ../../nbs/07_losses/03_reproduced.ipynb #f5d51b25
 def middle_slice(

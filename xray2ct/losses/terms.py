@@ -19,7 +19,7 @@ from ..core import InputError, did_you_mean
 from ..physics.geometry import turn_views
 from ..io.volume import TargetCfg, hu_to_unit, unit_to_hu
 from ..physics.projection import hu_to_mu, project
-from .vgg import VGG_LAYERS
+from .reproduced import VGG_LAYERS
 
 # %% ../../nbs/07_losses/02_terms.ipynb #dce5d3db
 _TERMS: dict[str, Callable] = {}

@@ -14,7 +14,8 @@ from ..data.dataset import DataCfg
 from ..data.stream import StreamCfg
 from ..io.volume import TargetCfg
 from ..losses.terms import LossCfg
-from ..models.lift import LiftCfg, LiftFineCfg
+from ..models.lift import LiftCfg
+from ..models.lift_fine import LiftFineCfg
 from ..physics.detector import DetectorCfg
 from .registry import recipe
 

@@ -21,7 +21,7 @@ from ..io.volume import TargetCfg
 from ..losses.reproduced import WEIGHTINGS
 from ..losses.terms import LossCfg
 from ..models.reproduced.cnn import EnhancedCfg
-from ..models.reproduced.direct128 import Direct128Cfg
+from ..models.reproduced.cnn import Direct128Cfg
 from ..models.reproduced.direct256 import Direct256V1Cfg, Direct256V2Cfg
 from ..models.reproduced.direct64 import DirectCfg
 from ..models.reproduced.refinement import RefineCfg
