@@ -6,7 +6,7 @@
 __all__ = ['EXAMPLE', 'resolve', 'check_world', 'fresh_group', 'use_all_threads', 'report_once', 'resolve_dependency',
            'run_recipe', 'TrainOptions', 'command_parser', 'closing_lines', 'main']
 
-# %% ../nbs/10_training/07_train.ipynb #3c97f461
+# %% ../nbs/10_training/07_train.ipynb #fa24ea33
 import argparse, json, os, time
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -139,7 +139,7 @@ def _resume_path(cfg, runs, dependency):
     has_begun = from_main(lambda: (runs / run_id(cfg) / 'checkpoints').exists())
     return 'auto' if has_begun else str(dependency(cfg.resume_from))
 
-# %% ../nbs/10_training/07_train.ipynb #39a1e2b4
+# %% ../nbs/10_training/07_train.ipynb #ccadabe7
 def run_recipe(
     cfg: RunCfg,  # The run
     runs: Path,  # Folder of runs
@@ -175,7 +175,7 @@ def run_recipe(
         )
         return run_training(run), opened.folder
 
-# %% ../nbs/10_training/07_train.ipynb #96bdb305
+# %% ../nbs/10_training/07_train.ipynb #97c16e45
 @dataclass(frozen=True, kw_only=True)
 class TrainOptions:
     "The words of a command line."
@@ -205,7 +205,7 @@ def command_parser() -> argparse.ArgumentParser:
         argument_default=argparse.SUPPRESS,  # the defaults are those of `TrainOptions`
     )
     p.add_argument('recipe', help='name of a recipe, or a resolved configuration as JSON')
-    p.add_argument('overrides', nargs='*', metavar='key=value', help='settings, such as seed=1')
+    p.add_argument('overrides', nargs='*', default=(), metavar='key=value', help='settings to change')
     p.add_argument('--scale', help='mini or full (default for a recipe: mini)')
     p.add_argument('--data', help='cohort folder (default: data/<cohort of the recipe>)')
     p.add_argument('--resume', help='auto, never, or the run or checkpoint to resume (default: auto)')
@@ -262,7 +262,7 @@ def main(
         if record['status'] == 'stopped':
             raise KeyboardInterrupt
 
-# %% ../nbs/10_training/07_train.ipynb #c026fcb1
+# %% ../nbs/10_training/07_train.ipynb #552b6508
 #| eval: false
 if __name__ == '__main__':
     main()

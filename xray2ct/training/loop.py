@@ -25,7 +25,7 @@ from .checkpoints import Checkpoint, older_version, save_checkpoint, save_weight
 from .logging import MetricsLogger, ProgressLogger, below_baseline_warning, read_metrics, thin
 from .optim import autocast
 
-# %% ../../nbs/10_training/06_loop.ipynb #3dc85b36
+# %% ../../nbs/10_training/06_loop.ipynb #218553b1
 from .setup import baseline_rows, fit_or_load_baselines
 from xray2ct.training.step import (
     DivergedError,
@@ -84,7 +84,7 @@ def reported_psnr(
             scores.append(10 * torch.log10(legacy.peak**2 / pooled)[None].float())
     return mean_over_ranks(torch.cat(scores))
 
-# %% ../../nbs/10_training/06_loop.ipynb #71df49dc
+# %% ../../nbs/10_training/06_loop.ipynb #7fcfd045
 def reported_scores(
     cfg: RunCfg,  # Its `legacy`
     validations: list,  # Rows of the metrics log
@@ -111,7 +111,7 @@ def reported_scores(
         definition=definition,
     )
 
-# %% ../../nbs/10_training/06_loop.ipynb #479470e0
+# %% ../../nbs/10_training/06_loop.ipynb #0753762f
 @dataclass
 class RunHistory:
     "Memory of a run from one session to the next; the keys are stored in every checkpoint."
@@ -146,7 +146,7 @@ def history_of(
     history.prior_s = history.wall_s
     return history
 
-# %% ../../nbs/10_training/06_loop.ipynb #dce3b788
+# %% ../../nbs/10_training/06_loop.ipynb #c1c785ee
 @dataclass
 class Run:
     "A training run: what it is made of, and what changes while it trains."
@@ -295,7 +295,7 @@ def _setup_section(run):
         n_validation=len(run.validation),
     )
 
-# %% ../../nbs/10_training/06_loop.ipynb #1d11fae0
+# %% ../../nbs/10_training/06_loop.ipynb #6a252591
 def _compact(
     by_name: dict,  # Baseline or control -> its scores
 ) -> dict:
@@ -330,7 +330,7 @@ def _result_section(run, scores, validations):
         below_baseline_at_check=h.below,
     )
 
-# %% ../../nbs/10_training/06_loop.ipynb #242f5646
+# %% ../../nbs/10_training/06_loop.ipynb #9d47a2d8
 def _cost_section(run, memory):
     "Time, throughput and memory."
     h = run.history
@@ -344,7 +344,7 @@ def _cost_section(run, memory):
         peak_memory_mb=memory or [peak_mb(run.state.device)],
     )
 
-# %% ../../nbs/10_training/06_loop.ipynb #b898825f
+# %% ../../nbs/10_training/06_loop.ipynb #874912c8
 def _plain(value):
     "The same value for JSON: lists for tuples, None for NaN and infinity."
     if isinstance(value, dict):
@@ -382,7 +382,7 @@ def make_record(
     record |= dict(sessions=_sessions(run.folder), finished=utc_now())
     return _plain(record)
 
-# %% ../../nbs/10_training/06_loop.ipynb #1b89d9b9
+# %% ../../nbs/10_training/06_loop.ipynb #5fadb759
 def leave_record(
     run: Run,
     record: dict,  # From `make_record`
@@ -471,7 +471,7 @@ def validate_and_log(
             warning = below_baseline_warning(score, history.baseline, state.step, steps)
             run.progress.write(f'\n{warning}\n')
 
-# %% ../../nbs/10_training/06_loop.ipynb #19138ce0
+# %% ../../nbs/10_training/06_loop.ipynb #ed425fee
 def _log_rows(run, rows, elapsed):
     "Log checked steps; each is given an equal share of the time, the device's work included."
     for row in rows:
@@ -509,7 +509,7 @@ def _steps(run, batches):
             mark = time.monotonic()
     return False
 
-# %% ../../nbs/10_training/06_loop.ipynb #acb85e02
+# %% ../../nbs/10_training/06_loop.ipynb #c99cde17
 def training_loop(
     run: Run,  # After `set_up`
 ) -> bool:  # True if the run was asked to stop
@@ -577,7 +577,7 @@ def note_session(
     with open(run.folder / 'sessions.jsonl', 'a') as f:
         f.write(json.dumps(session) + '\n')
 
-# %% ../../nbs/10_training/06_loop.ipynb #8bd1ae91
+# %% ../../nbs/10_training/06_loop.ipynb #73d8b0cb
 def opening_lines(
     run: Run,  # After `set_up`
 ) -> list:  # Of text
