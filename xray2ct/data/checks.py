@@ -18,7 +18,7 @@ from ..core import InputError, exit_on_input_error, human_time, progress, read_j
 from ..physics.geometry import Geometry, Grid, geometry_from_dict
 from ..io.radiographs import read_xray
 from .leakage import THRESHOLD, near_pairs
-from .orientation import N, agreement, match, small_xrays
+from .orientation import VOXELS as N, agreement, match, small_xrays
 from .patients import PatientFiles, patient_files, read_split, scan_patients
 from .prepare import run_jobs
 from ..io.ct import Scan, check_hu, read_ct
@@ -214,12 +214,12 @@ def examine(
         return r
     g = Geometry(tuple(geometry.views[geometry.names.index(v)] for v in views))
     measured = given and set(r.xrays.values()) == {'line_integral'}
-    m = match(r.thumb, r.small, g, edge, free=not given, believe=0.96 if measured else 0.85)
+    m = match(r.thumb, r.small, g, edge, free=not given, min_agreement=0.96 if measured else 0.85)
     r.agrees, r.turn, r.turned, r.shadows = (
         round(m.agrees, 4),
         m.turn.numpy if m.turned else '',
         m.turned,
-        m.shadows,
+        m.projections,
     )
     r.problems += m.problems
     if not m.problems:
