@@ -17,6 +17,8 @@ from ..physics.detector import DetectorCfg, simulate_detector
 from ..phantom.anatomy import Patient, sample_patient
 from ..phantom import render_patient
 from ..io.volume import HU_RANGE, downsample
+from .patients import find_patients
+from .cache import DataCfg, read_volume
 from .dataset import collate
 from .augmentation import random_warp, warp_volume
 
@@ -27,6 +29,8 @@ class StreamCfg:
 
     patients: int = 0  # Different patients, before the first comes again in another shape; 0 = no stream
     first: int = 10_000  # Seed of the first
+    real: str = ''  # Folder of real chests, as xray2ct-prepare writes it, that are warped too; '' = none
+    real_fraction: float = 0.5  # Part of the samples that comes from them
     extrapolate: float = 0.0  # Size of the step beyond the generator's ranges, see `extrapolate`; 0 = none
     warp: float = 1.5  # Strength of the warp, in units of `random_warp`'s defaults; 0 = none
     cut: float = 0.3  # Probability that the scan ends inside of the chest: top, bottom or sides
@@ -42,12 +46,14 @@ class StreamCfg:
         _check_stream(self)
 
     def no_effect(self):
-        "Settings that do nothing without a stream, each with the reason."
-        if self.patients:
-            return {}
-        return {f.name: 'stream.patients is 0' for f in fields(self) if f.name != 'patients'}
+        "Settings that do nothing, each with the reason."
+        if not self.patients:
+            return {f.name: 'stream.patients is 0' for f in fields(self) if f.name != 'patients'}
+        if not self.real:
+            return {'real_fraction': 'stream.real is empty'}
+        return {}
 
-# %% ../../nbs/05_data/07_stream.ipynb #d3c50eb2
+# %% ../../nbs/05_data/07_stream.ipynb #45a82381
 _AMOUNTS = (
     'extrapolate',
     'warp',
@@ -58,7 +64,7 @@ _AMOUNTS = (
     'detector_frac',
     'dense',
 )
-_PROBABILITIES = ('cut', 'table')
+_PROBABILITIES = ('cut', 'table', 'real_fraction')
 
 def _check_stream(cfg):
     "Refuse values that no stream can have."
@@ -162,6 +168,17 @@ def add_table(
     is_air = hu < -900
     return torch.where(inside & is_air, table, hu)
 
+# %% ../../nbs/05_data/07_stream.ipynb #4931f1a6
+def _real_files(folder, views):
+    "Patient -> `PatientFiles` of a folder of real chests; nothing without a folder."
+    if not folder:
+        return {}
+    try:
+        found = find_patients(folder, views, 'skip')
+    except InputError as e:
+        raise InputError(f'stream.real has no real chests: {e.what}', e.path, e.fix) from None
+    return {f.patient: f for f in found}
+
 # %% ../../nbs/05_data/07_stream.ipynb #b1d7eb03
 class VirtualStream:
     "A data set of virtual patients without end: item i is a function of i and the settings."
@@ -185,7 +202,8 @@ class VirtualStream:
         self.detector = detector
         self.length = length
         self.base = replace(Geometry().select(*views), pixels=pixels)
-        self.originals = {}  # seed -> the patient before it is warped
+        self.real_files = _real_files(cfg.real, views)  # patient -> `PatientFiles`
+        self.originals = {}  # seed or real patient -> the volume before it is warped
 
     def __len__(self):
         return self.length
@@ -225,6 +243,38 @@ def original(
         self.originals[seed] = torch.from_numpy(hu).half()
     return self.originals[seed].float()
 
+# %% ../../nbs/05_data/07_stream.ipynb #95f1f90b
+@patch
+def real_original(
+    self: VirtualStream,
+    patient: str,  # Id in the folder `real`
+) -> torch.Tensor:  # (fine_n,)*3 HU
+    "A real patient before it is warped, read once."
+    if patient not in self.originals:
+        files = self.real_files[patient]
+        cfg = DataCfg(n=self.fine_n, fov_mm=self.fov_mm)
+        hu, _ = read_volume(files.ct, cfg, files.geometry is not None)
+        self.originals[patient] = torch.from_numpy(hu)
+    return self.originals[patient].clone()
+
+@patch
+def draw_patient(
+    self: VirtualStream,
+    i: int,  # Number of the sample
+    rng,  # Its generator; drawn from only if there are real patients
+):  # (fine_n,)*3 HU; name of the patient
+    "The virtual patient of a sample, or a random real one, mirrored with probability 1/2."
+    cfg = self.cfg
+    if cfg.real and rng.uniform() < cfg.real_fraction:
+        names = list(self.real_files)
+        name = names[int(rng.integers(len(names)))]
+        hu = self.real_original(name)
+        is_mirrored = rng.uniform() < 0.5
+        return (hu.flip(2) if is_mirrored else hu), name
+    seed = cfg.first + i % cfg.patients
+    return self.original(seed), f's{seed}'
+
+# %% ../../nbs/05_data/07_stream.ipynb #db4abe24
 @patch
 def chest(
     self: VirtualStream,
@@ -233,8 +283,7 @@ def chest(
 ):  # (fine_n,)*3 HU; name of the patient
     "The volume of a sample, finer than the one to be learned."
     cfg = self.cfg
-    seed = cfg.first + i % cfg.patients
-    hu = self.original(seed)
+    hu, patient = self.draw_patient(i, rng)
     if cfg.warp:
         hu = warp_volume(hu, random_warp(rng, fov_mm=self.fov_mm, strength=cfg.warp))
     if cfg.dense:
@@ -244,7 +293,7 @@ def chest(
         hu = add_table(hu, rng, self.fov_mm)
     if rng.uniform() < cfg.cut:
         hu = cut_scan(hu, rng)
-    return hu.clamp(*HU_RANGE), f's{seed}'
+    return hu.clamp(*HU_RANGE), patient
 
 # %% ../../nbs/05_data/07_stream.ipynb #459d058d
 @patch
