@@ -28,7 +28,9 @@ from ..io.volume import HU_RANGE, TargetCfg, unit_to_hu, write_nifti
 from ..physics.geometry import Geometry, Grid
 from ..physics.projection import hu_to_mu, mu_to_hu, project
 from ..physics.reconstruction import sirt
-from ..training.checkpoints import RUN_WEIGHTS, find_weights, load_weights, pretrained_weights
+from ..data.stream import StreamCfg
+from ..evaluation.uncertainty import views_per_voxel, volume_and_std
+from ..io.volume import HU_RANGE, TargetCfg, unit_to_hu, write_nifti
 
 # %% ../../nbs/12_inference/02_predictor.ipynb #5a116fd1
 @dataclass
@@ -299,6 +301,8 @@ def reconstruct(
         matrices = inputs.given_geometry.matrices()
         hu = opened = refine_volume(opened, inputs.integrals, matrices, fov_mm, steps)
     size = size or hu.shape[-1]
+    if blind := float((views_per_voxel(inputs.taken.matrices(), 32, fov) == 0).float().mean()):
+        notes.append(f'{blind:.1%} of the cube lies on no film: what is there is prior knowledge')
     return Prediction(
         hu=resize_volume(hu, size),
         grid=Grid(size, fov_mm),
