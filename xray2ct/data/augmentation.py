@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 from ..core import InputError, progress, read_json, rng_of, sha256_of
-from ..physics.geometry import Geometry, geometry_from_dict, turn_views
+from ..physics.geometry import Geometry, turn_views
+from ..physics.geometry_file import geometry_from_dict
 from ..physics.projection import render_xrays
 from ..io.volume import HU_RANGE, downsample
 from .patients import find_patients

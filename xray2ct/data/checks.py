@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from fastcore.script import call_parse
 from ..core import InputError, exit_on_input_error, human_time, progress, read_json, sha256_of
-from ..physics.geometry import Geometry, Grid, geometry_from_dict
+from ..physics.geometry import Geometry, Grid
+from ..physics.geometry_file import geometry_from_dict
 from ..io.ct import Scan, check_hu, read_ct
 from ..io.radiographs import read_xray
 from ..io.volume import center_of, resample
@@ -73,7 +74,7 @@ def _check_geometry(r, files, views):
     except InputError as e:
         r.problems.append(_bare(e))
         return default
-    if geometry.looks_like_metres():
+    if geometry.is_in_meters():
         r.problems.append('geometry.json: its distances look like meters. Multiply them by 1000')
         return default
     missing = [v for v in views if v not in geometry.names]
