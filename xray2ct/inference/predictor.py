@@ -22,15 +22,13 @@ from ..config import RunCfg
 from ..core import DashFlag, InputError, exit_on_input_error, human_time
 from ..data.dataset import to_device
 from ..evaluation.baselines import Baselines
-from ..evaluation.uncertainty import seen_by, volume_and_std
+from ..evaluation.uncertainty import views_per_voxel, volume_and_std
 from .inputs import read_input_xrays
 from ..io.volume import HU_RANGE, TargetCfg, unit_to_hu, write_nifti
 from ..physics.geometry import Geometry, Grid
 from ..physics.projection import hu_to_mu, mu_to_hu, project
 from ..physics.reconstruction import sirt
-from ..data.stream import StreamCfg
-from ..evaluation.uncertainty import views_per_voxel, volume_and_std
-from ..io.volume import HU_RANGE, TargetCfg, unit_to_hu, write_nifti
+from ..training.checkpoints import RUN_WEIGHTS, find_weights, load_weights, pretrained_weights
 
 # %% ../../nbs/12_inference/02_predictor.ipynb #5a116fd1
 @dataclass
@@ -239,7 +237,7 @@ def _refinement_steps(predictor, refine, measured, path):
         )
     return refine
 
-# %% ../../nbs/12_inference/02_predictor.ipynb #22e70848
+# %% ../../nbs/12_inference/02_predictor.ipynb #32ae5612
 def _predict_inputs(predictor, inputs, uncertainty):
     "Volume and standard deviation (or None) of one patient, (n,n,n) = [z,y,x] on the CPU."
     fov_mm = torch.tensor([predictor.cfg.data.fov_mm])
@@ -274,7 +272,7 @@ def _prediction_notes(predictor, inputs, steps):
         )
     if steps:
         notes.append(f'{steps} SIRT steps against the X-rays')
-    views = seen_by(inputs.given_geometry.matrices(), 32, predictor.cfg.data.fov_mm)
+    views = views_per_voxel(inputs.given_geometry.matrices(), 32, predictor.cfg.data.fov_mm)
     outside = float((views == 0).float().mean())
     if outside:
         notes.append(f'{outside:.1%} of the cube lies on no X-ray: its voxels are prior knowledge')
@@ -301,8 +299,6 @@ def reconstruct(
         matrices = inputs.given_geometry.matrices()
         hu = opened = refine_volume(opened, inputs.integrals, matrices, fov_mm, steps)
     size = size or hu.shape[-1]
-    if blind := float((views_per_voxel(inputs.taken.matrices(), 32, fov) == 0).float().mean()):
-        notes.append(f'{blind:.1%} of the cube lies on no film: what is there is prior knowledge')
     return Prediction(
         hu=resize_volume(hu, size),
         grid=Grid(size, fov_mm),
