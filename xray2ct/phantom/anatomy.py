@@ -54,7 +54,7 @@ class Patient:
     breast_mm: float  # Radius of the breasts, 0 for none
     arms: str  # 'up' or 'down'
     heart: float  # Linear size of the heart against the standard
-    heart_turn: float  # Degrees by which the apex points further down
+    heart_turn: float  # Degrees by which the apex points further up
     aorta_mm: tuple  # Radius of the (ascending, descending) aorta
     trachea_mm: float  # Radius
     rib_mm: tuple  # Rib (half-height, half-thickness, cortex)

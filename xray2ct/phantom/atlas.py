@@ -7,9 +7,10 @@ __all__ = ['CHOSEN', 'NHANES', 'NHANES_BMI', 'BELLEMARE', 'FON', 'PERSON', 'DANZ
            'INSIDE', 'ORGAN_SD', 'SCAN', 'COMMONER', 'GEVENOIS', 'FINDINGS', 'NODULE_COUNT', 'NODULE_KINDS',
            'NODULE_MM', 'KODAMA', 'AUBREY', 'PICKHARDT', 'ROSENBLUM_LUNG', 'TISSUES', 'MARROW_PER_YEAR', 'PHASES',
            'PHASE_LIMITS', 'BOLUS', 'UPTAKE', 'EARLY', 'OUTLINE', 'LEVELS', 'SPINE', 'VERTEBRAL_BODY', 'MEDIASTINUM',
-           'MUSCLES', 'FAT', 'RIBS', 'STERNAL', 'HEART', 'HEART_HINGE', 'HEART_AXIS', 'HEART_FRONT', 'HEART_OUTSIDE',
-           'VENTRICLES', 'HEAD_ARTERIES', 'PULMONARY_TRUNKS', 'PULMONARY_VEINS', 'GREAT_VEINS', 'ESOPHAGUS', 'Drawn',
-           'Between', 'Chance', 'Phase', 'Outline', 'Rib', 'Solid', 'Ventricle', 'Vessel']
+           'MUSCLES', 'FAT', 'RIBS', 'STERNAL', 'SHOULDERS', 'HEART', 'HEART_HINGE', 'HEART_AXIS', 'HEART_FRONT',
+           'HEART_OUTSIDE', 'VENTRICLES', 'HEAD_ARTERIES', 'PULMONARY_TRUNKS', 'PULMONARY_VEINS', 'GREAT_VEINS',
+           'TRACHEA', 'CARINA', 'ESOPHAGUS', 'Drawn', 'Between', 'Chance', 'Phase', 'Outline', 'Rib', 'Shoulder',
+           'Solid', 'Ventricle', 'Vessel']
 
 # %% ../../nbs/03_phantom/04_atlas.ipynb #01d59b5a
 from typing import NamedTuple
@@ -398,6 +399,42 @@ RIBS = {  # measured on LIDC-IDRI-0001
 }
 STERNAL = {1: 108, 2: 92, 3: 72, 4: 53, 5: 36, 6: 21, 7: 9}  # height of the cartilage's end, mm
 
+# %% ../../nbs/03_phantom/04_atlas.ipynb #6fa490fa
+class Shoulder(NamedTuple):
+    "The right shoulder; the left one is its mirror image."
+
+    head: tuple  # Center of the head of the upper arm, mm
+    arm: tuple  # Vector along the upper arm, mm
+    tip: tuple  # Outer end of the clavicle, mm
+    socket: tuple  # Joint of the shoulder blade, mm
+    raised: float  # Height that the shoulder gains, mm
+    blade_angle: float  # Position of the lower end of the blade from the spine, degrees
+    blade_z: float  # Its height, mm
+    blade_turn: float  # Degrees by which that end is turned outwards
+
+SHOULDERS = {  # by `Patient.arms`; chosen to look right
+    'up': Shoulder(
+        head=(142.0, -21, 156),
+        arm=(16.0, 8, 150),
+        tip=(128, -18, 164),
+        socket=(120, -24, 154),
+        raised=14,
+        blade_angle=76,
+        blade_z=2,
+        blade_turn=14,
+    ),
+    'down': Shoulder(
+        head=(149.0, -21, 142),
+        arm=(22.0, -4, -160),
+        tip=(140, -8, 150),
+        socket=(127, -24, 140),
+        raised=0,
+        blade_angle=54,
+        blade_z=-4,
+        blade_turn=0,
+    ),
+}
+
 # %% ../../nbs/03_phantom/04_atlas.ipynb #79c65761
 class Solid(NamedTuple):
     "An ellipsoid of the standard chest."
@@ -476,7 +513,7 @@ PULMONARY_VEINS = (
     Vessel('left', ((-28, -22, 14), (-52, -36, 4)), (7, 5), 0.6),
 )
 
-# %% ../../nbs/03_phantom/04_atlas.ipynb #7dd6b77b
+# %% ../../nbs/03_phantom/04_atlas.ipynb #16f22693
 GREAT_VEINS = (  # superior vena cava, right and left brachiocephalic, jugular veins, lower vena cava
     Vessel('vein', ((27, 18, 112), (26, 15, 75), (23, 15, 34)), 9.5),
     Vessel('vein', ((27, 18, 110), (38, 28, 124), (64, 28, 132), (130, 4, 126)), (8, 7, 6, 5)),
@@ -489,6 +526,8 @@ GREAT_VEINS = (  # superior vena cava, right and left brachiocephalic, jugular v
     Vessel('vein', ((-36, 26, 124), (-34, 18, 170), (-34, 20, 260)), 6.0),
     Vessel('cava', ((20, 6, -4), (20, 2, -60), (18, 0, -120), (16, 2, -300)), (11.5, 11, 10.5, 10)),
 )
+TRACHEA = ((0, 18, 260), (0, 14, 170), (2, 2, 122), (3, -10, 88))  # from the neck down, mm
+CARINA = (3, -16, 66)  # its end, mm; measured on LIDC-IDRI-0001
 ESOPHAGUS = Vessel(
     'gut',
     (

@@ -19,40 +19,58 @@ def build_tables(
 ) -> Table:  # Functions of height in the patient's frame, mm
     "Outline, spine and layer thicknesses against height."
     table = Table()
-    _add_outline(table, patient)
-    _add_layers(table, patient)
+    bend = _add_spine(table, patient)
+    _add_outline(table, patient, bend)
+    _add_muscles(table, patient)
+    _add_fat(table, patient)
     _add_vertebrae(table)
     return table
 
+def _add_spine(
+    table: Table,  # Extended in place
+    patient: Patient,  # The patient
+) -> np.ndarray:  # Forward shift of the spine by a bent back, mm, at the table's heights
+    "Center line of the vertebrae."
+    z = table.z
+    heights, y = zip(*SPINE)
+    standard = pchip(heights, y, z)
+    upper = pchip([-300, -110, -40, 300], [0.35, 0.35, 1, 1], z)
+    more = patient.kyphosis - 1
+    bend = more * (standard + 45) * upper
+    from_side = standard + bend
+    from_front = _side_curve(z, *patient.scoliosis)
+    table.add_sampled('spine_x', from_front)
+    table.add_sampled('spine_y', from_side)
+    table.add_sampled('tilt', np.gradient(from_front, z))
+    table.add_sampled('slope', np.gradient(from_side, z))
+    table.add_sampled('center_x', 0.45 * from_front)
+    table.add_sampled('bend', 0.5 * bend)
+    return bend
+
+# %% ../../nbs/03_phantom/06_body.ipynb #14297c0a
 def _add_outline(
     table: Table,  # Extended in place
     patient: Patient,  # The patient
+    bend,  # From `_add_spine`, mm
 ):
-    "Spine and inner surface of the ribs."
+    "Inner surface of the ribs."
     z = table.z
-    spine = pchip(*zip(*SPINE), z)
-    upper = pchip([-300, -110, -40, 300], [0.35, 0.35, 1, 1], z)
-    bend = (patient.kyphosis - 1) * (spine + 45) * upper
-    lower = pchip([-300, -150, -70, 0, 300], [1, 1.1, 0.6, 0, 0], z)
-    girth = 1 + (patient.visceral - 1) * lower
-    heights, half_width, front, back = zip(*OUTLINE)
-    width = pchip(heights, half_width, z) * girth
-    front = pchip(heights, front, z) * (1 + 1.4 * (girth - 1)) + 0.25 * bend
-    back = pchip(heights, back, z) + bend
-    sideways = _side_curve(z, *patient.scoliosis)
-    table.add_sampled('half_width', width)
-    table.add_sampled('half_depth', (front - back) / 2)
-    table.add_sampled('center_x', 0.45 * sideways)
-    table.add_sampled('center_y', (front + back) / 2)
+    heights = [row.z for row in OUTLINE]
+    width = pchip(heights, [row.half_width for row in OUTLINE], z)
+    front = pchip(heights, [row.front for row in OUTLINE], z)
+    back = pchip(heights, [row.back for row in OUTLINE], z)
+    belly = pchip([-300, -150, -70, 0, 300], [1, 1.1, 0.6, 0, 0], z)
+    girth = 1 + (patient.visceral - 1) * belly
+    width = width * girth
+    front = front * (1 + 1.4 * (girth - 1))
+    front = front + 0.25 * bend
+    back = back + bend
     table.add_sampled('front', front)
     table.add_sampled('back', back)
-    table.add_sampled('bend', 0.5 * bend)
-    table.add_sampled('spine_x', sideways)
-    table.add_sampled('spine_y', spine + bend)
-    table.add_sampled('tilt', np.gradient(sideways, z))
-    table.add_sampled('slope', np.gradient(spine + bend, z))
+    table.add_sampled('half_width', width)
+    table.add_sampled('half_depth', (front - back) / 2)
+    table.add_sampled('center_y', (front + back) / 2)
 
-# %% ../../nbs/03_phantom/06_body.ipynb #54aa8d05
 def _side_curve(
     z,  # Heights, mm
     amplitude: float,  # mm, positive to the right
@@ -60,25 +78,39 @@ def _side_curve(
     half: float,  # Half the length of the main curve, mm
 ) -> np.ndarray:  # mm
     "Sideways position of the spine: a main curve between two small counter-curves."
-    q = np.clip(np.abs(z - apex) / half, 0, 2)
+    q = np.abs(z - apex) / half
+    q = np.clip(q, 0, 2)
     main = (1 - q * q) ** 2
-    counter = -0.35 * ((q - 1) * (2 - q) * 4) ** 2
-    return amplitude * np.where(q < 1, main, counter)
+    bow = (q - 1) * (2 - q) * 4
+    counter = -0.35 * bow**2
+    shape = np.where(q < 1, main, counter)
+    return amplitude * shape
 
-def _add_layers(
+# %% ../../nbs/03_phantom/06_body.ipynb #4669689f
+def _add_muscles(
     table: Table,  # Extended in place
     patient: Patient,  # The patient
 ):
-    "Thickness of fat and muscles."
-    for thickness, (name, parts) in zip(patient.fat_mm, FAT.items()):
-        belly, chest, shoulder = parts
-        knots = [-300, -120, 0, 90, 150, 300]
-        share = pchip(knots, [belly, belly, chest, chest, shoulder, shoulder], table.z)
-        table.add_sampled(name, thickness * share)
+    "Thickness of the muscles, mm."
     for name, rows in MUSCLES.items():
-        heights = [z for z, _, _ in rows]
-        values = [fixed + grows * patient.muscle for _, fixed, grows in rows]
+        heights = []
+        values = []
+        for z, fixed, grows in rows:
+            heights.append(z)
+            values.append(fixed + grows * patient.muscle)
         table.add(name, heights, values)
+
+def _add_fat(
+    table: Table,  # Extended in place
+    patient: Patient,  # The patient
+):
+    "Thickness of the fat under the skin, mm."
+    heights = [-300, -120, 0, 90, 150, 300]
+    for name, thickness in zip(FAT, patient.fat_mm):
+        belly, chest, shoulder = FAT[name]
+        parts = [belly, belly, chest, chest, shoulder, shoulder]
+        share = pchip(heights, parts, table.z)
+        table.add_sampled(name, thickness * share)
 
 def _add_vertebrae(
     table: Table,  # Extended in place
@@ -88,9 +120,12 @@ def _add_vertebrae(
     table.add('vertebra_w', heights, half_width)
     table.add('vertebra_d', heights, half_depth)
     centers = sorted(LEVELS.values())
+    lowest = centers[0] - 15
+    highest = centers[-1] + 9
     between = [(a + b) / 2 for a, b in zip(centers, centers[1:])]
-    discs = [centers[0] - 15, *between, centers[-1] + 9]
-    table.add_sampled('level_span', np.interp(table.z, centers, np.diff(discs)))
+    discs = [lowest, *between, highest]
+    span = np.interp(table.z, centers, np.diff(discs))
+    table.add_sampled('level_span', span)
     phase = np.interp(table.z, discs, np.arange(len(discs)))
     table.add_sampled('level_phase', phase)  # whole numbers are the middles of discs
 
@@ -99,20 +134,29 @@ def build_warp(
     patient: Patient,  # The patient
 ) -> PatientWarp:  # World mm -> the patient's frame
     "Place, turn, size and smooth individual bending."
-    directions = rng_for(patient.seed, 'bend').random((6, 6, 6, 3)) * 2 - 1
-    lattice = (directions * patient.bend_mm).astype(np.float32)
-    return PatientWarp(patient.shift_mm, patient.degrees, patient.scale, lattice)
+    rng = rng_for(patient.seed, 'bend')
+    directions = rng.random((6, 6, 6, 3)) * 2 - 1
+    lattice = directions * patient.bend_mm
+    return PatientWarp(
+        shift=patient.shift_mm,
+        degrees=patient.degrees,
+        scale=patient.scale,
+        lattice=lattice.astype(np.float32),
+    )
 
-# %% ../../nbs/03_phantom/06_body.ipynb #790cae2a
+# %% ../../nbs/03_phantom/06_body.ipynb #b316fa1c
 def cobb_degrees(
     table: Table,  # From `build_tables`
 ) -> float:  # Degrees
     "Largest angle between two vertebrae of the chest, seen from the front."
-    tilt = table('tilt', np.arange(-120, 150, 2.0)).astype(float)
-    angle = np.arctan(tilt.max()) - np.arctan(tilt.min())
-    return round(float(np.rad2deg(angle)), 1)
+    heights = np.arange(-120, 150, 2.0)
+    tilt = table('tilt', heights).astype(float)
+    steepest = np.arctan(tilt.max())
+    angle = steepest - np.arctan(tilt.min())
+    degrees = float(np.rad2deg(angle))
+    return round(degrees, 1)
 
-# %% ../../nbs/03_phantom/06_body.ipynb #4587360d
+# %% ../../nbs/03_phantom/06_body.ipynb #570ec9be
 def cos_sin(
     deg,  # Angles in degrees, any shape
 ) -> tuple:  # (cosines, sines)
@@ -129,16 +173,32 @@ def wall_point(
     side=1,  # +1 right, -1 left
 ) -> tuple:  # (k,3) points, (k,3) outward normals
     "Points on or outside the chest wall."
-    deg, z = np.broadcast_arrays(np.asarray(deg, float), np.asarray(z, float))
-    c, s = cos_sin(deg)
-    corner = 1 - 4 * patient.squareness**2 * (c * s) ** 2
-    radius = np.sqrt((1 + np.sqrt(np.maximum(corner, 0))) / 2)
-    width = np.asarray(table('half_width', z), float) + off
-    depth = np.asarray(table('half_depth', z), float) + off
-    center_x = np.asarray(table('center_x', z), float)
-    center_y = np.asarray(table('center_y', z), float)
-    u = side * s / radius
-    v = -c / radius
+    deg = np.asarray(deg, float)
+    z = np.asarray(z, float)
+    deg, z = np.broadcast_arrays(deg, z)
+    u, v = _squircle_point(deg, patient.squareness)
+    u = side * u
+    width = _as_float(table('half_width', z)) + off
+    depth = _as_float(table('half_depth', z)) + off
+    x = _as_float(table('center_x', z)) + width * u
+    y = _as_float(table('center_y', z)) + depth * v
+    points = np.stack([x, y, z], -1)
     normal = np.stack([u / width, v / depth, 0 * u], -1)
-    points = np.stack([center_x + width * u, center_y + depth * v, z], -1)
     return points, unit(normal)
+
+def _squircle_point(
+    deg,  # Angles from the spine, degrees
+    squareness: float,  # 0 ellipse, 1 box
+) -> tuple:  # x and y on a squircle of half-axes 1
+    "Point of the cross-section at an angle."
+    c, s = cos_sin(deg)
+    corner = 1 - 4 * squareness**2 * (c * s) ** 2
+    root = np.sqrt(np.maximum(corner, 0))
+    radius = np.sqrt((1 + root) / 2)
+    return s / radius, -c / radius
+
+def _as_float(
+    values,  # A number or an array
+) -> np.ndarray:  # float64
+    "Double precision, for points that are added up."
+    return np.asarray(values, float)

@@ -129,7 +129,7 @@ def center(
     axes = (x, x[:, None], x[:, None, None])
     return _rounded([(a * share).sum(dtype=float) / total for a in axes])
 
-# %% ../../nbs/03_phantom/11_findings.ipynb #afad02c4
+# %% ../../nbs/03_phantom/11_findings.ipynb #37b411d4
 HILUM = (44.0, -17, 44)  # of the right lung, mm; chosen to look right
 
 def _nodules(
@@ -140,7 +140,9 @@ def _nodules(
     lowest, highest = patient.scan_mm
     found = []
     places = []
-    for side, u, diameter, hu in patient.nodules:
+    for nodule in patient.nodules:
+        side, u = nodule[:2]
+        diameter, hu = nodule[2:]
         radius = diameter / 2
         sign = 1 if side == 'right' else -1
         points = s.points[sign]
@@ -161,12 +163,13 @@ def _nodules(
         )
     return found
 
+# %% ../../nbs/03_phantom/11_findings.ipynb #7d3e0d8d
 def _free_points(
     s: Survey,  # The patient, measured
     side: str,  # 'right' or 'left'
     radius: float,  # Of the nodule, mm
 ) -> np.ndarray:  # (4096,) bool
-    "Points in the lung at which a nodule has room."
+    "Points in the lung at which a nodule fits."
     sign = 1 if side == 'right' else -1
     x, y, z = HILUM
     points = s.points[sign]
@@ -179,7 +182,7 @@ def _free_points(
         free &= points[:, 1] > level + 12 + radius
     return free
 
-# %% ../../nbs/03_phantom/11_findings.ipynb #04fbca1d
+# %% ../../nbs/03_phantom/11_findings.ipynb #af187a10
 def _effusions(
     s: Survey,  # The patient, measured
 ) -> list:  # One dictionary per effusion
@@ -203,6 +206,7 @@ def _effusions(
         found.append(finding)
     return found
 
+# %% ../../nbs/03_phantom/11_findings.ipynb #97eb411b
 def _scoliosis(
     s: Survey,  # The patient, measured
     cobb: float,  # Degrees
@@ -222,10 +226,10 @@ def _emphysema(
     s: Survey,  # The patient, measured
 ) -> dict:
     "Share of the lungs that is destroyed."
-    noise = textures(s.anatomy.patient, s.fov)
-    texture = {name: n.dense(s.axis, s.axis, s.axis) for name, n in noise.items()}
+    _, mid, fine = textures(s.anatomy.patient, s.fov)
+    axes = (s.axis, s.axis, s.axis)
     lungs = s.lungs[1] + s.lungs[-1]
-    lost = lungs * destroyed(s.field, texture)
+    lost = lungs * destroyed(s.field, mid.dense(*axes), fine.dense(*axes))
     share = lost.sum(dtype=float) / lungs.sum(dtype=float)
     return dict(kind='emphysema', center_mm=s.center(lost), share=round(float(share), 3))
 

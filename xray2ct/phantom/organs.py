@@ -53,7 +53,7 @@ class Anatomy:
     belly: dict  # name -> Ellipsoid
     domes: dict  # side +1/-1 -> Dome
 
-# %% ../../nbs/03_phantom/09_organs.ipynb #03bf1308
+# %% ../../nbs/03_phantom/09_organs.ipynb #ef75534a
 def build_anatomy(
     patient: Patient,  # The patient
 ) -> Anatomy:
@@ -72,6 +72,7 @@ def build_anatomy(
         domes={1: _dome(table, 1, right, 84.0), -1: _dome(table, -1, left, 56.0)},
     )
 
+# %% ../../nbs/03_phantom/09_organs.ipynb #4a6a6d7b
 def _add_mediastinum(
     table: Table,  # Extended in place
     patient: Patient,  # The patient
@@ -92,7 +93,7 @@ def _dome(
     top: float,  # Height of the top, mm
     height: float,  # Of the top above the rim, mm
 ) -> Dome:
-    "A dome that reaches from the middle of the chest to its wall."
+    "One dome of the diaphragm."
     rim = top - height
     width = table('half_width', rim) - 1
     center = 0.46 * width
@@ -139,7 +140,7 @@ def _heart(
         solids[name] = Ellipsoid(tuple(center), scaled(v.radii), axes)
     return solids
 
-# %% ../../nbs/03_phantom/09_organs.ipynb #427c9d87
+# %% ../../nbs/03_phantom/09_organs.ipynb #ec4887f9
 def _belly(
     patient: Patient,  # The patient
     table: Table,  # Its tables
@@ -172,6 +173,7 @@ def _belly(
         **_kidneys(patient, table),
     )
 
+# %% ../../nbs/03_phantom/09_organs.ipynb #2140460a
 def _times(
     size: float,  # x standard
     *radii,  # Standard mm
@@ -265,7 +267,7 @@ def to_ellipsoid(
     "Distance to an ellipsoid."
     return ellipsoid.distance(self.x, self.y, self.z)
 
-# %% ../../nbs/03_phantom/09_organs.ipynb #9f22850a
+# %% ../../nbs/03_phantom/09_organs.ipynb #f0a4fa8f
 def dome_distance(
     f: Field,  # Points
     side: int,  # +1 right, -1 left
@@ -288,13 +290,19 @@ def heart_distance(
     "Distance to the outside of the heart."
 
     def make(f):
-        solids = [f.anatomy.heart[name] for name in HEART_OUTSIDE]
-        top = max(e.box()[1][2] for e in solids)
-        bottom = min(e.box()[0][2] for e in solids)
+        solids = f.anatomy.heart
+        boxes = [solids[name].box() for name in HEART_OUTSIDE]
+        top = max(high[2] for _, high in boxes)
+        bottom = min(low[2] for low, _ in boxes)
         if float(f.z.min()) > top + 45 or float(f.z.max()) < bottom - 45:
             return np.full(f.z.shape, 60, np.float32)
-        ventricles, right, left, outflow = (f.to_ellipsoid(e) for e in solids)
-        return smin(smin(ventricles, right, 14), smin(left, outflow, 6), 12)
+        ventricles = f.to_ellipsoid(solids['ventricles'])
+        right = f.to_ellipsoid(solids['right_atrium'])
+        left = f.to_ellipsoid(solids['left_atrium'])
+        outflow = f.to_ellipsoid(solids['outflow'])
+        front = smin(ventricles, right, 14)
+        back = smin(left, outflow, 6)
+        return smin(front, back, 12)
 
     return f.shared('heart', make)
 
@@ -433,7 +441,7 @@ def body_distance(
         d = smin(d, f.to_ellipsoid(breast), 20)
     return d - 2
 
-# %% ../../nbs/03_phantom/09_organs.ipynb #432dd1e7
+# %% ../../nbs/03_phantom/09_organs.ipynb #87e1fd30
 def fissures(
     f: Field,  # Points
     side: int,  # +1 right, -1 left
@@ -447,11 +455,12 @@ def fissures(
 
 def destroyed(
     f: Field,  # Points
-    texture: dict,  # Noise there, `mid` and `fine`
+    mid,  # Noise there, cells of 18 mm
+    fine,  # Noise there, cells of 8 mm
 ) -> np.ndarray:  # 0..1
     "Share of the parenchyma lost to emphysema: patches of 1-2 cm, more of them towards the apex."
     share = f.anatomy.patient.emphysema
-    patches = texture['mid'] + 0.4 * texture['fine'] + f.z * 0.0016
+    patches = mid + 0.4 * fine + f.z * 0.0016
     return ramp(patches, 0.62 - share, 0.72 - share)
 
 def effusion_level(

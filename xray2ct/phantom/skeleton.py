@@ -9,7 +9,7 @@ __all__ = ['RIB_SIZE', 'rib_path', 'shoulder', 'bones']
 import numpy as np
 
 from .anatomy import Patient
-from .atlas import LEVELS, RIBS, STERNAL
+from .atlas import LEVELS, RIBS, SHOULDERS, STERNAL
 from .body import wall_point
 from .shapes import Table, axes_along
 from .tubes import Strokes
@@ -25,21 +25,31 @@ def rib_path(
     rib = RIBS[number]
     along = np.linspace(0, 1, 11)
     first_angle = 24 if number < 11 else 22
-    angle = first_angle + (rib.end - first_angle) * along
+    turned = (rib.end - first_angle) * along
     drop = (rib.top - rib.low) * patient.rib_drop
-    fallen = drop * (0.55 * along + 0.45 * along * along)
-    z = rib.top - fallen - 3 * side * patient.scoliosis[0] / 20
+    fallen = 0.55 * along + 0.45 * along * along
+    lean = 3 * side * patient.scoliosis[0] / 20
+    z = rib.top - drop * fallen - lean
+    angle = first_angle + turned
     wall, normal = wall_point(table, patient, angle, z, 5.5, side)
-    height = float(z[0])
-    x = table('spine_x', height)
-    y = table('spine_y', height)
-    vertebra = table('vertebra_w', height)
-    head = (x + side * (vertebra + 1), y - 6, z[0] + 3)
-    neck = (x + side * (vertebra + 15), y - 20, z[0] + 3)
-    knots = np.concatenate([np.array([head, neck]), wall])
+    start = _rib_start(table, float(z[0]), side)
+    knots = np.concatenate([start, wall])
     return knots, np.concatenate([[normal[0]] * 2, normal])
 
-# %% ../../nbs/03_phantom/07_skeleton.ipynb #8ef8de13
+def _rib_start(
+    table: Table,  # The patient's tables
+    z: float,  # Height of the vertebra, mm
+    side: int,  # +1 right, -1 left
+) -> np.ndarray:  # (2,3) mm
+    "Head and neck of a rib, next to its vertebra."
+    x = table('spine_x', z)
+    y = table('spine_y', z)
+    vertebra = table('vertebra_w', z)
+    head = (x + side * (vertebra + 1), y - 6, z + 3)
+    neck = (x + side * (vertebra + 15), y - 20, z + 3)
+    return np.array([head, neck])
+
+# %% ../../nbs/03_phantom/07_skeleton.ipynb #e7972d6d
 RIB_SIZE = {1: 0.9, 11: 0.9, 12: 0.72}  # x the patient's rib; 1 for all others
 
 def _add_ribs(
@@ -53,7 +63,8 @@ def _add_ribs(
     height, thickness, _ = patient.rib_mm
     for number in RIBS:
         path, normal = rib_path(table, patient, number, side)
-        size = RIB_SIZE.get(number, 1.0) * np.linspace(0.95, 1.08, len(path))
+        size = np.linspace(0.95, 1.08, len(path))
+        size = RIB_SIZE.get(number, 1.0) * size
         size[0] *= 1.1
         bone.add(path, height * size, normal, thickness / height)
         if number > 10:
@@ -105,10 +116,11 @@ def _add_spine(
     table: Table,  # The patient's tables
 ):
     "Processes of all vertebrae."
-    for name, z in LEVELS.items():
-        x = table('spine_x', float(z))
-        back = table('spine_y', float(z)) - table('vertebra_d', float(z))
-        half = table('vertebra_w', float(z))
+    for name, height in LEVELS.items():
+        z = float(height)
+        x = table('spine_x', z)
+        back = table('spine_y', z) - table('vertebra_d', z)
+        half = table('vertebra_w', z)
         middle = (x, back, z)
         bars = [_spinous_process(name, middle)]
         for side in (1, -1):
@@ -117,6 +129,7 @@ def _add_spine(
                 bars.append(_transverse_process(name, middle, side, half))
         bone.add_bars(bars)
 
+# %% ../../nbs/03_phantom/07_skeleton.ipynb #c385a35a
 def _arch(
     middle: tuple,  # (x, y, z) of the middle of the back of the body, mm
     side: int,  # +1 right, -1 left
@@ -185,19 +198,15 @@ def _spinous_process(
         return start, (x, back - 40, z - 12), 6.5, 6.0, (1, 0, 0), 0.45
     return start, (x, back - 30, z - 22), 5.0, 3.6, (1, 0, 0), 0.45
 
-# %% ../../nbs/03_phantom/07_skeleton.ipynb #c8a08ecc
+# %% ../../nbs/03_phantom/07_skeleton.ipynb #16820406
 def shoulder(
     patient: Patient,  # The patient
     side: int,  # +1 right, -1 left
 ) -> tuple:  # (center of the humeral head, vector along the upper arm), mm
     "Start and direction of an arm."
-    if patient.arms == 'up':
-        head = [side * 142.0, -21, 156]
-        arm = [side * 16.0, 8, 150]
-    else:
-        head = [side * 149.0, -21, 142]
-        arm = [side * 22.0, -4, -160]
-    return np.array(head), np.array(arm)
+    s = SHOULDERS[patient.arms]
+    mirror = [side, 1, 1]
+    return s.head * np.array(mirror), s.arm * np.array(mirror)
 
 def _add_arm(
     bone,  # `Strokes`, extended in place
@@ -206,40 +215,38 @@ def _add_arm(
 ):
     "Upper arm with its head."
     head, arm = shoulder(patient, side)
-    bone.add_bars([(head, head + [side * 1, 0, 1], 22.0, 22.0, (1, 0, 0), 1)])
-    bone.add([head, head + 0.25 * arm, head + arm], [18.0, 12.0, 11.5])
+    ball = (head, head + [side, 0, 1], 22.0, 22.0, (1, 0, 0), 1)
+    bone.add_bars([ball])
+    neck = head + 0.25 * arm
+    bone.add([head, neck, head + arm], [18.0, 12.0, 11.5])
 
 def _add_clavicle(
     bone,  # `Strokes`, extended in place
-    table: Table,  # The patient's tables
-    tip: tuple,  # Outer end, mm
-    raised: float,  # Height that the shoulder gains from a raised arm, mm
+    patient: Patient,  # The patient
+    table: Table,  # Its tables
+    side: int,  # +1 right, -1 left
 ):
     "Collar bone, from the sternum to the tip of the shoulder."
-    side = 1 if tip[0] > 0 else -1
+    s = SHOULDERS[patient.arms]
     front = table('front', 122.0)
     knots = [
         (side * 15, front + 8, 122),
         (side * 45, front + 12, 130),
-        (side * 85, front - 18, 140 + raised / 2),
-        tip,
+        (side * 85, front - 18, 140 + s.raised / 2),
+        s.tip * np.array([side, 1, 1]),
     ]
     bone.add(knots, [8.5, 6.0, 6.0, 7.0], (0, 0.5, 1), 0.8)
 
-# %% ../../nbs/03_phantom/07_skeleton.ipynb #e420820f
+# %% ../../nbs/03_phantom/07_skeleton.ipynb #690079a1
 def _add_girdle(
     bone,  # `Strokes`, extended in place
     patient: Patient,  # The patient
     table: Table,  # Its tables
 ):
     "Clavicles, shoulder blades and upper arms."
-    up = patient.arms == 'up'
-    raised = 14 if up else 0
     for side in (1, -1):
-        out, forward = (128, -18) if up else (140, -8)
-        tip = (side * out, forward, 150 + raised)
-        _add_clavicle(bone, table, tip, raised)
-        _add_scapula(bone, patient, table, side, tip)
+        _add_clavicle(bone, patient, table, side)
+        _add_scapula(bone, patient, table, side)
         _add_arm(bone, patient, side)
 
 def _add_scapula(
@@ -247,25 +254,27 @@ def _add_scapula(
     patient: Patient,  # The patient
     table: Table,  # Its tables
     side: int,  # +1 right, -1 left
-    tip: tuple,  # Outer end of the clavicle, mm
 ):
     "Shoulder blade: blade, outer edge, inner edge, spine and coracoid process."
-    up = patient.arms == 'up'
-    angle, z = (76, 2) if up else (54, -4)
-    inferior, _ = wall_point(table, patient, angle, z, 16, side)
+    s = SHOULDERS[patient.arms]
+    tip = s.tip * np.array([side, 1, 1])
+    socket = s.socket * np.array([side, 1, 1])
+    inferior, _ = wall_point(table, patient, s.blade_angle, s.blade_z, 16, side)
     superior, _ = wall_point(table, patient, 40, 128, 15, side)
-    socket = np.array([side * (120 if up else 127), -24, tip[2] - 10])
-    _add_blade(bone, patient, table, side, (inferior, superior, socket))
     _, normal = wall_point(table, patient, 55, 90, 15, side)
-    edge = [inferior, (inferior + socket) / 2 + normal * 2, socket]
-    bone.add(edge, [4.5, 4.5, 8.0], normal, 0.8)
+    _add_blade(bone, patient, table, side, (inferior, superior, socket))
+    middle = (inferior + socket) / 2
+    outer_edge = [inferior, middle + normal * 2, socket]
+    bone.add(outer_edge, [4.5, 4.5, 8.0], normal, 0.8)
     bone.add([inferior, superior], [3.6, 3.6], normal, 0.7)
-    root = superior * 0.45 + inferior * 0.55 + normal * 3 + [0, 0, 18]
+    root = superior * 0.45 + inferior * 0.55
+    root = root + normal * 3 + [0, 0, 18]
     crest = socket + normal * 8 + [0, -12, 10]
     bone.add([root, crest, tip], [4.0, 8.0, 9.0], (0, 0.3, 1), 0.5)
-    bone.add([socket, socket + [side * -4, 28, 4]], [7.0, 5.0])
+    coracoid = socket + [side * -4, 28, 4]
+    bone.add([socket, coracoid], [7.0, 5.0])
 
-# %% ../../nbs/03_phantom/07_skeleton.ipynb #1025e74c
+# %% ../../nbs/03_phantom/07_skeleton.ipynb #efbfa59a
 def _add_blade(
     bone,  # `Strokes`, extended in place
     patient: Patient,  # The patient
@@ -276,14 +285,17 @@ def _add_blade(
     "The blade itself: nearly flat, bulging over the ribs."
     inferior, superior, socket = corners
     along = np.linspace(0.04, 1, 12)
-    inner = inferior + (superior - inferior) * along[:, None]
-    outer = inferior + (socket - inferior) * along[:, None]
-    normal = np.array(axes_along(socket - inferior, superior - inferior)[1]) * side
-    for a, b, share in zip(inner, outer, along):
-        turn = 14 * (1 - share) if patient.arms == 'up' else 0
-        angle = 54 + 8 * share + turn
-        wall, _ = wall_point(table, patient, angle, (a[2] + b[2]) / 2, 14, side)
+    outwards = socket - inferior
+    upwards = superior - inferior
+    _, normal, _ = axes_along(outwards, upwards)
+    normal = np.array(normal) * side
+    turn = SHOULDERS[patient.arms].blade_turn
+    for share in along:
+        a = inferior + upwards * share
+        b = inferior + outwards * share
         middle = (a + b) / 2
+        angle = 54 + 8 * share + turn * (1 - share)
+        wall, _ = wall_point(table, patient, angle, middle[2], 14, side)
         bulge = ((wall - middle) * normal).sum()
         bone.add([a, middle + bulge * normal, b], [9.0, 9.0, 9.0], normal, 0.17, 12.0)
 

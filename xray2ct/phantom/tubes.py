@@ -60,7 +60,7 @@ def grown(
     ratio = np.clip(self.ratio + lost, 0.05, 1)
     return self._replace(r_start=r_start, r_end=r_end, ratio=ratio)
 
-# %% ../../nbs/03_phantom/03_tubes.ipynb #02be2a48
+# %% ../../nbs/03_phantom/03_tubes.ipynb #382713ac
 def catmull_rom(
     knots,  # (k,3+e) control points in mm; further columns (a radius, a direction) go along linearly
     step=8.0,  # About this many mm between points
@@ -68,21 +68,31 @@ def catmull_rom(
     "A smooth curve through control points, resampled."
     knots = np.asarray(knots, float)
     x = knots[:, :3]
+    others = knots[:, 3:]
     i, t = _positions(x, step)
-    before = 2 * x[:1] - x[1:2]
-    after = 2 * x[-1:] - x[-2:-1]
-    padded = np.concatenate([before, x, after])
-    p0 = padded[i]
-    p1 = padded[i + 1]
-    p2 = padded[i + 2]
-    p3 = padded[i + 3]
+    before = 2 * x[0] - x[1]
+    after = 2 * x[-1] - x[-2]
+    padded = np.stack([before, *x, after])
+    neighbors = (padded[i + k] for k in range(4))
+    curve = _cubic(*neighbors, t)
+    along = others[i] * (1 - t) + others[i + 1] * t
+    points = np.concatenate([curve, along], 1)
+    return np.concatenate([points, knots[-1:]])
+
+def _cubic(
+    p0,  # (m,3) the knot before
+    p1,  # (m,3) start of the span
+    p2,  # (m,3) end of the span
+    p3,  # (m,3) the knot after
+    t,  # (m,1) share of the way from p1 to p2
+) -> np.ndarray:  # (m,3)
+    "Catmull-Rom: the cubic whose slopes at p1 and p2 are those of their neighbors."
     linear = 2 * p1 + (p2 - p0) * t
     quadratic = 2 * p0 - 5 * p1 + 4 * p2 - p3
     cubic = 3 * p1 - p0 - 3 * p2 + p3
-    curve = 0.5 * (linear + quadratic * t * t + cubic * t * t * t)
-    others = knots[i, 3:] * (1 - t) + knots[i + 1, 3:] * t
-    points = np.concatenate([curve, others], 1)
-    return np.concatenate([points, knots[-1:]])
+    curve = linear + quadratic * t * t
+    curve = curve + cubic * t * t * t
+    return 0.5 * curve
 
 def _positions(
     x,  # (k,3) knots, mm
@@ -165,7 +175,7 @@ def _fit_radius(
     area = np.where(drawn >= half, full, peaked)
     return drawn, r2 / area
 
-# %% ../../nbs/03_phantom/03_tubes.ipynb #dd86683b
+# %% ../../nbs/03_phantom/03_tubes.ipynb #47605db4
 BOX_SIZES = np.array([2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 40, 48, 64, 96, 128, 256])
 BATCH_VOXELS = 1 << 17  # voxels handled at a time
 
@@ -176,22 +186,34 @@ def _boxes(
     n: int,  # Voxels along the cube
 ):  # Yields (numbers of the segments, (S,3) first voxel in x,y,z, side of the box in voxels)
     "Batches of segments whose boxes of voxels have one size."
-    reach = np.maximum(s.r_start, s.r_end) + pad / 2
-    reach = reach[:, None]
-    low = np.minimum(s.start, s.end) - reach
-    high = np.maximum(s.start, s.end) + reach
-    lo = np.floor(low / w + n / 2).astype(int)
-    hi = np.floor(high / w + n / 2).astype(int) + 1
-    in_cube = ((hi > 0) & (lo < n)).all(1)
+    lo, hi = _voxel_bounds(s, pad, w, n)
+    in_cube = (hi > 0) & (lo < n)
+    in_cube = in_cube.all(1)
     needed = (hi - lo).max(1)
-    largest = BOX_SIZES[-1]
-    size = BOX_SIZES[np.searchsorted(BOX_SIZES, np.minimum(needed, largest))]
+    needed = np.minimum(needed, BOX_SIZES[-1])
+    size = BOX_SIZES[np.searchsorted(BOX_SIZES, needed)]
     for side in np.unique(size[in_cube]):
-        rows = np.nonzero(in_cube & (size == side))[0]
+        of_this_size = in_cube & (size == side)
+        rows = np.nonzero(of_this_size)[0]
         batch = max(1, int(BATCH_VOXELS // side**3))
         for i in range(0, len(rows), batch):
             some = rows[i : i + batch]
             yield some, lo[some], int(side)
+
+def _voxel_bounds(
+    s: Segments,  # float32, world mm
+    pad,  # float32 least width of an edge, mm
+    w,  # float32 side of a voxel, mm
+    n: int,  # Voxels along the cube
+) -> tuple:  # ((S,3) first voxel, (S,3) voxel after the last) along x, y, z
+    "Boxes of voxels that segments touch."
+    reach = np.maximum(s.r_start, s.r_end) + pad / 2
+    reach = reach[:, None]
+    low = np.minimum(s.start, s.end) - reach
+    high = np.maximum(s.start, s.end) + reach
+    first = np.floor(low / w + n / 2)
+    last = np.floor(high / w + n / 2)
+    return first.astype(int), last.astype(int) + 1
 
 # %% ../../nbs/03_phantom/03_tubes.ipynb #8fe25347
 def _dot(
@@ -218,7 +240,7 @@ def _per_box(
     "One number per segment, ready to meet the voxels of its box."
     return values[:, None, None, None]
 
-# %% ../../nbs/03_phantom/03_tubes.ipynb #9cc74e87
+# %% ../../nbs/03_phantom/03_tubes.ipynb #e1f406ae
 def _tube_distance(
     s: Segments,  # float32
     q,  # (S,3,k) offsets of the voxels from the starts, mm
@@ -229,15 +251,16 @@ def _tube_distance(
     length2 = np.maximum(_dot(v, v), 1e-6)
     length2 = _per_box(length2)
     along = _outer_sum(q * v[:, :, None])
-    t = np.clip(along / length2, 0, 1)
-    d2 = _outer_sum(q * q) - t * (2 * along - t * length2)
-    d2 = np.maximum(d2, 0)
-    r = _per_box(s.r_start) + t * _per_box(s.r_end - s.r_start)
+    t = np.clip(along / length2, 0, 1)  # 0 at the start, 1 at the end
+    nearer = t * (2 * along - t * length2)
+    d2 = np.maximum(_outer_sum(q * q) - nearer, 0)
+    taper = _per_box(s.r_end - s.r_start)
+    r = _per_box(s.r_start) + t * taper
     if round_:
         return np.sqrt(d2) - r
     height = _outer_sum(q * s.thin[:, :, None])
-    height = height - t * _per_box(_dot(s.thin, v))
-    return _flat_distance(d2, height, r, _per_box(s.ratio))
+    rise = _per_box(_dot(s.thin, v))
+    return _flat_distance(d2, height - t * rise, r, _per_box(s.ratio))
 
 def _flat_distance(
     d2,  # Squared distances to the axis, mm2
@@ -263,28 +286,53 @@ def covered_voxels(
     blur=0.0,  # Least width of the edge, mm
 ) -> tuple:  # (voxel numbers, shares 0..1), unsorted; a voxel may come twice
     "Voxels that segments cover, and their shares."
-    s = Segments(*(np.asarray(a, np.float32) for a in s))
+    s = _as_float32(s)
     round_ = (s.ratio == 1).all()
     w = np.float32(fov / n)
     edge = max(w, np.float32(blur))
-    mean_r = (s.r_start + s.r_end) / 2
-    mean_r = mean_r * np.sqrt(s.ratio)
-    drawn, amplitude = _fit_radius(mean_r, edge)
-    grow = drawn - mean_r
+    thickness = (s.r_start + s.r_end) / 2
+    thickness = thickness * np.sqrt(s.ratio)
+    drawn, amplitude = _fit_radius(thickness, edge)
+    grow = drawn - thickness
     numbers = [np.zeros(0, int)]
     shares = [np.zeros(0, np.float32)]
     for rows, first, size in _boxes(s, edge, w, n):
-        some = Segments(*(a[rows] for a in s))
+        some = _take(s, rows)
         voxel = first[:, :, None] + np.arange(size)
-        center = (voxel.astype(np.float32) + 0.5) * w - fov / 2
-        d = _tube_distance(some, center - some.start[:, :, None], round_)
+        center = _voxel_centers(voxel, w, fov)
+        from_start = center - some.start[:, :, None]
+        d = _tube_distance(some, from_start, round_)
         d -= _per_box(grow[rows])
         share = np.clip(0.5 - d / edge, 0, 1)
         share *= _per_box(amplitude[rows])
         hit = (share > 0) & _in_cube(voxel, n)
-        numbers.append(_voxel_numbers(voxel, n)[hit])
+        number = _voxel_numbers(voxel, n)
+        numbers.append(number[hit])
         shares.append(share[hit])
     return np.concatenate(numbers), np.concatenate(shares)
+
+# %% ../../nbs/03_phantom/03_tubes.ipynb #e91c369a
+def _as_float32(
+    s: Segments,  # Any precision
+) -> Segments:
+    "The same segments in single precision."
+    return Segments(*(np.asarray(column, np.float32) for column in s))
+
+def _take(
+    s: Segments,  # All segments
+    rows,  # Numbers of the wanted ones
+) -> Segments:
+    "Some of the segments."
+    return Segments(*(column[rows] for column in s))
+
+def _voxel_centers(
+    voxel,  # (S,3,k) voxel indices along x, y, z
+    w,  # float32 side of a voxel, mm
+    fov: float,  # Side of the cube, mm
+) -> np.ndarray:  # (S,3,k) float32 world mm
+    "Positions of voxels along each axis."
+    center = voxel.astype(np.float32) + 0.5
+    return center * w - fov / 2
 
 def _in_cube(
     voxel,  # (S,3,k) voxel indices along x, y, z

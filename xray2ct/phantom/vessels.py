@@ -5,16 +5,18 @@
 # %% auto #0
 __all__ = ['TREE_ENDS', 'descending_aorta', 'stems', 'lung_trees']
 
-# %% ../../nbs/03_phantom/08_vessels.ipynb #f901594e
+# %% ../../nbs/03_phantom/08_vessels.ipynb #5abc911e
 import numpy as np
 
 from .anatomy import Patient
 from xray2ct.phantom.atlas import (
+    CARINA,
     ESOPHAGUS,
     GREAT_VEINS,
     HEAD_ARTERIES,
     PULMONARY_TRUNKS,
     PULMONARY_VEINS,
+    TRACHEA,
 )
 from .shapes import Table
 from .tubes import Segments, Strokes, grow_tree, join_segments, round_segments
@@ -45,14 +47,13 @@ def descending_aorta(
     y = y + table('vertebra_d', z)
     return x, y + patient.aorta_mm[1] - 3
 
-# %% ../../nbs/03_phantom/08_vessels.ipynb #927b6b92
+# %% ../../nbs/03_phantom/08_vessels.ipynb #242891d4
 def _aorta(
     patient: Patient,  # The patient
     table: Table,  # Its tables
     rise: float,  # Height by which the heart rises, mm
 ) -> Strokes:
     "Arch, descending aorta and the arteries to head and arms."
-    up, down = patient.aorta_mm
     arch = [
         (-6, 20, 26 + rise * 0.7),
         (6, 32, 48),
@@ -62,24 +63,30 @@ def _aorta(
     ]
     z = np.array([58, 30, 0, -30, -60, -90, -130, -180, -300.0])
     x, y = descending_aorta(table, patient, z)
-    knots = [
-        _in_patient(table, arch),
-        [[x[0] - 1, y[0] + 6, 76]],
-        np.stack([x, y, z], 1),
-    ]
-    narrowing = [
-        up * 1.1,
-        up,
-        up * 0.98,
-        0.9 * up + 0.05 * down,
-        0.4 * up + 0.6 * down,
-    ]
-    radii = narrowing + [down] * 6 + [0.85 * down] * 4
-    strokes = Strokes().add(np.concatenate(knots), radii)
+    end_of_arch = [[x[0] - 1, y[0] + 6, 76]]
+    descending = np.stack([x, y, z], 1)
+    knots = [_in_patient(table, arch), end_of_arch, descending]
+    strokes = Strokes()
+    strokes.add(np.concatenate(knots), _aorta_radii(*patient.aorta_mm))
     for v in HEAD_ARTERIES:
         strokes.add(_in_patient(table, v.points), v.radii)
     return strokes
 
+def _aorta_radii(
+    ascending: float,  # Radius, mm
+    descending: float,  # Radius, mm
+) -> list:  # 15 radii, mm
+    "Radii from the root to the belly."
+    narrowing = [
+        ascending * 1.1,
+        ascending,
+        ascending * 0.98,
+        0.9 * ascending + 0.05 * descending,
+        0.4 * ascending + 0.6 * descending,
+    ]
+    return narrowing + [descending] * 6 + [0.85 * descending] * 4
+
+# %% ../../nbs/03_phantom/08_vessels.ipynb #8150ce9d
 def _airway(
     patient: Patient,  # The patient
     table: Table,  # Its tables
@@ -88,17 +95,20 @@ def _airway(
     "Trachea and main bronchi; the carina rises a fifth as far as the heart."
     r = patient.trachea_mm
     low = 0.25 * rise
-    carina = _in_patient(table, [(3, -16, 66)], 0.2 * rise)
-    above = _in_patient(table, [(0, 18, 260), (0, 14, 170), (2, 2, 122), (3, -10, 88)])
+    above = _in_patient(table, TRACHEA)
+    carina = _in_patient(table, [CARINA], 0.2 * rise)
     right = _in_patient(table, [(22, -20, 50 + low), (40, -22, 38 + low)])
     left = _in_patient(table, [(-20, -22, 50 + low), (-44, -26, 36 + low)])
+    trachea = np.concatenate([above, carina])
+    right = np.concatenate([carina, right])
+    left = np.concatenate([carina, left])
     strokes = Strokes()
-    strokes.add(np.concatenate([above, carina]), r, (0, 1, 0), 0.88)
-    strokes.add(np.concatenate([carina, right]), np.array([0.9, 0.8, 0.7]) * r)
-    strokes.add(np.concatenate([carina, left]), np.array([0.85, 0.74, 0.65]) * r)
+    strokes.add(trachea, r, (0, 1, 0), 0.88)
+    strokes.add(right, np.array([0.9, 0.8, 0.7]) * r)
+    strokes.add(left, np.array([0.85, 0.74, 0.65]) * r)
     return strokes
 
-# %% ../../nbs/03_phantom/08_vessels.ipynb #32d8fc25
+# %% ../../nbs/03_phantom/08_vessels.ipynb #d4b6022a
 def _colon(
     patient: Patient,  # The patient
     table: Table,  # Its tables
@@ -118,7 +128,8 @@ def _colon(
         ]
     )
     colon = Strokes().add(knots, [21, 23, 20, 20, 21, 18, 17])
-    gas = Strokes().add([(0, 0, -900), (0, 0, -910)], 1.0)  # far outside, so that it is never empty
+    gas = Strokes()
+    gas.add([(0, 0, -900), (0, 0, -910)], 1.0)  # far outside, so that it is never empty
     _, gas_right, gas_left = patient.gas
     if gas_right > 0.45:
         gas.add(knots[1:4] + [0, 3, 1], [10, 16, 8])
@@ -126,25 +137,29 @@ def _colon(
         gas.add(knots[3:6] + [0, 3, 1], [10, 16, 8])
     return colon, gas
 
+# %% ../../nbs/03_phantom/08_vessels.ipynb #39610237
 def stems(
     patient: Patient,  # The patient
     table: Table,  # Its tables
     rise: float,  # Height by which the heart rises with the diaphragm, mm
 ) -> dict:  # material -> `Segments`
     "Aorta and its branches, pulmonary trunk, great veins, trachea, main bronchi, colon, esophagus."
-    out = {
-        'aorta': _aorta(patient, table, rise),
-        'airway': _airway(patient, table, rise),
-    }
-    out['colon'], out['colon_gas'] = _colon(patient, table)
+    colon, colon_gas = _colon(patient, table)
+    out = dict(
+        aorta=_aorta(patient, table, rise),
+        airway=_airway(patient, table, rise),
+        colon=colon,
+        colon_gas=colon_gas,
+        gut=Strokes(),
+    )
     for v in (*PULMONARY_TRUNKS, *PULMONARY_VEINS, *GREAT_VEINS):
         radii = v.radii
         if v.material == 'pulmonary':
             radii = np.array(radii) * np.sqrt(patient.heart)
-        strokes = out.setdefault(v.material, Strokes())
-        strokes.add(_in_patient(table, v.points, v.rise_share * rise), radii)
-    gut = _in_patient(table, ESOPHAGUS.points)
-    out['gut'] = Strokes().add(gut, ESOPHAGUS.radii, (0, 1, 0), 0.6)
+        points = _in_patient(table, v.points, v.rise_share * rise)
+        out.setdefault(v.material, Strokes()).add(points, radii)
+    esophagus = _in_patient(table, ESOPHAGUS.points)
+    out['gut'].add(esophagus, ESOPHAGUS.radii, (0, 1, 0), 0.6)
     return {material: strokes.segments() for material, strokes in out.items()}
 
 # %% ../../nbs/03_phantom/08_vessels.ipynb #77f6d8df

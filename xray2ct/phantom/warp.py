@@ -21,8 +21,10 @@ def _turn(
 ) -> np.ndarray:  # (3,3)
     "Rotation about one axis."
     angle = np.deg2rad(deg)
-    c = round(float(np.cos(angle)), 9)
-    s = round(float(np.sin(angle)), 9)
+    c = float(np.cos(angle))
+    s = float(np.sin(angle))
+    c = round(c, 9)
+    s = round(s, 9)
     i = (axis + 1) % 3
     j = (axis + 2) % 3
     m = np.eye(3)
@@ -107,7 +109,7 @@ class PatientWarp:
         share = (t + self.reach_mm) / (2 * self.reach_mm)
         return np.clip(share * (m - 2) + 0.5, 0.5, m - 1.5)
 
-# %% ../../nbs/03_phantom/02_warp.ipynb #2041350a
+# %% ../../nbs/03_phantom/02_warp.ipynb #7bcfd47a
 @patch
 def dense(
     self: PatientWarp,
@@ -118,10 +120,10 @@ def dense(
     "Warped coordinates of a box of voxels given by its axes."
     m = len(self.lattice)
     wz, wy, wx = (spline_weights(self.cells(t), m) for t in (zs, ys, xs))
-    shift = self.shift
-    gx = np.asarray(xs, float) - shift[0]
-    gy = np.asarray(ys, float) - shift[1]
-    gz = np.asarray(zs, float) - shift[2]
+    x0, y0, z0 = self.shift
+    gx = np.asarray(xs, float) - x0
+    gy = np.asarray(ys, float) - y0
+    gz = np.asarray(zs, float) - z0
     out = []
     for c, (mx, my, mz) in enumerate(self.matrix()):
         coord = _linear_part(mz * gz, my * gy, mx * gx)
@@ -151,7 +153,7 @@ def _lattice_rows(
     slices = sum(wz[:, k, None, None] * lattice[k] for k in nodes)
     return sum(wy[None, :, k, None] * slices[:, None, k] for k in nodes)
 
-# %% ../../nbs/03_phantom/02_warp.ipynb #27b8fd81
+# %% ../../nbs/03_phantom/02_warp.ipynb #6b4e4d04
 @patch
 def points(
     self: PatientWarp,
@@ -164,7 +166,8 @@ def points(
     ix, wx = _three_weights(x, m)
     iy, wy = _three_weights(y, m)
     iz, wz = _three_weights(z, m)
-    vectors = self.lattice.astype(float).reshape(-1, 3)
+    vectors = self.lattice.astype(float)
+    vectors = vectors.reshape(-1, 3)
     first = (iz * m + iy) * m + ix
     displacement = 0
     for a, b, c in product(range(3), repeat=3):
