@@ -116,8 +116,8 @@ PERSON = {
     'bend': Between(3, 9, 'mm'),
 }
 
-# %% ../../nbs/03_phantom/04_atlas.ipynb #9a0091c4
-DANZER = 'Danzer 1919, Am J Med Sci 157:513: ratio 0.5 is the limit standing'
+# %% ../../nbs/03_phantom/04_atlas.ipynb #05d02932
+DANZER = 'Danzer 1919, Am J Med Sci 157:513: ratio 0.5 is the limit standing; here 0.47 (0.03) supine'
 WOLAK = 'Wolak 2008, JACC Cardiovasc Imaging 1:200: ascending 33 (4), descending 24 (3) mm across'
 BREATNACH = 'Breatnach 1984, AJR 142:903: men 13-25, women 10-21 mm across'
 CARTER = 'Carter and Haynes 1987, Int J Epidemiol 16:537: 8 % of adults over 10 degrees, more here'
