@@ -44,7 +44,7 @@ from xray2ct.view import *
 from xray2ct.phantom import virtual_patient
 from xray2ct.physics.geometry import Geometry
 from xray2ct.physics.projection import render_xrays
-from xray2ct.training.logging import Journal
+from xray2ct.training.logging import MetricsLogger
 ph = np.full((40,36,32), -1000, np.int16)                      # different in all six directions, and three edges of different length
 ph[20:] += 300; ph[:, 18:] += 500; ph[:, :, 16:] += 700
 A = np.diag([5., 4., 3., 1.]); A[:3,3] = -70, -60, -50
@@ -54,7 +54,7 @@ hu = virtual_patient(3, 64)[0]''',
     'films = view_xrays(render_xrays(hu, Geometry(pixels=96)), volume=hu); films',
     '''run = Path('run'); run.mkdir(exist_ok=True)
 def grow(a, b):
-    j = Journal(run, step=a); j.write([dict(step=s, loss=1/s, seconds=1.) for s in range(a+1, b+1)] + [dict(step=b, val_psnr=10+b/10, baseline_psnr=14.)]); j.close()
+    j = MetricsLogger(run, step=a); j.write([dict(step=s, loss=1/s, seconds=1.) for s in range(a+1, b+1)] + [dict(step=b, val_psnr=10+b/10, baseline_psnr=14.)]); j.close()
 grow(0, 10); live = view_training(run, every=.5); live''',
     '''rows = dict(cases=[dict(patient=f'p{i}', psnr=float(p), ssim=.5, mae_hu=9.) for i,p in enumerate((12, 15, 9))], baselines=dict(mean_volume=dict(psnr=10., by_case=[10., 14., 10.])))
 cases = view_cases(rows, opener=lambda p: view_volume(ph, affine=A)); cases''',

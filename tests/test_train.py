@@ -19,7 +19,9 @@ from xray2ct.models.reproduced.direct64 import DirectCfg
 from xray2ct.data.prepare import write_patient
 from xray2ct.recipes import get_recipe
 from xray2ct.records import read_records, run_id
-from xray2ct.train import DivergedError, main, train
+from xray2ct.train import main
+from xray2ct.training.loop import train
+from xray2ct.training.step import DivergedError
 
 ENV = {
     k: v for k, v in os.environ.items() if k not in ('RANK', 'WORLD_SIZE', 'LOCAL_RANK', 'IN_TEST')
@@ -314,9 +316,8 @@ def test_killed_ten_times_ends_like_an_unbroken_run(tmp_path, noisy, unbroken):
         assert warm.wait() == -signal.SIGKILL, f'it had ended before kill {kill}'
         cks = run_dir(tmp_path) / 'checkpoints'
         torn += bool(list(cks.glob('.part-*')))
-        at.append(
-            (latest_checkpoint(cks) or dict(step=0))['step']
-        )  # killed before the first one: from the beginning
+        last = latest_checkpoint(cks)
+        at.append(last.step if last else 0)  # killed before the first one: from the beginning
         rows = journal(tmp_path)
         assert rows == want[: len(rows)], (
             f'after kill {kill} the numbers differ from the unbroken run'
@@ -372,18 +373,18 @@ def test_asked_to_stop_then_a_full_disk_then_on(tmp_path, noisy, unbroken):
     wait_for_step(broken, 20, p)
     p.send_signal(signal.SIGTERM)
     out, err = finish(p, 130)
-    assert 'stopped after update' in out and 'Traceback' not in err
+    assert 'stopped after step' in out and 'Traceback' not in err
     run = run_dir(broken)
     ck = latest_checkpoint(run / 'checkpoints')
-    assert ck['step'] >= 20
+    assert ck.step >= 20
     assert (
         read_json(run / 'record.json')['status'] == 'stopped' and not (broken / 'results').exists()
     )  # it will go on
     _, err = finish(start(broken, LONG, preexec=small_disk, recipe=noisy), 2)
     said = [l for l in err.split('\n') if l.startswith('error:')]
     assert len(said) == 1 and 'Traceback' not in err, err
-    assert 'could not be written' in said[0] and f'goes on from step-{ck["step"]:08d}' in said[0]
-    assert latest_checkpoint(run / 'checkpoints')['step'] == ck['step']
+    assert 'could not be written' in said[0] and f'resumes from step-{ck.step:08d}' in said[0]
+    assert latest_checkpoint(run / 'checkpoints').step == ck.step
     finish(start(broken, LONG, recipe=noisy))
     same(unbroken, broken)
 
@@ -401,7 +402,7 @@ def test_divergence_names_the_patients_and_keeps_the_checkpoint(tmp_path):
         start(tmp_path, [*o, 'optim.lr=1e20', 'optim.clip=0.'], extra=('--resume', str(good))), 2
     )
     (said,) = [l for l in err.split('\n') if l.startswith('error:')]
-    assert 'not a finite number at update' in said or 'not finite' in said, said
+    assert 'not a finite number at step' in said or 'not finite' in said, said
     assert 'toy0_00' in said or 'weights' in said, said
     (rec,) = [
         r for r in read_records(folder=tmp_path / 'results' / 'runs') if r['status'] == 'diverged'
@@ -411,9 +412,9 @@ def test_divergence_names_the_patients_and_keeps_the_checkpoint(tmp_path):
         for c in list_checkpoints(run / 'checkpoints'):
             assert all(
                 t.isfinite().all()
-                for t in latest_checkpoint(run / 'checkpoints')['weights'].values()
+                for t in latest_checkpoint(run / 'checkpoints').weights.values()
             )
-    assert latest_checkpoint(good / 'checkpoints')['step'] == 6
+    assert latest_checkpoint(good / 'checkpoints').step == 6
 
 
 def test_one_bad_patient_is_named(tmp_path):
@@ -447,9 +448,9 @@ def test_one_bad_patient_is_named(tmp_path):
     sets = (Rots(toy_dataset(8, 16, 32)), toy_dataset(4, 16, 32, seed=1))
     with pytest.raises(DivergedError) as e:
         train(cfg, sets, tmp_path / 'runs' / 'x', results=tmp_path / 'results', quiet=True)
-    assert 'the loss of toy0_003 is not a finite number at update' in str(e.value)
+    assert 'the loss of toy0_003 is not a finite number at step' in str(e.value)
     ck = latest_checkpoint(tmp_path / 'runs' / 'x' / 'checkpoints')
-    assert ck['step'] >= 14 and all(t.isfinite().all() for t in ck['weights'].values())
+    assert ck.step >= 14 and all(t.isfinite().all() for t in ck.weights.values())
     (rec,) = read_records(folder=tmp_path / 'results')
     assert rec['status'] == 'diverged' and 'toy0_003' in rec['why']
 
@@ -484,7 +485,7 @@ def test_bad_input_is_one_sentence(tmp_path, capsys, monkeypatch):
     says('xray2ct-cohort virtual100', 'lift64')
     says('no such checkpoint', resume='nowhere')
     monkeypatch.setenv('WORLD_SIZE', '3')
-    says('cannot be dealt to 3 processes')
+    says('cannot be split over 3 processes')
     monkeypatch.delenv('WORLD_SIZE')
     assert not list(tmp_path.iterdir())  # nothing half-written
     call(capsys, 'smoke', dict(overrides=['train.steps=4']), code=None)
@@ -502,7 +503,7 @@ def test_folders_of_patients_and_a_leak(tmp_path, capsys, monkeypatch):
         write_patient(root / p, ds[i]['volume'][0], Grid(32), Geometry(pixels=64))
     write_json(dict(train=ids[:4], validation=ids[4:]), root / 'split.json')
     out = call(capsys, 'smoke', dict(overrides=['train.steps=4'], data=str(root)), code=None)
-    assert '4 patients to learn from, 2 to validate on' in out and 'done:' in out
+    assert '4 training patients, 2 validation patients' in out and 'done:' in out
     (rec,) = read_records()
     assert [c['patient'] for c in rec['scores']['cases']] == ids[4:] and len(
         rec['scores']['baselines']
@@ -517,7 +518,7 @@ def test_folders_of_patients_and_a_leak(tmp_path, capsys, monkeypatch):
 
 def test_dry_and_config_file_and_new_rate(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    d = json.loads(call(capsys, 'smoke', dict(dry=True, overrides=['train.steps=4']), code=None))
+    d = json.loads(call(capsys, 'smoke', dict(dry_run=True, overrides=['train.steps=4']), code=None))
     assert d['train']['steps'] == 4 and not list(tmp_path.iterdir())
     write_json(d, tmp_path / 'mine.json')
     call(capsys, 'mine.json', code=None)

@@ -17,30 +17,31 @@ from .core import InputError, did_you_mean
 # %% ../nbs/08_evaluation/01_metrics.ipynb #3e0c34d2
 @dataclass(frozen=True)
 class Protocol:
-    "What a decibel means: the window, the peak and the average."
+    "The meaning of a decibel: the window, the peak and the average."
 
     name: str  # As on the command line
     lo: float  # HU, both volumes are clamped to lo..hi
     hi: float  # HU
     peak: float  # Largest value, in `unit_hu`
     unit_hu: float = 1.0  # HU in one unit of the scale: 200 where the window is called [-1,1]
-    averaging: str = (
-        'volume'  # 'volume', or 'slice' for the mean of slice decibels along three axes
-    )
+    averaging: str = 'volume'  # 'volume', or 'slice' for the mean of slice decibels along three axes
     legacy: bool = False  # Only for comparison with reported numbers
 
     @property
     def peak_hu(self) -> float:
+        "The peak in HU."
         return self.peak * self.unit_hu
 
 PROTOCOLS = {
     p.name: p
     for p in (
-        Protocol('documented', -200.0, 200.0, 2.0, 200.0),
-        Protocol('documented_peak1', -200.0, 200.0, 1.0, 200.0, legacy=True),
-        Protocol('wide', -1024.0, 1024.0, 2048.0),
-        Protocol('x2ct', -1000.0, 1500.0, 2500.0),
-        Protocol('x2ct_legacy', -1000.0, 1500.0, 4095.0, averaging='slice', legacy=True),
+        Protocol('documented', lo=-200.0, hi=200.0, peak=2.0, unit_hu=200.0),
+        Protocol('documented_peak1', lo=-200.0, hi=200.0, peak=1.0, unit_hu=200.0, legacy=True),
+        Protocol('wide', lo=-1024.0, hi=1024.0, peak=2048.0),
+        Protocol('x2ct', lo=-1000.0, hi=1500.0, peak=2500.0),
+        Protocol(
+            'x2ct_legacy', lo=-1000.0, hi=1500.0, peak=4095.0, averaging='slice', legacy=True
+        ),
     )
 }
 
@@ -57,11 +58,19 @@ def get_protocol(
     return PROTOCOLS[protocol]
 
 # %% ../nbs/08_evaluation/01_metrics.ipynb #6167ed1f
+def _check_same_shape(pred_hu, targ_hu):
+    "Refuse shapes that differ, also those that would broadcast."
+    if pred_hu.shape != targ_hu.shape:
+        raise InputError(
+            f'prediction {tuple(pred_hu.shape)} and truth {tuple(targ_hu.shape)} differ in shape',
+            fix='Bring them to one grid.',
+        )
+
 def clamp_hu(
     hu: torch.Tensor,  # (B,1,D,H,W) HU
     protocol,  # Name or `Protocol`
 ) -> torch.Tensor:  # (B,D,H,W) float64, inside the window
-    "What a protocol sees of a volume."
+    "The part of a volume that a protocol compares."
     p = get_protocol(protocol)
     if hu.ndim != 5 or hu.shape[1] != 1:
         raise InputError(
@@ -70,13 +79,9 @@ def clamp_hu(
         )
     return hu[:, 0].double().clamp(p.lo, p.hi)
 
-def _pair(pred_hu, targ_hu, protocol):
-    "Both volumes as the protocol sees them; a shape that would broadcast is an error."
-    if pred_hu.shape != targ_hu.shape:
-        raise InputError(
-            f'prediction {tuple(pred_hu.shape)} and truth {tuple(targ_hu.shape)} differ in shape',
-            fix='Bring them to one grid.',
-        )
+def _clamped_pair(pred_hu, targ_hu, protocol):
+    "Both volumes inside the protocol's window."
+    _check_same_shape(pred_hu, targ_hu)
     return clamp_hu(pred_hu, protocol), clamp_hu(targ_hu, protocol)
 
 def psnr(
@@ -86,71 +91,88 @@ def psnr(
 ) -> torch.Tensor:  # (B,) dB
     "Peak signal-to-noise ratio of each volume under a protocol."
     p = get_protocol(protocol)
-    x, y = _pair(pred_hu, targ_hu, p)
-    se = (x - y).square()
+    pred, targ = _clamped_pair(pred_hu, targ_hu, p)
+    squared = (pred - targ).square()
     if p.averaging == 'volume':
-        return 10 * torch.log10(p.peak_hu**2 / se.flatten(1).mean(1))
-    by_axis = [se.mean(dim=d) for d in ((2, 3), (1, 3), (1, 2))]  # (B,D), (B,H), (B,W)
-    db = [torch.where(m == 0, 100.0, 10 * torch.log10(p.peak_hu**2 / m)) for m in by_axis]
-    return torch.stack([d.mean(1) for d in db]).mean(0)
+        mse = squared.flatten(1).mean(1)
+        return 10 * torch.log10(p.peak_hu**2 / mse)
+    by_axis = []
+    for dims in ((2, 3), (1, 3), (1, 2)):
+        mse = squared.mean(dim=dims)  # (B,D), (B,H), (B,W)
+        db = 10 * torch.log10(p.peak_hu**2 / mse)
+        db = torch.where(mse == 0, 100.0, db)
+        by_axis.append(db.mean(1))
+    return torch.stack(by_axis).mean(0)
 
 # %% ../nbs/08_evaluation/01_metrics.ipynb #9f15001c
-SSIM_SIGMA, SSIM_RADIUS = 1.5, 5  # voxels; the radius is int(3.5*sigma + 0.5)
+SSIM_SIGMA = 1.5  # Voxels
+SSIM_RADIUS = 5  # Voxels; int(3.5*sigma + 0.5)
 
 @lru_cache(maxsize=8)
-def _band(n, device):
+def _smoothing_matrix(n, device):
     "(n-10,n) matrix that smooths a line of n voxels, whole windows only."
-    r = torch.arange(-SSIM_RADIUS, SSIM_RADIUS + 1, dtype=torch.float64)
-    w = torch.exp(-r.square() / (2 * SSIM_SIGMA**2))
-    w /= w.sum()
+    offsets = torch.arange(-SSIM_RADIUS, SSIM_RADIUS + 1, dtype=torch.float64)
+    weights = torch.exp(-offsets.square() / (2 * SSIM_SIGMA**2))
+    weights /= weights.sum()
     out = torch.zeros(n - 2 * SSIM_RADIUS, n, dtype=torch.float64)
     for i in range(len(out)):
-        out[i, i : i + len(w)] = w
+        out[i, i : i + len(weights)] = weights
     return out.to(device)
 
 def _smooth(x):
     "Gaussian means over whole windows along the last three axes."
-    a, b, c = (_band(n, x.device) for n in x.shape[-3:])
-    x = b @ (x @ c.T)
-    return (a @ x.flatten(-2)).unflatten(-1, x.shape[-2:])
+    along_z, along_y, along_x = (_smoothing_matrix(n, x.device) for n in x.shape[-3:])
+    x = x @ along_x.T
+    x = along_y @ x
+    smooth = along_z @ x.flatten(-2)
+    return smooth.unflatten(-1, x.shape[-2:])
 
 def ssim(
     pred_hu: torch.Tensor,  # (B,1,D,H,W) HU
     targ_hu: torch.Tensor,  # (B,1,D,H,W) HU
     protocol,  # Name or `Protocol`; gives the window and the data range (its peak)
 ) -> torch.Tensor:  # (B,)
-    "Structural similarity of each volume: gaussian 11^3 window, sigma 1.5, data range = peak, HU counted from the window's lower end."
+    """Structural similarity of each volume: Gaussian 11^3 window, sigma 1.5.
+
+    The data range is the peak, and HU count from the window's lower end."""
     p = get_protocol(protocol)
-    x, y = ((v - p.lo) / p.peak_hu for v in _pair(pred_hu, targ_hu, p))
+    x, y = ((v - p.lo) / p.peak_hu for v in _clamped_pair(pred_hu, targ_hu, p))
     if min(x.shape[-3:]) <= 2 * SSIM_RADIUS:
+        width = 2 * SSIM_RADIUS + 1
         raise InputError(
-            f'a volume of {tuple(x.shape[1:])} voxels is smaller than the SSIM window of {2 * SSIM_RADIUS + 1}^3',
+            f'a volume of {tuple(x.shape[1:])} voxels is smaller than the SSIM window of {width}^3',
             fix='Score on a larger grid.',
         )
-    mx, my, sq, xy = (_smooth(v) for v in (x, y, x * x + y * y, x * y))
-    c1, c2, m2, mxy = 0.01**2, 0.03**2, mx * mx + my * my, mx * my
-    return (
-        ((2 * mxy + c1) * (2 * (xy - mxy) + c2) / ((m2 + c1) * (sq - m2 + c2))).flatten(1).mean(1)
-    )
+    mean_x = _smooth(x)
+    mean_y = _smooth(y)
+    squares = _smooth(x * x + y * y)
+    products = _smooth(x * y)
+    c1 = 0.01**2
+    c2 = 0.03**2
+    mean_squares = mean_x * mean_x + mean_y * mean_y
+    mean_product = mean_x * mean_y
+    above = (2 * mean_product + c1) * (2 * (products - mean_product) + c2)
+    below = (mean_squares + c1) * (squares - mean_squares + c2)
+    return (above / below).flatten(1).mean(1)
 
 # %% ../nbs/08_evaluation/01_metrics.ipynb #88deddf1
-BANDS = dict(
+BANDS = dict(  # HU of the truth, [lo, hi)
     air=(-math.inf, -950.0),
     lung=(-950.0, -500.0),
     fat=(-190.0, -29.5),
     soft=(-29.5, 150.0),
     bone=(150.0, math.inf),
-)  # HU of the truth, [lo, hi)
+)
 
-def _stats(err, mask=None):
+def _error_stats(err, mask=None):
     "MAE, RMSE and bias of an error over a mask, or None where it is empty."
     if mask is not None:
         err = err[mask]
     if err.numel() == 0:
         return None
-    return dict(
-        mae=err.abs().mean().item(), rmse=err.square().mean().sqrt().item(), bias=err.mean().item()
-    )
+    mae = err.abs().mean().item()
+    rmse = err.square().mean().sqrt().item()
+    return dict(mae=mae, rmse=rmse, bias=err.mean().item())
 
 def hu_errors(
     pred_hu: torch.Tensor,  # (B,1,D,H,W) HU
@@ -160,52 +182,43 @@ def hu_errors(
     bands: dict = BANDS,  # Tissue -> HU range of the truth; {} for none
 ) -> list:  # B dicts: part -> {'mae', 'rmse', 'bias'} in HU, None where the part is empty
     "Error in HU overall, in the body and in each tissue band of the truth; bias is prediction minus truth."
-    if pred_hu.shape != targ_hu.shape:
-        raise InputError(
-            f'prediction {tuple(pred_hu.shape)} and truth {tuple(targ_hu.shape)} differ in shape',
-            fix='Bring them to one grid.',
-        )
-    x, y = (
-        (pred_hu.double(), targ_hu.double())
-        if protocol is None
-        else (v[:, None] for v in _pair(pred_hu, targ_hu, protocol))
-    )
+    _check_same_shape(pred_hu, targ_hu)
+    pred, targ = pred_hu.double(), targ_hu.double()
+    if protocol is not None:
+        pred, targ = (v[:, None] for v in _clamped_pair(pred_hu, targ_hu, protocol))
     out = []
-    for i, (e, t) in enumerate(zip(x - y, targ_hu)):
-        row = dict(all=_stats(e))
+    for i, (err, truth) in enumerate(zip(pred - targ, targ_hu)):
+        row = dict(all=_error_stats(err))
         if body is not None:
-            row['body'] = _stats(e, body[i].to(e.device))
-        out.append(row | {k: _stats(e, (t >= lo) & (t < hi)) for k, (lo, hi) in bands.items()})
+            row['body'] = _error_stats(err, body[i].to(err.device))
+        for band, (lo, hi) in bands.items():
+            in_band = (truth >= lo) & (truth < hi)
+            row[band] = _error_stats(err, in_band)
+        out.append(row)
     return out
 
 # %% ../nbs/08_evaluation/01_metrics.ipynb #f86d2d3d
-TISSUES = dict(
-    body=(-150.0, math.inf), lung=(-math.inf, -150.0), bone=(150.0, math.inf)
-)  # HU, [lo, hi)
+TISSUES = dict(  # HU, [lo, hi)
+    body=(-150.0, math.inf),
+    lung=(-math.inf, -150.0),
+    bone=(150.0, math.inf),
+)
 
 def tissue_dice(
     pred_hu: torch.Tensor,  # (B,1,D,H,W) HU
     targ_hu: torch.Tensor,  # (B,1,D,H,W) HU
-    outline: torch.Tensor = None,  # (B,1,D,H,W) bool, the patient's filled outline in the truth; None counts every voxel
+    outline: torch.Tensor = None,  # (B,1,D,H,W) bool, filled outline of the true patient; None counts every voxel
 ) -> list:  # B dicts: tissue -> Dice in 0..1, 1 where neither volume has any
     "Overlap of thresholded tissues: dense body (fat and denser), lung-like air, bone."
-    if pred_hu.shape != targ_hu.shape:
-        raise InputError(
-            f'prediction {tuple(pred_hu.shape)} and truth {tuple(targ_hu.shape)} differ in shape',
-            fix='Bring them to one grid.',
-        )
-    inside = (
-        torch.ones_like(targ_hu, dtype=torch.bool)
-        if outline is None
-        else outline.to(targ_hu.device)
-    )
+    _check_same_shape(pred_hu, targ_hu)
+    if outline is None:
+        outline = torch.ones_like(targ_hu, dtype=torch.bool)
+    inside = outline.to(targ_hu.device)
     out = [{} for _ in targ_hu]
-    for k, (lo, hi) in TISSUES.items():
-        p, t = ((v >= lo) & (v < hi) & inside for v in (pred_hu, targ_hu))
-        both, each = (
-            (p & t).flatten(1).sum(1).tolist(),
-            (p.flatten(1).sum(1) + t.flatten(1).sum(1)).tolist(),
-        )
-        for row, a, b in zip(out, both, each):
-            row[k] = 2 * a / b if b else 1.0
+    for tissue, (lo, hi) in TISSUES.items():
+        pred, targ = ((v >= lo) & (v < hi) & inside for v in (pred_hu, targ_hu))
+        shared = (pred & targ).flatten(1).sum(1)
+        total = pred.flatten(1).sum(1) + targ.flatten(1).sum(1)
+        for row, both, either in zip(out, shared.tolist(), total.tolist()):
+            row[tissue] = 2 * both / either if either else 1.0
     return out

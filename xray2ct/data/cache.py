@@ -21,140 +21,131 @@ from ..physics.geometry import Geometry, Grid
 from ..physics.geometry_file import geometry_from_dict
 from ..io.radiographs import read_xray
 from .patients import PatientFiles, find_patients, pick_xray
-from ..io.ct import Scan, check_hu, read_ct, read_nifti
+from ..io.ct import Scan, check_hu, read_ct, read_nifti, reason_of
 from ..io.volume import HU_RANGE, center_of, downsample, resample
 
 # %% ../../nbs/05_data/04_cache.ipynb #e3d91642
-XRAY_MODES, RESIZES = ('line_integral', 'png8'), ('antialias', 'documented', 'documented_antialias')
+XRAY_MODES = ('line_integral', 'png8')
+RESIZES = ('antialias', 'documented', 'documented_antialias')
 AUGMENTS = ('none', 'flip', 'flip_as_run', 'intensity', 'as_run')
+_CHOICES = dict(
+    xray_mode=XRAY_MODES,
+    resize=RESIZES,
+    augment=AUGMENTS,
+    incomplete=('error', 'skip'),
+    leakage=('error', 'warn'),
+)
+_ARRAY_FIELDS = ('n', 'fov_mm', 'pixels', 'views', 'xray_mode', 'resize')
 
+# %% ../../nbs/05_data/04_cache.ipynb #083d5872
 @dataclass(frozen=True, kw_only=True)
 class DataCfg:
-    "Which arrays a patient folder becomes, and which patients are used for what."
+    "Arrays that a patient folder becomes, and patients that are used for each purpose."
 
     n: int = 64  # Voxels along each edge of the training volume
     fov_mm: float = 360.0  # Edge of that cube, mm
     pixels: int = 128  # Rows and columns of an X-ray
     views: tuple = ('pa', 'lat')  # Names of the views, in the order of the batch's view axis
     xray_mode: str = 'line_integral'  # 'line_integral' (measurements), or 'png8' (8-bit pictures mapped to [-1,1])
-    resize: str = 'antialias'  # 'antialias', or 'documented': no reorientation, no spacing, no low-pass; or 'documented_antialias', with one
+    resize: str = 'antialias'  # 'antialias', 'documented' or 'documented_antialias'
     split: str = 'file'  # 'file', 'file:PATH', 'hash', 'documented' or 'test'
     incomplete: str = 'error'  # Incomplete patient folders: 'error' or 'skip'
-    leakage: str = (
-        'error'  # A patient in two splits: 'error', or 'warn' (to reproduce the documented leak)
-    )
+    leakage: str = 'error'  # A patient in two splits: 'error', or 'warn' (to reproduce the documented leak)
     patients: int = 0  # Only the first so many training patients; 0 = all
-    augment: str = 'none'  # 'none', 'flip' (left and right), 'flip_as_run' (the campaign's mismatched one), 'intensity', or 'as_run': the last two
+    augment: str = 'none'  # 'none', 'flip', 'flip_as_run', 'intensity', or 'as_run' (flip_as_run and intensity)
     augmented_copies: int = 0  # Warped copies of each training patient, with X-rays of their own
-    angle_noise_deg: float = (
-        0.0  # In training, each view's azimuth is told wrong by a normal error of this deviation
-    )
-    cache: str = ''  # Folder for prepared arrays; '' is `.xray2ct_cache` beside the patients
+    angle_noise_deg: float = 0.0  # In training, standard deviation of a normal error of each view's azimuth
+    cache: str = ''  # Folder for prepared arrays; '' is `.xray2ct_cache` in the cohort
 
     def __post_init__(self):
-        object.__setattr__(
-            self, 'views', (self.views,) if isinstance(self.views, str) else tuple(self.views)
-        )
-        for k, ok in dict(
-            xray_mode=XRAY_MODES,
-            resize=RESIZES,
-            augment=AUGMENTS,
-            incomplete=('error', 'skip'),
-            leakage=('error', 'warn'),
-        ).items():
-            if getattr(self, k) not in ok:
-                raise InputError(
-                    f'data.{k}={getattr(self, k)} is not known',
-                    fix=did_you_mean(getattr(self, k), ok),
-                )
-        if (
-            min(self.n, self.pixels) < 1
-            or min(self.patients, self.angle_noise_deg) < 0
-            or self.fov_mm <= 0
-            or not self.views
-        ):
+        views = (self.views,) if isinstance(self.views, str) else tuple(self.views)
+        object.__setattr__(self, 'views', views)
+        for name, choices in _CHOICES.items():
+            value = getattr(self, name)
+            if value not in choices:
+                raise InputError(f'data.{name}={value} is not known', fix=did_you_mean(value, choices))
+        has_size = min(self.n, self.pixels) >= 1 and self.fov_mm > 0
+        has_negative = min(self.patients, self.angle_noise_deg) < 0
+        if not has_size or has_negative or not self.views:
             raise InputError(
-                f'empty arrays: data.n={self.n}, data.pixels={self.pixels}, data.fov_mm={self.fov_mm}, data.views={self.views}'
+                f'empty arrays: data.n={self.n}, data.pixels={self.pixels}, '
+                f'data.fov_mm={self.fov_mm}, data.views={self.views}'
             )
 
     @property
     def array_settings(self) -> dict:
         "The fields that decide the arrays' values; the others only choose among patients."
-        return {
-            k: v
-            for k, v in asdict(self).items()
-            if k in ('n', 'fov_mm', 'pixels', 'views', 'xray_mode', 'resize')
-        }
+        return {name: value for name, value in asdict(self).items() if name in _ARRAY_FIELDS}
 
 # %% ../../nbs/05_data/04_cache.ipynb #c7a70cc0
-def _npy(path):
+def _load_array(path):
     "An array file, or `InputError`."
     try:
         return np.load(path)
     except (OSError, EOFError, ValueError) as e:
         raise InputError(
-            f'it cannot be read as an array; cut off or damaged ({(str(e).splitlines() or [type(e).__name__])[0][:90]})',
+            f'it cannot be read as an array; cut off or damaged ({reason_of(e)[:90]})',
             path,
             'Copy it again.',
         ) from None
 
-def _npy_scan(path, fov_mm):
+def _array_scan(path, fov_mm):
     "A bare array (x,y,z), which has no affine, as a scan that fills the cube."
-    a = _npy(path)
+    a = _load_array(path)
     if a.ndim != 3 or len(set(a.shape)) > 1:
         raise InputError(
             f'an array of shape {a.shape} without spacing cannot be put into a cube',
             path,
             'Save the CT as NIfTI, or train with data.resize=documented.',
         )
-    a = np.ascontiguousarray(a.transpose(2, 1, 0), dtype=np.float32)
-    return Scan(
-        a,
-        Grid(len(a), fov_mm).affine,
-        check_hu(a, path)
-        + ['no affine in a .npy: taken as (x,y,z) in RAS order, filling the cube'],
-        path,
-    )
+    hu = np.ascontiguousarray(a.transpose(2, 1, 0), dtype=np.float32)
+    notes = check_hu(hu, path)
+    notes.append('no affine in a .npy: taken as (x,y,z) in RAS order, filling the cube')
+    return Scan(hu, Grid(len(hu), fov_mm).affine, notes, path)
 
 def documented_ct(
     path,  # .nii, .nii.gz or .npy
-    n: int,  # Voxels an edge
-    lowpass=False,  # Average over new voxels first, which the campaign did not?
+    n: int,  # Voxels along an edge
+    lowpass=False,  # Average over new voxels first, which the original study did not?
 ):  # (n,n,n) float32 HU, axes as they lie in the file
     "The documented loader: no orientation, no spacing, trilinear without antialiasing."
-    a = _npy(path).astype(np.float32) if str(path).endswith('.npy') else read_nifti(path)[0]
+    is_array = str(path).endswith('.npy')
+    a = _load_array(path).astype(np.float32) if is_array else read_nifti(path)[0]
     if a.ndim != 3:
         raise InputError(f'it is not a volume: shape {a.shape}', path, 'Give one scan, three axes.')
     check_hu(a, path)
+    a = np.ascontiguousarray(a, dtype=np.float32)
     if lowpass:
-        return downsample(np.ascontiguousarray(a, dtype=np.float32), n)
-    return F.interpolate(
-        torch.from_numpy(np.ascontiguousarray(a))[None, None],
-        size=(n,) * 3,
-        mode='trilinear',
-        align_corners=False,
-    )[0, 0].numpy()
+        return downsample(a, n)
+    batch = torch.from_numpy(a)[None, None]
+    sampled = F.interpolate(batch, size=(n, n, n), mode='trilinear', align_corners=False)
+    return sampled[0, 0].numpy()
 
 # %% ../../nbs/05_data/04_cache.ipynb #c2b99b19
+def _fills_cube(scan, center, fov_mm):
+    "True for a scan that is already a cube of this size around the center."
+    n = len(scan.hu)
+    if scan.hu.shape != (n, n, n):
+        return False
+    ours = Grid(n, fov_mm).affine[:3, :3]
+    same_axes = np.allclose(scan.affine[:3, :3], ours, atol=1e-4)
+    return same_axes and np.allclose(center_of(scan, 'volume'), center, atol=1e-2)
+
 def read_volume(
     path,  # NIfTI, or .npy
-    cfg: DataCfg,  # Which cube
+    cfg: DataCfg,  # Sizes and resize
     world: bool,  # Is the file's world that of the X-rays?
 ):  # (n,n,n) float32 HU, [z,y,x] unless documented; notes
-    "A CT on the training grid."
+    "Read a CT on the training grid."
     if cfg.resize.startswith('documented'):
-        return documented_ct(path, cfg.n, cfg.resize != 'documented').clip(*HU_RANGE), []
-    scan = _npy_scan(path, cfg.fov_mm) if str(path).endswith('.npy') else read_ct(path)
-    m = len(scan.hu)
-    c = center_of(scan, 'world' if world else 'volume')
-    cube = (
-        scan.hu.shape == (m, m, m)
-        and np.allclose(scan.affine[:3, :3], Grid(m, cfg.fov_mm).affine[:3, :3], atol=1e-4)
-        and np.allclose(center_of(scan, 'volume'), c, atol=1e-2)
-    )
-    hu = (
-        downsample(scan.hu, cfg.n) if cube else resample(scan, Grid(cfg.n, cfg.fov_mm), center_mm=c)
-    )
+        hu = documented_ct(path, cfg.n, lowpass=cfg.resize != 'documented')
+        return hu.clip(*HU_RANGE), []
+    scan = _array_scan(path, cfg.fov_mm) if str(path).endswith('.npy') else read_ct(path)
+    center = center_of(scan, 'world' if world else 'volume')
+    if _fills_cube(scan, center, cfg.fov_mm):
+        hu = downsample(scan.hu, cfg.n)
+    else:
+        hu = resample(scan, Grid(cfg.n, cfg.fov_mm), center_mm=center)
     return np.asarray(hu, dtype=np.float32).clip(*HU_RANGE), list(scan.notes)
 
 # %% ../../nbs/05_data/04_cache.ipynb #d65f96fe
@@ -163,17 +154,18 @@ def fit_xray(
     pixels: int,  # Wanted rows and columns
     resize: str,  # 'antialias' or 'documented'
 ):  # (pixels,pixels) float32
-    "Resize a film: mean over each new pixel's area, or the documented bilinear sampling."
+    "Resize an X-ray: mean over each new pixel's area, or the documented bilinear sampling."
     t = torch.as_tensor(np.ascontiguousarray(x), dtype=torch.float32)[None, None]
-    (h, w), to = t.shape[-2:], (pixels, pixels)
-    if (h, w) == to:
-        return t[0, 0].numpy()
-    if resize == 'documented':
-        y = F.interpolate(t, size=to, mode='bilinear', align_corners=False)
+    h, w = t.shape[-2:]
+    size = (pixels, pixels)
+    if (h, w) == size:
+        y = t
+    elif resize == 'documented':
+        y = F.interpolate(t, size=size, mode='bilinear', align_corners=False)
     elif h % pixels == 0 and w % pixels == 0:
         y = F.avg_pool2d(t, (h // pixels, w // pixels))
     else:
-        y = F.interpolate(t, size=to, mode='bilinear', align_corners=False, antialias=True)
+        y = F.interpolate(t, size=size, mode='bilinear', align_corners=False, antialias=True)
     return y[0, 0].numpy()
 
 # %% ../../nbs/05_data/04_cache.ipynb #f6e4c0dc
@@ -181,7 +173,7 @@ def read_patient_xray(
     path,  # The file that `pick_xray` chose
     cfg: DataCfg,  # Mode, size and resize
 ):  # (pixels,pixels) float32: line integrals, or gray values in [-1,1]
-    "One X-ray on the training film."
+    "Read one X-ray at the training resolution."
     img = read_xray(path)
     x = np.asarray(img.values, dtype=np.float32)
     if cfg.xray_mode == 'line_integral':
@@ -193,86 +185,84 @@ def read_patient_xray(
             )
         return fit_xray(x, cfg.pixels, cfg.resize)
     if img.kind == 'line_integral':
-        x = np.rint(
-            (x - x.min()) * (255 / max(float(np.ptp(x)), 1e-6))
-        )  # as xray2ct-prepare writes the picture
-    return fit_xray(x / (65535 if img.kind == 'png16' else 255), cfg.pixels, cfg.resize) * 2 - 1
+        x = np.rint((x - x.min()) * (255 / max(float(np.ptp(x)), 1e-6)))
+    white = 65535 if img.kind == 'png16' else 255
+    return fit_xray(x / white, cfg.pixels, cfg.resize) * 2 - 1
 
 # %% ../../nbs/05_data/04_cache.ipynb #3dc1fd90
 def read_matrices(
     files: PatientFiles,  # One patient
     views,  # Names, in the wanted order
 ):  # (V,3,4) float64; was the geometry given?
-    "Projection matrices of a patient's views; the default acquisition where no geometry.json says otherwise."
-    geo = (
-        geometry_from_dict(read_json(files.geometry), files.geometry)[0]
-        if files.geometry
-        else Geometry()
-    )
-    for v in views:
-        if v not in geo.names:
+    "Projection matrices of a patient's views; the default acquisition where there is no geometry.json."
+    geometry = Geometry()
+    if files.geometry:
+        geometry, _ = geometry_from_dict(read_json(files.geometry), files.geometry)
+    for view in views:
+        if view not in geometry.names:
             raise InputError(
-                f'no view {v!r} in the geometry',
+                f'no view {view!r} in the geometry',
                 files.geometry or files.folder,
-                did_you_mean(v, geo.names),
+                did_you_mean(view, geometry.names),
             )
-    return geo.matrices(dtype=torch.float64).numpy()[[geo.names.index(v) for v in views]], bool(
-        files.geometry
-    )
+    rows = [geometry.names.index(view) for view in views]
+    matrices = geometry.matrices(dtype=torch.float64).numpy()
+    return matrices[rows], bool(files.geometry)
 
 def read_arrays(
     files: PatientFiles,  # One patient
     cfg: DataCfg,  # Sizes and modes
 ):  # volume (n,n,n) float16, X-rays (V,pixels,pixels), facts to keep with them
-    "Everything of one patient that training needs."
-    m, given = read_matrices(files, cfg.views)
+    "Read everything of one patient that training needs."
+    matrices, given = read_matrices(files, cfg.views)
     hu, notes = read_volume(files.ct, cfg, given)
-    x = np.stack([read_patient_xray(pick_xray(files, v, cfg.xray_mode), cfg) for v in cfg.views])
+    paths = [pick_xray(files, view, cfg.xray_mode) for view in cfg.views]
+    x = np.stack([read_patient_xray(path, cfg) for path in paths])
     x = x.astype(np.float32 if cfg.xray_mode == 'line_integral' else np.float16)
     hu = hu.astype(np.float16)
-    return (
-        hu,
-        x,
-        dict(
-            patient=files.patient,
-            matrices=m.tolist(),
-            geometry_given=given,
-            fov_mm=cfg.fov_mm,
-            notes=notes,
-            volume_sha=sha256_of(hu),
-            xrays_sha=sha256_of(x),
-        ),
+    facts = dict(
+        patient=files.patient,
+        matrices=matrices.tolist(),
+        geometry_given=given,
+        fov_mm=cfg.fov_mm,
+        notes=notes,
+        volume_sha=sha256_of(hu),
+        xrays_sha=sha256_of(x),
     )
+    return hu, x, facts
 
 # %% ../../nbs/05_data/04_cache.ipynb #8e573d00
-CACHE_VERSION = 1  # Raise when the code of this room changes what is stored
+CACHE_VERSION = 1  # Raise when the code of this notebook changes what is stored
+_FRESH_NS = 2_000_000_000  # a file changed less than this before may change again under the same stamp
 
 def settings_key(
     cfg: DataCfg,  # Sizes and modes
 ) -> str:  # 12 hexadecimal digits
     "Name of the cache for these settings and this code."
     code = [sha256_of(inspect.getfile(f)) for f in (read_ct, read_xray, resample)]
-    return sha256_of(
-        json.dumps([CACHE_VERSION, cfg.array_settings, code], sort_keys=True).encode()
-    )[:12]
+    key = json.dumps([CACHE_VERSION, cfg.array_settings, code], sort_keys=True)
+    return sha256_of(key.encode())[:12]
 
 def _sources(files, cfg):
     "The files whose content decides the arrays."
-    return (
-        [files.ct]
-        + [pick_xray(files, v, cfg.xray_mode) for v in cfg.views]
-        + ([files.geometry] if files.geometry else [])
-    )
+    xrays = [pick_xray(files, view, cfg.xray_mode) for view in cfg.views]
+    geometry = [files.geometry] if files.geometry else []
+    return [files.ct, *xrays, *geometry]
+
+def _content_key(paths):
+    "16 hexadecimal digits for the names and contents of files."
+    contents = [[p.name, sha256_of(p)] for p in paths]
+    return sha256_of(json.dumps(contents).encode())[:16]
 
 def _stamps(paths):
     "Name, size and time of each file; a time that is too fresh to be trusted is written as -1."
-    out, now = [], time.time_ns()
-    for p in paths:
-        s = p.stat()
-        out.append(
-            [p.name, s.st_size, s.st_mtime_ns if now - s.st_mtime_ns > 2_000_000_000 else -1]
-        )
-    return out
+    now = time.time_ns()
+    stamps = []
+    for path in paths:
+        stat = path.stat()
+        is_old = now - stat.st_mtime_ns > _FRESH_NS
+        stamps.append([path.name, stat.st_size, stat.st_mtime_ns if is_old else -1])
+    return stamps
 
 # %% ../../nbs/05_data/04_cache.ipynb #0455c9c2
 def read_entry(
@@ -283,10 +273,19 @@ def read_entry(
         meta = json.loads((place / 'entry.json').read_text())
     except (OSError, ValueError):
         return None
-    ok = all(
-        (place / k).is_file() and (place / k).stat().st_size == v for k, v in meta['bytes'].items()
-    )
-    return dict(meta, place=place) if ok else None
+    for name, size in meta['bytes'].items():
+        file = place / name
+        if not file.is_file() or file.stat().st_size != size:
+            return None
+    return dict(meta, place=place)
+
+def _save_array(path, a):
+    "Write an array and flush it to the disk; returns the size of the file."
+    with open(path, 'wb') as f:
+        np.save(f, a)
+        f.flush()
+        os.fsync(f.fileno())
+    return path.stat().st_size
 
 def write_entry(
     place,  # Folder of the entry
@@ -298,12 +297,8 @@ def write_entry(
     tmp = place.parent / f'.part-{os.getpid()}-{time.time_ns()}'
     tmp.mkdir(parents=True)
     try:
-        for name, a in (('volume.npy', hu), ('xrays.npy', x)):
-            with open(tmp / name, 'wb') as f:
-                np.save(f, a)
-                f.flush()
-                os.fsync(f.fileno())
-        meta['bytes'] = {n: (tmp / n).stat().st_size for n in ('volume.npy', 'xrays.npy')}
+        arrays = {'volume.npy': hu, 'xrays.npy': x}
+        meta['bytes'] = {name: _save_array(tmp / name, a) for name, a in arrays.items()}
         write_json(meta, tmp / 'entry.json')
         if place.exists() and read_entry(place) is None:
             shutil.rmtree(place)
@@ -315,28 +310,36 @@ def write_entry(
     finally:
         shutil.rmtree(tmp, ignore_errors=True)
 
+# %% ../../nbs/05_data/04_cache.ipynb #75f964da
+def _entry_by_stamps(home, stamps):
+    "The entry of a patient that was made from files with these stamps, or None."
+    if not home.is_dir() or any(time_ns <= 0 for _, _, time_ns in stamps):
+        return None
+    for place in sorted(home.iterdir()):
+        entry = None if place.name.startswith('.') else read_entry(place)
+        if entry and entry['stamps'] == stamps:
+            return entry
+    return None
+
 def cache_patient(
     files: PatientFiles,  # One patient
     cfg: DataCfg,  # Sizes and modes
     folder: Path,  # `cache/<settings key>`
 ):  # Facts of the entry, and whether it was built now
     "Find or make the arrays of one patient."
-    src = _sources(files, cfg)
-    stamps = _stamps(src)
+    sources = _sources(files, cfg)
+    stamps = _stamps(sources)
     home = folder / files.patient
-    for place in (
-        sorted(p for p in home.iterdir() if not p.name.startswith('.')) if home.is_dir() else ()
-    ):
-        if (e := read_entry(place)) and e['stamps'] == stamps and all(s[2] > 0 for s in stamps):
-            return e, False
-    place = home / sha256_of(json.dumps([[p.name, sha256_of(p)] for p in src]).encode())[:16]
-    if e := read_entry(place):
-        if e['stamps'] != stamps:
-            write_json(
-                {k: v for k, v in e.items() if k != 'place'} | dict(stamps=stamps),
-                place / 'entry.json',
-            )
-        return e, False
+    entry = _entry_by_stamps(home, stamps)
+    if entry:
+        return entry, False
+    place = home / _content_key(sources)
+    entry = read_entry(place)
+    if entry:
+        if entry['stamps'] != stamps:
+            meta = {k: v for k, v in entry.items() if k != 'place'} | dict(stamps=stamps)
+            write_json(meta, place / 'entry.json')
+        return entry, False
     hu, x, meta = read_arrays(files, cfg)
     write_entry(place, hu, x, meta | dict(stamps=stamps))
     return read_entry(place), True
@@ -352,11 +355,22 @@ def _lock(folder):
             pass
         yield
 
+def _temporary_root(root):
+    "A folder of this user for the arrays of a cohort that cannot be written."
+    tmp = Path(tempfile.gettempdir()) / f'xray2ct-cache-{os.getuid()}'
+    tmp.mkdir(mode=0o700, exist_ok=True)
+    if tmp.stat().st_uid != os.getuid():
+        fix = 'Name a folder with data.cache=DIR.'
+        raise InputError('the temporary cache belongs to another user', tmp, fix)
+    tmp = tmp / sha256_of(str(Path(root).resolve()).encode())[:12]
+    tmp.mkdir(exist_ok=True)
+    return tmp
+
 def cache_root(
     root,  # Cohort folder
-    cache='',  # Wanted folder; '' is `.xray2ct_cache` beside the patients
+    cache='',  # Wanted folder; '' is `.xray2ct_cache` in the cohort
 ) -> Path:  # A folder that can be written
-    "Where the arrays go; beside a cohort that cannot be written they go to the temporary folder, which is said."
+    "Folder for the arrays; the temporary folder, with a warning, where the cohort cannot be written."
     want = Path(cache) if cache else Path(root) / '.xray2ct_cache'
     try:
         want.mkdir(parents=True, exist_ok=True)
@@ -364,21 +378,9 @@ def cache_root(
             return want
     except OSError as e:
         if cache:
-            raise InputError(
-                f'the cache cannot be written ({e.strerror})',
-                want,
-                'Name another folder with data.cache=DIR.',
-            ) from None
-    tmp = Path(tempfile.gettempdir()) / f'xray2ct-cache-{os.getuid()}'
-    tmp.mkdir(mode=0o700, exist_ok=True)
-    if tmp.stat().st_uid != os.getuid():
-        raise InputError(
-            'the temporary cache belongs to somebody else',
-            tmp,
-            'Name a folder with data.cache=DIR.',
-        )
-    tmp = tmp / sha256_of(str(Path(root).resolve()).encode())[:12]
-    tmp.mkdir(exist_ok=True)
+            what = f'the cache cannot be written ({e.strerror})'
+            raise InputError(what, want, 'Name another folder with data.cache=DIR.') from None
+    tmp = _temporary_root(root)
     warnings.warn(
         f'{root} cannot be written; prepared arrays go to {tmp} (choose with data.cache=DIR)',
         stacklevel=2,
@@ -392,7 +394,7 @@ class Cache:
 
     folder: Path  # `cache/<settings key>`
     entries: dict  # Patient -> facts: place, matrices, geometry_given, notes, volume_sha, xrays_sha
-    built: int  # How many were made now
+    built: int  # Number of patients that were read now
 
     def arrays(
         self,
@@ -400,35 +402,41 @@ class Cache:
     ):  # volume (n,n,n) float16 and X-rays (V,pixels,pixels), memory-mapped, read-only
         "The arrays of one patient, without reading them yet."
         place = self.entries[patient]['place']
-        return tuple(np.load(place / k, mmap_mode='r') for k in ('volume.npy', 'xrays.npy'))
+        return tuple(np.load(place / name, mmap_mode='r') for name in ('volume.npy', 'xrays.npy'))
 
+def _remove_leftovers(folder):
+    "Delete unfinished entries of killed processes, an hour after they were begun."
+    for part in folder.glob('*/.part-*'):
+        if time.time() - part.stat().st_mtime > 3600:
+            shutil.rmtree(part, ignore_errors=True)
+
+# %% ../../nbs/05_data/04_cache.ipynb #e2d057cd
 def build_cache(
     root,  # Cohort folder
     cfg: DataCfg,  # Sizes and modes
-    cache_dir='',  # '' takes `cfg.cache`, or `.xray2ct_cache` beside the patients
+    cache_dir='',  # '' takes `cfg.cache`, or `.xray2ct_cache` in the cohort
     workers: int = 0,  # Patients read at once; 0 takes the number of cores, at most 8
     patients: list = None,  # `PatientFiles`; by default every patient of the folder
     quiet: bool = False,  # No progress bar?
 ) -> Cache:
     "Prepare every patient that is not prepared yet; safe to run in any number of processes at once."
-    patients = find_patients(root, cfg.views, cfg.incomplete) if patients is None else patients
+    if patients is None:
+        patients = find_patients(root, cfg.views, cfg.incomplete)
     folder = cache_root(root, cache_dir or cfg.cache) / settings_key(cfg)
     folder.mkdir(exist_ok=True)
-    for p in folder.glob('*/.part-*'):  # left by somebody who was killed
-        if time.time() - p.stat().st_mtime > 3600:
-            shutil.rmtree(p, ignore_errors=True)
-    with _lock(folder), ThreadPoolExecutor(workers or min(8, os.cpu_count() or 1)) as pool:
+    _remove_leftovers(folder)
+    n_threads = workers or min(8, os.cpu_count() or 1)
+    with _lock(folder), ThreadPoolExecutor(n_threads) as pool:
         jobs = [pool.submit(cache_patient, p, cfg, folder) for p in patients]
         try:
-            got = [j.result() for j in progress(jobs, 'preparing patients', disable=quiet)]
+            results = [job.result() for job in progress(jobs, 'preparing patients', disable=quiet)]
         except OSError as e:
             if e.errno != errno.ENOSPC:
                 raise
-            raise InputError(
-                'the disk is full', folder, 'Make room, or name another folder with data.cache=DIR.'
-            ) from None
+            fix = 'Free some space, or name another folder with data.cache=DIR.'
+            raise InputError('the disk is full', folder, fix) from None
         finally:
-            [j.cancel() for j in jobs]
-    return Cache(
-        folder, {p.patient: e for p, (e, _) in zip(patients, got)}, sum(new for _, new in got)
-    )
+            for job in jobs:
+                job.cancel()
+    entries = {p.patient: entry for p, (entry, _) in zip(patients, results)}
+    return Cache(folder, entries, sum(is_new for _, is_new in results))

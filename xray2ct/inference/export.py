@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from fastcore.script import call_parse
 from ..training.checkpoints import EXTRA_TENSORS, save_weights, without_base
 from ..core import InputError, atomic_path, child_of, exit_on_input_error, progress, read_json
-from ..evaluation.scoring import bootstrap_ci
+from ..evaluation.statistics import bootstrap_ci
 from ..physics.geometry import Geometry, LAT, PA, View
 from ..metrics import get_protocol, psnr
 from ..training.setup import load_splits

@@ -31,7 +31,7 @@ from ..io.radiographs import calibrate_like, quantiles_of, read_xray
 from ..physics.projection import hu_to_mu, mu_to_hu, project
 from ..physics.reconstruction import sirt
 from ..data.stream import StreamCfg
-from ..evaluation.uncertainty import seen_by, volume_and_std
+from ..evaluation.uncertainty import views_per_voxel, volume_and_std
 from ..io.volume import HU_RANGE, TargetCfg, unit_to_hu, write_nifti
 
 # %% ../../nbs/12_inference/02_predictor.ipynb #5a116fd1
@@ -568,7 +568,7 @@ def reconstruct(
             )
         )
     size = size or hu.shape[-1]
-    if blind := float((seen_by(inputs.taken.matrices(), 32, fov) == 0).float().mean()):
+    if blind := float((views_per_voxel(inputs.taken.matrices(), 32, fov) == 0).float().mean()):
         notes.append(f'{blind:.1%} of the cube lies on no film: what is there is prior knowledge')
     return Prediction(
         resize_volume(hu, size),

@@ -10,7 +10,7 @@ from dataclasses import fields, is_dataclass
 from torch import nn
 from ..core import InputError, did_you_mean
 from .reproduced.direct64 import Direct, DirectCfg
-from .reproduced.direct128 import Direct128, Direct128Cfg
+from .reproduced.cnn import Direct128, Direct128Cfg
 from xray2ct.models.reproduced.direct256 import (
     Direct256V1,
     Direct256V1Cfg,

@@ -6,23 +6,22 @@
 __all__ = []
 
 # %% ../../nbs/09_config/06_recipes.ipynb #61a45deb
-from xray2ct.recipes.registry import (
-    RECIPES,
-    DOCUMENTED_TARGET,
-    LEAKY,
-    ONECYCLE,
-    FIVE,
-    OURS,
-    recipe,
-    list_recipes,
-    get_recipe,
-    campaign,
-    longer,
+from .registry import RECIPES, get_recipe, list_recipes, recipe
+from xray2ct.recipes.reproduced import (
+    direct128,
+    direct128_base,
+    direct256_v1,
+    direct256_v1_long,
+    direct256_v2_it1,
+    direct256_v2_it2,
+    direct256_v2_it3,
+    direct256_v2_it4,
+    direct256_v2_long,
     direct64,
     direct64_long,
     enhanced64,
     enhanced64_long,
-    upsample64,
+    refine_long,
     refine_v1,
     refine_v2_it1,
     refine_v2_it2,
@@ -32,29 +31,21 @@ from xray2ct.recipes.registry import (
     refine_v2_it6,
     refine_v2_no_residual,
     refine_v2_unscaled,
-    refine_long,
-    direct256_v1,
-    direct256_v2_it1,
-    direct256_v2_it2,
-    direct256_v2_it3,
-    direct256_v2_it4,
-    direct256_v1_long,
-    direct256_v2_long,
-    direct128_base,
-    direct128,
     unet64,
     unet64_clamp,
     unet64_long,
     unet64_monai,
+    upsample64,
+)
+
+# %% ../../nbs/09_config/06_recipes.ipynb #b78f9b6e
+from xray2ct.recipes.lift import (
+    lift128,
+    lift256,
     lift32,
     lift64,
     lift64_varied,
-    lift128,
-    lift256,
     quickstart,
     smoke,
-    direct32_matched,
-    dynunet32,
-    direct64_matched,
-    dynunet64,
 )
+from .comparisons import direct32_matched, direct64_matched, dynunet32, dynunet64

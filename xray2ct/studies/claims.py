@@ -12,7 +12,7 @@ import json
 from pathlib import Path
 import numpy as np
 from ..core import InputError, did_you_mean
-from ..evaluation.scoring import mean_ci
+from ..evaluation.statistics import mean_ci
 from .runs import read_runs, records_of
 from ..records import documented, read_records, render_table, results_dir
 

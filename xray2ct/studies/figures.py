@@ -30,7 +30,7 @@ from ..recipes import get_recipe
 from ..records import documented, read_records, results_dir
 from ..inference.report import pick_cases
 from ..training.step import output_hu
-from ..train import load_splits
+from ..training.setup import load_splits
 from .claims import NOT_RUN, SIZE, difference, load_evidence, paired, patient_scores
 
 # %% ../../nbs/13_studies/03_figures.ipynb #3a2a33b7
