@@ -86,7 +86,7 @@ def picture(
     limits,  # (black, white) of the values; None for colors
     alt: str,  # Description for readers who cannot see it
     max_px: int = 256,  # Larger pictures are reduced
-) -> Html:
+) -> Markup:
     "A picture as an `<img>` that contains its own PNG."
     if limits is not None:
         lo, hi = limits
@@ -131,7 +131,7 @@ def case_view(
     window,  # (black, white), HU
     fov_mm: float,  # Edge of the cube
     max_bytes: int,  # Most bytes that it may take
-) -> Html:
+) -> Markup:
     "Volumes with sliders where a script runs, the middle slices where none does."
     still = draw('planes', prepare_planes(pred, truth, window))
     given = dict(prediction=pred, truth=truth, uncertainty=std)
@@ -139,7 +139,7 @@ def case_view(
     for side in (96, 80, 64, 48, 32):
         viewer = page_view(volumes, side, window, pictures=still, script=False)
         if len(viewer) <= max_bytes:
-            return Html(viewer)
+            return Markup(viewer)
     return still
 
 # %% ../../nbs/12_inference/04_report.ipynb #d885eccf
@@ -209,14 +209,14 @@ def prepare_curve(
         baseline=dashed,
     )
 
-# %% ../../nbs/12_inference/04_report.ipynb #4b2f6d09
+# %% ../../nbs/12_inference/04_report.ipynb #de13ff24
 def curve(
     steps,  # Optimizer steps
     values,  # As `prepare_curve` takes them
     baseline: float = None,  # Value of the mean volume
     unit: str = 'dB',  # Of the values
     size=(640, 240),  # Pixels
-) -> Html:
+) -> Markup:
     "A line chart as inline SVG."
     return draw('curve', prepare_curve(steps, values, baseline, unit, size))
 
