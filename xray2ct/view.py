@@ -29,7 +29,8 @@ from .training.logging import vs_baseline, read_metrics
 from .viewers.widgets import Readable, SliceView, compare, view_3d, view_volume
 from .data.patients import patient_files, pick_xray
 from .core.plot import XRAY_LETTERS, LETTERS
-from .inference.predictor import in_world, load_predictor, view_geometry
+from .inference.predictor import in_world, load_predictor
+from .inference.inputs import view_geometry
 from .records import results_dir
 from .inference.report import Html, curve, picture, tag
 from .viewers.slices import as_volume, data_uri, png_bytes

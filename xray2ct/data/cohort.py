@@ -10,7 +10,7 @@ import os, sys, time
 from dataclasses import dataclass
 from pathlib import Path
 from fastcore.script import call_parse
-from ..core import InputError, child_of, did_you_mean, exit_on_input_error
+from ..core import InputError, child_of, did_you_mean, exit_on_input_error, package_folder
 from ..core import read_json, sha256_of, write_json
 from ..physics.geometry import Geometry, Grid
 from ..physics.geometry_file import geometry_to_dict
@@ -93,13 +93,10 @@ def make_virtual(
 # %% ../../nbs/05_data/03_cohort.ipynb #14545e71
 def phantom_code() -> str:  # 12 hexadecimal digits
     "Fingerprint of the modules that draw virtual patients, comments left out."
-    phantom = sys.modules[virtual_patient.__module__]
-    modules = {getattr(o, '__module__', None) or '' for o in vars(phantom).values()}
-    modules.add(phantom.__name__)
-    drawing = [m for m in modules if m.startswith('xray2ct.') and not m.startswith('xray2ct.core')]
+    folder = package_folder() / 'phantom'
     lines = []
-    for file in sorted(sys.modules[m].__file__ for m in drawing):
-        text = Path(file).read_text()
+    for file in sorted(folder.glob('*.py')):
+        text = file.read_text()
         lines += [line for line in text.splitlines() if not line.lstrip().startswith('#')]
     return sha256_of('\n'.join(lines).encode())[:12]
 
