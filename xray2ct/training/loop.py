@@ -545,7 +545,7 @@ def set_up(
     from_main(lambda: write_json(cfg_to_dict(cfg), run.folder / 'config.json'), run.folder)
     run.baselines, history.baseline = fit_or_load_baselines(run.folder, *run.sets, cfg.protocol)
     lo, hi = (cfg.target.lo, cfg.target.hi) if cfg.target.clip else HU_RANGE
-    mean = from_main(lambda: hu_to_unit(mean_volume(run.training, lo, hi), cfg.target))
+    mean = hu_to_unit(mean_volume(run.training, lo, hi), cfg.target)
     state = make_train_state(cfg, len(run.training), run.device, mean)
     if cfg.base_model:
         history.base_model = load_base_model(state.model, run.base_weights, cfg.base_model)
