@@ -256,7 +256,7 @@ def test_no_rank_waits_in_a_collective_for_the_baselines_of_another(tmp_path):
         p := subprocess.Popen(
             [*torchrun('--standalone', '--nproc_per_node=2'), 'slow.py'],
             cwd=tmp_path,
-            env=ENV | dict(PYTHONPATH=os.pathsep.join(sys.path)),
+            env=ENV,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -431,6 +431,19 @@ def test_asked_to_stop_then_a_full_disk_then_on(tmp_path, noisy, unbroken):
     assert latest_checkpoint(run / 'checkpoints').step == ck.step
     finish(start(broken, LONG, recipe=noisy))
     same(unbroken, broken)
+
+
+def test_loader_processes_outlive_a_request_to_stop(tmp_path, noisy, unbroken):
+    "A queue asks every process of the job to stop: those that load batches go on until the run has saved."
+    workers = [*LONG, 'train.workers=2', 'train.preload_gb=0']
+    p = start(tmp_path, workers, recipe=noisy)
+    wait_for_step(tmp_path, 20, p)
+    assert len(children(p.pid)) >= 2
+    os.killpg(p.pid, signal.SIGTERM)
+    out, err = finish(p, 130)
+    assert 'stopped after step' in out and 'Traceback' not in err, err
+    finish(start(tmp_path, workers, recipe=noisy))
+    same(unbroken, tmp_path)
 
 
 def test_divergence_names_the_patients_and_keeps_the_checkpoint(tmp_path):

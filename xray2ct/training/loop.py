@@ -23,7 +23,7 @@ from ..io.volume import HU_RANGE, hu_to_unit
 from ..records import code_version, free_id, write_record
 from .checkpoints import Checkpoint, older_version, save_checkpoint, save_weights, training_ids_of
 from .logging import MetricsLogger, ProgressLogger, below_baseline_warning, read_metrics, thin
-from .optim import autocast
+from .optim import autocast, tune_gpu
 
 # %% ../../nbs/10_training/06_loop.ipynb #218553b1
 from .setup import baseline_rows, fit_or_load_baselines
@@ -604,6 +604,7 @@ def finish(
     "Score the final weights and the baselines, save the weights, and make the record."
     cfg, state, history = run.cfg, run.state, run.history
     validation = run.validation
+    tune_gpu('fp32', state.device)
     with evaluating(state) as model:
         rows = baseline_rows(run.folder, run.baselines, validation, cfg.protocol, history.data_hash)
         scores = evaluate(
