@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 import torch
 from .config import RunCfg, cfg_from_dict, cfg_to_dict, with_overrides
-from .core import InputError, exit_on_input_error, human_time, read_json
+from .core import InputError, exit_on_input_error, human_time, pick_device, read_json
 from .core.distributed import TIMEOUT_S, from_main, is_main, process_group
 from .recipes import get_recipe
 from .records import run_id
@@ -166,7 +166,7 @@ class TrainOptions:
     resume: str = 'auto'  # auto, never, or the checkpoint or run to resume from
     runs: str = 'runs'  # Folder of runs
     results: str = 'results'  # Folder of records
-    device: str = ''  # cpu or cuda; cuda where there is one by default
+    device: str = ''  # cpu, cuda or cuda:1; cuda where there is one by default
     timeout: float = TIMEOUT_S  # Seconds after which a process that does not answer is given up
     dry_run: bool = False  # Print the resolved configuration and stop
 
@@ -191,7 +191,7 @@ def command_parser() -> argparse.ArgumentParser:
     p.add_argument('--resume', help='auto, never, or the run or checkpoint to resume (default: auto)')
     p.add_argument('--runs', help='folder of runs (default: runs)')
     p.add_argument('--results', help='folder of records (default: results)')
-    p.add_argument('--device', help='cpu or cuda (default: cuda where there is one)')
+    p.add_argument('--device', help='cpu, cuda or cuda:1 (default: cuda where there is one)')
     p.add_argument(
         '--timeout', type=float, help='seconds after which a silent process is given up (default: 600)'
     )
@@ -212,12 +212,17 @@ def closing_lines(
     weights = Path(folder) / 'model.safetensors'
     return f'done: {score} on {n} validation patients, {duration}\nweights: {weights}'
 
+# %% ../nbs/10_training/07_train.ipynb #c81fce40
 def _train_resolved(cfg, options):
     "Train resolved settings in the group of this process; the record."
-    gpu = options.device.startswith('cuda') if options.device else torch.cuda.is_available()
+    device = pick_device(options.device)
+    gpu = device.type == 'cuda'
+    if gpu:
+        torch.cuda.set_device(device)
     use_all_threads()
     with process_group('nccl' if gpu else 'gloo', options.timeout):
-        device = torch.device('cuda', torch.cuda.current_device()) if gpu else 'cpu'
+        if gpu:  # the group gives each process its own
+            device = torch.device('cuda', torch.cuda.current_device())
         runs, results = Path(options.runs), Path(options.results) / 'runs'
         record, folder = run_recipe(cfg, runs, results, device, options.data, options.resume)
         if is_main():
