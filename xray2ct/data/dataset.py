@@ -7,7 +7,7 @@ __all__ = ['CTDataset', 'collate', 'to_device', 'toy_dataset', 'data_hash', 'mea
            'make_loader']
 
 # %% ../../nbs/05_data/05_dataset.ipynb #fc20f374
-import warnings
+import signal, warnings
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
@@ -16,14 +16,14 @@ import numpy as np
 import torch
 from fastcore.basics import patch
 from torch.utils.data import DataLoader, Dataset
-from .cache import Cache, DataCfg, build_cache
 from ..core import InputError, child_of, did_you_mean, rng_of, sha256_of
 from ..physics.geometry import Geometry, Grid, pixel_centers, ray_directions, source_positions
-from .patients import PatientFiles, find_patients, patient_files, split_patients
+from .patients import find_patients, patient_files, split_patients
+from .cache import DataCfg, build_cache
 
-# %% ../../nbs/05_data/05_dataset.ipynb #dc81e004
-class _Mapped:
-    "Arrays in files, opened when they are asked for; pickles as paths."
+# %% ../../nbs/05_data/05_dataset.ipynb #45b958c9
+class _MappedArrays:
+    "Arrays in files, opened on access; pickled as paths."
 
     def __init__(self, paths):
         self.paths = list(paths)
@@ -34,92 +34,121 @@ class _Mapped:
     def __getitem__(self, i):
         return np.load(self.paths[i], mmap_mode='r')
 
+def _pick(arrays, indices):
+    "The arrays at these positions; files stay unopened."
+    if isinstance(arrays, _MappedArrays):
+        return _MappedArrays(arrays.paths[i] for i in indices)
+    return [arrays[i] for i in indices]
+
+def _append(arrays, paths):
+    "The arrays, followed by those in the files at `paths`."
+    if isinstance(arrays, _MappedArrays):
+        return _MappedArrays([*arrays.paths, *paths])
+    return [*arrays, *_MappedArrays(paths)]
+
+def _as_float(array):
+    "A float32 tensor with memory of its own."
+    return torch.from_numpy(np.array(array)).float()
+
+# %% ../../nbs/05_data/05_dataset.ipynb #f53dc918
+def _select_files(root, ids, cfg):
+    "The files of the patients `ids` (None: all), complete ones first; then those that are left out."
+    if ids is None:
+        skipped = []
+        return find_patients(root, cfg.views, cfg.incomplete, skipped), skipped
+    is_sealed = (Path(root) / 'cohort.json').exists()
+    files = []
+    for patient in ids:
+        folder = child_of(root, patient)
+        if not folder.is_dir():
+            known = [p.patient for p in find_patients(root, cfg.views, 'skip')]
+            raise InputError(
+                f'no folder of patient {patient!r}',
+                root,
+                did_you_mean(patient, known),
+            )
+        files.append(patient_files(folder, cfg.views, is_sealed))
+    incomplete = [f for f in files if f.problems]
+    nothing_left = len(incomplete) == len(files)
+    if incomplete and (cfg.incomplete == 'error' or nothing_left):
+        raise InputError(
+            '; '.join(incomplete[0].problems),
+            incomplete[0].folder,
+            'Complete it, take it out of the split, or leave such folders out with data.incomplete=skip.',
+        )
+    return [f for f in files if not f.problems], incomplete
+
+def _assumptions(entries, skipped):
+    "Sentences about what a dataset assumes or leaves out."
+    notes = []
+    without = [e['patient'] for e in entries if not e['geometry_given']]
+    if without:
+        names = ', '.join(without[:3])
+        if len(without) > 3:
+            names += ', …'
+        notes.append(
+            f'no geometry.json for {len(without)} of {len(entries)} patients ({names}): '
+            'the default acquisition is assumed '
+            '(source-detector 1800 mm, source-isocenter 1500 mm, detector 440 mm)'
+        )
+    if skipped:
+        reasons = '; '.join(f'{f.patient} ({f.problems[0]})' for f in skipped[:5])
+        notes.append(f'{len(skipped)} incomplete folders left out: {reasons}')
+    return notes
+
+# %% ../../nbs/05_data/05_dataset.ipynb #dc81e004
 class CTDataset(Dataset):
     "Patients of one cohort, from its cache: `xrays` (V,1,h,w), `volume` (1,n,n,n) in HU, `geometry`, `patient`."
 
     def __init__(
         self,
         root,  # Cohort folder
-        ids,  # Patients, in this order; None for every one
+        ids,  # Patients, in this order; None for all
         cfg: DataCfg,  # Sizes and modes
         cache_dir='',  # As in `build_cache`
         workers: int = 0,  # As in `build_cache`
         quiet: bool = False,  # No progress bar?
     ):
-        files, skipped = _files_of(root, ids, cfg)
+        files, skipped = _select_files(root, ids, cfg)
         cache = build_cache(root, cfg, cache_dir, workers, files, quiet)
-        ids = [f.patient for f in files]
-        es = [cache.entries[i] for i in ids]
-        self._fill(
-            ids,
-            *(_Mapped(e['place'] / k for e in es) for k in ('volume.npy', 'xrays.npy')),
-            np.array([e['matrices'] for e in es]),
+        patients = [f.patient for f in files]
+        entries = [cache.entries[p] for p in patients]
+        self._set_arrays(
+            patients,
+            _MappedArrays(e['place'] / 'volume.npy' for e in entries),
+            _MappedArrays(e['place'] / 'xrays.npy' for e in entries),
+            np.array([e['matrices'] for e in entries]),
             cfg,
-            [(e['volume_sha'], e['xrays_sha']) for e in es],
         )
-        blind = [e['patient'] for e in es if not e['geometry_given']]
-        if blind:
-            self.notes.append(
-                f'no geometry.json for {len(blind)} of {len(es)} patients ({", ".join(blind[:3])}{", …" if len(blind) > 3 else ""}): '
-                f'the default acquisition is assumed (source-detector 1800 mm, source-isocenter 1500 mm, film 440 mm)'
-            )
-        if skipped:
-            self.notes.append(
-                f'{len(skipped)} incomplete folders left out: '
-                + '; '.join(f'{f.patient} ({f.problems[0]})' for f in skipped[:5])
-            )
+        self.shas = [(e['volume_sha'], e['xrays_sha']) for e in entries]
+        self.notes = _assumptions(entries, skipped)
         for note in self.notes:
             warnings.warn(f'{root}: {note}', stacklevel=2)
-
-    def _fill(self, ids, volumes, xrays, matrices, cfg, shas=None):
-        "Set every field."
-        self.ids, self.volumes, self.xrays, self.cfg, self.shas, self.notes = (
-            list(ids),
-            volumes,
-            xrays,
-            cfg,
-            shas,
-            [],
-        )
-        self.matrices = torch.as_tensor(matrices, dtype=torch.float32).reshape(
-            -1, len(cfg.views), 3, 4
-        )
-        self.fov_mm = torch.full((len(self.ids),), cfg.fov_mm)
 
     def __len__(self):
         return len(self.ids)
 
     def __getitem__(self, i):
-        v, x = (torch.from_numpy(np.array(a[i])).float() for a in (self.volumes, self.xrays))
         return dict(
-            xrays=x[:, None],
-            volume=v[None],
+            xrays=_as_float(self.xrays[i])[:, None],
+            volume=_as_float(self.volumes[i])[None],
             patient=self.ids[i],
             geometry=dict(matrices=self.matrices[i], fov_mm=self.fov_mm[i]),
         )
 
-def _files_of(root, ids, cfg):
-    "The folders of `ids`, complete; and those left out."
-    if ids is None:
-        return find_patients(root, cfg.views, cfg.incomplete, skipped := []), skipped
-    files, sealed = [], (Path(root) / 'cohort.json').exists()
-    for i in ids:
-        f = child_of(root, i)
-        if not f.is_dir():
-            raise InputError(
-                f'no folder of patient {i!r}',
-                root,
-                did_you_mean(i, [p.patient for p in find_patients(root, cfg.views, 'skip')]),
-            )
-        files.append(patient_files(f, cfg.views, sealed))
-    bad = [f for f in files if f.problems]
-    if bad and (cfg.incomplete == 'error' or len(bad) == len(files)):
-        raise InputError(
-            '; '.join(bad[0].problems),
-            bad[0].folder,
-            'Complete it, take it out of the split, or leave such folders out with data.incomplete=skip.',
-        )
-    return [f for f in files if not f.problems], bad
+# %% ../../nbs/05_data/05_dataset.ipynb #db95ef2a
+@patch
+def _set_arrays(self: CTDataset, ids, volumes, xrays, matrices, cfg):
+    "Set every field."
+    self.ids = list(ids)
+    self.volumes = volumes
+    self.xrays = xrays
+    self.cfg = cfg
+    self.shas = None  # (volume, X-rays) hashes of each patient, where they are known
+    self.notes = []  # Sentences about what is assumed
+    matrices = torch.as_tensor(matrices, dtype=torch.float32)
+    self.matrices = matrices.reshape(-1, len(cfg.views), 3, 4)
+    self.fov_mm = torch.full((len(ids),), cfg.fov_mm)
 
 # %% ../../nbs/05_data/05_dataset.ipynb #b9daa487
 @patch(cls_method=True)
@@ -128,21 +157,13 @@ def from_arrays(
     ids,  # N patient ids
     volumes,  # N arrays (n,n,n) of HU
     xrays,  # N arrays (V,h,w)
-    matrices,  # (N,V,3,4), world mm -> film in [-1,1]
+    matrices,  # (N,V,3,4), world mm -> detector coordinates in [-1,1]
     cfg: DataCfg,  # Sizes and modes
 ) -> CTDataset:
     "A dataset of arrays in memory."
     self = cls.__new__(cls)
-    self._fill(ids, volumes, xrays, matrices, cfg)
+    self._set_arrays(ids, volumes, xrays, matrices, cfg)
     return self
-
-@patch
-def batch(
-    self: CTDataset,
-    indices,  # Which patients, in this order
-) -> dict:  # As `collate` makes it
-    "The batch of these patients."
-    return collate([self[int(i)] for i in indices])
 
 @patch
 def subset(
@@ -150,39 +171,38 @@ def subset(
     ids,  # Patients, in this order
 ) -> CTDataset:
     "The same arrays, fewer patients."
-    at = {p: i for i, p in enumerate(self.ids)}
+    position = {p: i for i, p in enumerate(self.ids)}
     for p in ids:
-        if p not in at:
-            raise InputError(f'no patient {p!r} in this data set', fix=did_you_mean(p, at))
-    ix = [at[p] for p in ids]
-    pick = lambda a: (
-        _Mapped(a.paths[i] for i in ix) if isinstance(a, _Mapped) else [a[i] for i in ix]
-    )
-    out = CTDataset.from_arrays(
-        ids, pick(self.volumes), pick(self.xrays), self.matrices[ix], self.cfg
-    )
-    out.shas = self.shas and [self.shas[i] for i in ix]
+        if p not in position:
+            raise InputError(f'no patient {p!r} in this data set', fix=did_you_mean(p, position))
+    indices = [position[p] for p in ids]
+    volumes = _pick(self.volumes, indices)
+    xrays = _pick(self.xrays, indices)
+    out = CTDataset.from_arrays(ids, volumes, xrays, self.matrices[indices], self.cfg)
+    out.shas = self.shas and [self.shas[i] for i in indices]
     return out
 
+# %% ../../nbs/05_data/05_dataset.ipynb #86db3b8b
 @patch
 def extended(
     self: CTDataset,
     entries,  # Facts of cache entries, as `read_entry` gives them
 ) -> CTDataset:
-    "These patients, and behind them those of more cache entries."
-    paths = [
-        _Mapped([*(a.paths if isinstance(a, _Mapped) else ()), *(e['place'] / k for e in entries)])
-        for a, k in ((self.volumes, 'volume.npy'), (self.xrays, 'xrays.npy'))
-    ]
-    if not isinstance(self.volumes, _Mapped):
-        paths = [[*a, *p] for a, p in zip((self.volumes, self.xrays), paths)]
-    matrices = torch.cat(
-        [self.matrices, torch.tensor([e['matrices'] for e in entries], dtype=torch.float32)]
+    "These patients, followed by those of more cache entries."
+    new_ids = [e['patient'] for e in entries]
+    new_shas = [(e['volume_sha'], e['xrays_sha']) for e in entries]
+    new_matrices = torch.tensor(
+        [e['matrices'] for e in entries],
+        dtype=torch.float32,
     )
     out = CTDataset.from_arrays(
-        [*self.ids, *(e['patient'] for e in entries)], *paths, matrices, self.cfg
+        [*self.ids, *new_ids],
+        _append(self.volumes, [e['place'] / 'volume.npy' for e in entries]),
+        _append(self.xrays, [e['place'] / 'xrays.npy' for e in entries]),
+        torch.cat([self.matrices, new_matrices]),
+        self.cfg,
     )
-    out.shas = self.shas and [*self.shas, *((e['volume_sha'], e['xrays_sha']) for e in entries)]
+    out.shas = self.shas and [*self.shas, *new_shas]
     return out
 
 # %% ../../nbs/05_data/05_dataset.ipynb #c660c623
@@ -190,85 +210,137 @@ def collate(
     items: list,  # Items of a `CTDataset`
 ) -> dict:  # xrays (B,V,1,h,w), volume (B,1,n,n,n), geometry {matrices (B,V,3,4), fov_mm (B,)}, patient: list
     "Stack items into a batch."
-    out = {k: torch.stack([o[k] for o in items]) for k in ('xrays', 'volume')}
-    out['geometry'] = {
-        k: torch.stack([o['geometry'][k] for o in items]) for k in items[0]['geometry']
-    }
-    out['patient'] = [o['patient'] for o in items]
-    return out
+    geometries = [item['geometry'] for item in items]
+    return dict(
+        xrays=torch.stack([item['xrays'] for item in items]),
+        volume=torch.stack([item['volume'] for item in items]),
+        geometry={k: torch.stack([g[k] for g in geometries]) for k in geometries[0]},
+        patient=[item['patient'] for item in items],
+    )
 
-def _each_tensor(batch, f):
-    "`f` of every tensor of a batch, other things as they are."
-    return {
-        k: _each_tensor(v, f) if isinstance(v, dict) else f(v) if torch.is_tensor(v) else v
-        for k, v in batch.items()
-    }
+@patch
+def batch(
+    self: CTDataset,
+    indices,  # Positions of the patients, in this order
+) -> dict:  # As `collate` makes it
+    "The batch of these patients."
+    return collate([self[int(i)] for i in indices])
+
+def _map_tensors(batch, function):
+    "A batch with `function` applied to every tensor; other values as they are."
+
+    def convert(value):
+        if isinstance(value, dict):
+            return _map_tensors(value, function)
+        return function(value) if torch.is_tensor(value) else value
+
+    return {key: convert(value) for key, value in batch.items()}
 
 def to_device(
     batch: dict,  # As `collate` makes it
     device,  # Where to
 ) -> dict:  # The same batch there
-    "Move the tensors of a batch; from pinned memory nobody waits for the copy."
-    return _each_tensor(batch, lambda t: t.to(device, non_blocking=True))
+    "Move the tensors of a batch; a copy from pinned memory does not block."
+    return _map_tensors(batch, lambda t: t.to(device, non_blocking=True))
+
+# %% ../../nbs/05_data/05_dataset.ipynb #c7a9544a
+def _organ_centers(uniform, body):
+    "Centers (6,3) of body, left and right lung, heart, spine and liver, mm from the body's center."
+
+    def lung(side):
+        return (
+            side * 0.47 * body[0] + uniform(-4, 4),
+            uniform(-8, 12),
+            uniform(-15, 30),
+        )
+
+    left_lung = lung(-1)
+    right_lung = lung(1)
+    heart = (-uniform(5, 35), uniform(5, 25), -25)
+    spine = (0, -0.68 * body[1], 0)
+    liver = (uniform(25, 55), uniform(0, 20), -0.62 * body[2])
+    return [(0, 0, 0), left_lung, right_lung, heart, spine, liver]
+
+def _organ_semi_axes(uniform, body):
+    "Semi-axes (6,3) of the same, mm."
+
+    def lung():
+        return (
+            uniform(28, 46),
+            0.55 * body[1] * uniform(0.75, 1.05),
+            uniform(50, 88),
+        )
+
+    left_lung = lung()
+    right_lung = lung()
+    heart = (uniform(30, 52), uniform(28, 48), uniform(30, 52))
+    spine = (uniform(12, 20), uniform(12, 20), 0.8 * body[2])
+    liver = (uniform(35, 58), uniform(35, 50), uniform(15, 30))
+    return [body, left_lung, right_lung, heart, spine, liver]
+
+# %% ../../nbs/05_data/05_dataset.ipynb #c36e18f3
+def _toy_chest(rng):
+    "Centers (12,3), semi-axes (12,3) in mm and added HU (12,) of a toy chest: six organs and six lumps."
+    uniform = rng.uniform
+    body = np.array([uniform(137, 147), uniform(99, 109), uniform(147, 153)])
+    offset = np.array([uniform(-3, 3), uniform(-3, 3), uniform(-5, 5)])
+    centers = _organ_centers(uniform, body)
+    semi_axes = _organ_semi_axes(uniform, body)
+    direction = rng.normal(size=(6, 3))
+    length = np.linalg.norm(direction, axis=1, keepdims=True)
+    radius = uniform(0, 1, (6, 1)) ** (1 / 3)
+    lumps = 0.7 * body * direction / length * radius
+    lump_axes = uniform(15, 40, (6, 3))
+    organ_hu = [
+        1030,
+        -uniform(700, 880),
+        -uniform(700, 880),
+        uniform(100, 400),
+        uniform(200, 600),
+        uniform(0, 60),
+    ]
+    lump_hu = uniform(50, 400, 6)
+    return (
+        np.concatenate([centers, lumps]) + offset,
+        np.concatenate([semi_axes, lump_axes]),
+        np.concatenate([organ_hu, lump_hu]),
+    )
+
+# %% ../../nbs/05_data/05_dataset.ipynb #b81ecb04
+_WATER = 0.0192  # Attenuation of water, 1/mm
+
+def _toy_volume(chest, n):
+    "Volume (n,n,n) float16 HU of ellipsoids."
+    xyz = Grid(n).centers(dtype=torch.float64)
+    hu = torch.full((n,) * 3, -1000.0, dtype=torch.float64)
+    for center, semi_axes, density in chest:
+        depth = 1 - ((xyz - center) / semi_axes).norm(dim=-1)
+        # soft by about a voxel, as a partial volume is
+        inside = torch.sigmoid(depth * semi_axes.min() * n / 90)
+        hu += density * inside
+    return hu.clamp_min(-1000).numpy().astype(np.float16)
+
+def _toy_xrays(chest, geometry, pixels):
+    "X-rays (V,h,w) float32 of ellipsoids."
+    matrices = geometry.matrices(dtype=torch.float64)
+    sources = source_positions(matrices)
+    positions = pixel_centers(pixels, dtype=torch.float64)
+    rays = ray_directions(matrices, positions.flatten(0, 1))
+    rays = rays / rays.norm(dim=-1, keepdim=True)  # (V,h*w,3)
+    integrals = torch.zeros(rays.shape[:2], dtype=torch.float64)
+    for center, semi_axes, density in chest:
+        d = rays / semi_axes
+        o = ((sources - center) / semi_axes)[:, None]
+        a = (d * d).sum(-1)
+        b = (d * o).sum(-1)
+        c = (o * o).sum(-1) - 1
+        root = (b * b - a * c).clamp_min(0).sqrt()
+        attenuation = density * _WATER / 1000
+        integrals += attenuation * 2 * root / a
+    integrals = integrals.clamp_min(0).float()
+    return integrals.view(-1, pixels, pixels).numpy()
 
 # %% ../../nbs/05_data/05_dataset.ipynb #922794cb
-def _toy_chest(rng):
-    "Centres (12,3), semi-axes (12,3) in mm and added HU (12,) of a toy chest: body, lungs, heart, spine, liver, and six lumps."
-    r = rng.uniform
-    b, o = (
-        np.array([r(137, 147), r(99, 109), r(147, 153)]),
-        np.array([r(-3, 3), r(-3, 3), r(-5, 5)]),
-    )
-    c = [
-        (0, 0, 0),
-        (-0.47 * b[0] + r(-4, 4), r(-8, 12), r(-15, 30)),
-        (0.47 * b[0] + r(-4, 4), r(-8, 12), r(-15, 30)),
-        (-r(5, 35), r(5, 25), -25),
-        (0, -0.68 * b[1], 0),
-        (r(25, 55), r(0, 20), -0.62 * b[2]),
-    ]
-    s = [
-        b,
-        (r(28, 46), 0.55 * b[1] * r(0.75, 1.05), r(50, 88)),
-        (r(28, 46), 0.55 * b[1] * r(0.75, 1.05), r(50, 88)),
-        (r(30, 52), r(28, 48), r(30, 52)),
-        (r(12, 20), r(12, 20), 0.8 * b[2]),
-        (r(35, 58), r(35, 50), r(15, 30)),
-    ]
-    u = rng.normal(size=(6, 3))
-    lumps = 0.7 * b * u / np.linalg.norm(u, axis=1, keepdims=True) * r(0, 1, (6, 1)) ** (1 / 3)
-    return (
-        np.concatenate([np.array(c), lumps]) + o,
-        np.concatenate([np.array(s), r(15, 40, (6, 3))]),
-        np.concatenate(
-            [[1030, -r(700, 880), -r(700, 880), r(100, 400), r(200, 600), r(0, 60)], r(50, 400, 6)]
-        ),
-    )
-
-def _toy_arrays(rng, n, pixels, geometry):
-    "Volume (n,n,n) float16 HU and X-rays (V,h,w) float32 of one toy chest; 0.0192/mm is water."
-    xyz = Grid(n).centers(dtype=torch.float64)
-    m = geometry.matrices(dtype=torch.float64)
-    src, d = (
-        source_positions(m),
-        ray_directions(m, pixel_centers(pixels, dtype=torch.float64).flatten(0, 1)),
-    )
-    d = d / d.norm(dim=-1, keepdim=True)  # (V,N,3)
-    hu, p = (
-        torch.full((n,) * 3, -1000.0, dtype=torch.float64),
-        torch.zeros(d.shape[:2], dtype=torch.float64),
-    )
-    for c, s, h in zip(*map(torch.from_numpy, _toy_chest(rng))):
-        hu += h * torch.sigmoid(
-            (1 - ((xyz - c) / s).norm(dim=-1)) * s.min() * n / 90
-        )  # soft by about a voxel, as a partial volume is
-        a, b = d / s, ((src - c) / s)[:, None]
-        A, B, C = (a * a).sum(-1), (a * b).sum(-1), (b * b).sum(-1) - 1
-        p += h * 0.0192 / 1000 * 2 * (B * B - A * C).clamp_min(0).sqrt() / A
-    return hu.clamp_min(-1000).numpy().astype(np.float16), p.clamp_min(0).float().view(
-        -1, pixels, pixels
-    ).numpy()
-
 def toy_dataset(
     n_patients: int = 8,  # Patients
     n: int = 16,  # Voxels along each edge
@@ -277,44 +349,56 @@ def toy_dataset(
     geometry: Geometry = Geometry(),  # Acquisition
 ) -> CTDataset:  # In memory
     "Chests of twelve ellipsoids with exact line integrals: for tests of whatever needs a dataset."
-    got = [_toy_arrays(rng_of('toy', seed, i), n, pixels, geometry) for i in range(n_patients)]
+    volumes = []
+    xrays = []
+    for i in range(n_patients):
+        arrays = map(torch.from_numpy, _toy_chest(rng_of('toy', seed, i)))
+        chest = list(zip(*arrays))
+        volumes.append(_toy_volume(chest, n))
+        xrays.append(_toy_xrays(chest, geometry, pixels))
     return CTDataset.from_arrays(
         [f'toy{seed}_{i:03d}' for i in range(n_patients)],
-        [v for v, _ in got],
-        [x for _, x in got],
+        volumes,
+        xrays,
         geometry.matrices().expand(n_patients, -1, -1, -1),
         DataCfg(n=n, pixels=pixels, views=geometry.names),
     )
 
 # %% ../../nbs/05_data/05_dataset.ipynb #918670fa
+def _array_shas(dataset):
+    "(volume, X-rays) hashes of each patient."
+    return [
+        (sha256_of(np.asarray(volume)), sha256_of(np.asarray(xrays)))
+        for volume, xrays in zip(dataset.volumes, dataset.xrays)
+    ]
+
 def data_hash(
     *datasets,  # `CTDataset`s, such as training and validation
 ) -> str:  # 16 hexadecimal digits
-    "What the runs that share it have seen: patients, arrays and matrices."
-    parts = []
+    "A hash of patients, arrays and matrices; runs that share it have read the same data."
+    lines = []
     for d in datasets:
-        shas = d.shas or [
-            (sha256_of(np.asarray(v)), sha256_of(np.asarray(x))) for v, x in zip(d.volumes, d.xrays)
-        ]
-        parts += [
-            repr((i, tuple(s), sha256_of(m.numpy()))) for i, s, m in zip(d.ids, shas, d.matrices)
-        ] + ['--']
-    return sha256_of('\n'.join(parts).encode())[:16]
+        shas = d.shas or _array_shas(d)
+        for patient, sha, matrices in zip(d.ids, shas, d.matrices):
+            facts = (patient, tuple(sha), sha256_of(matrices.numpy()))
+            lines.append(repr(facts))
+        lines.append('--')
+    return sha256_of('\n'.join(lines).encode())[:16]
 
 def mean_volume(
     dataset: CTDataset,  # Usually the training patients
     lo: float = -1024.0,  # Lower end of the window, HU
-    hi: float = 3071.0,  # Upper end
+    hi: float = 3071.0,  # Upper end of the window, HU
 ) -> torch.Tensor:  # (1,1,n,n,n) HU
     "Mean over patients of the volumes clipped to a window."
     if not len(dataset):
-        raise InputError('a mean of no patients')
-    s = sum(o['volume'].clamp(lo, hi).double() for o in dataset)
-    return (s / len(dataset)).float()[None]
+        raise InputError('the mean volume needs at least one patient')
+    total = sum(item['volume'].clamp(lo, hi).double() for item in dataset)
+    return (total / len(dataset)).float()[None]
 
 # %% ../../nbs/05_data/05_dataset.ipynb #ceacc10e
 @lru_cache(maxsize=8)
-def _order(n, seed, epoch):
+def _epoch_order(n, seed, epoch):
     "The order of `n` items in one epoch."
     return rng_of('epoch', seed, epoch).permutation(n)
 
@@ -327,10 +411,8 @@ def batch_indices(
     "The patients of one step."
     if n_items < 1:
         raise InputError('no patients to train on')
-    return [
-        int(_order(n_items, seed, p // n_items)[p % n_items])
-        for p in range(step * global_batch, (step + 1) * global_batch)
-    ]
+    positions = range(step * global_batch, (step + 1) * global_batch)
+    return [int(_epoch_order(n_items, seed, p // n_items)[p % n_items]) for p in positions]
 
 def shard_batch(
     indices: list,  # Of the global batch
@@ -349,35 +431,47 @@ def shard_batch(
 # %% ../../nbs/05_data/05_dataset.ipynb #129aa54a
 def make_loader(
     dataset: CTDataset,  # Patients
-    batches,  # Iterable of index lists, one a step; may be endless
+    batches,  # Iterable of index lists, one per step; may be endless
     workers: int = 0,  # Processes; 0 is one thread of this process
     ahead: int = 2,  # Batches prepared in advance (by each worker)
     pin: bool = False,  # Into pinned memory, for a GPU?
 ):  # Iterator over batches
     "Batches in exactly the given order, each ready before its step."
     if not workers:
-        return _threaded(dataset, iter(batches), ahead, pin)
-    return iter(
-        DataLoader(
-            dataset,
-            batch_sampler=batches,
-            num_workers=workers,
-            prefetch_factor=ahead,
-            collate_fn=collate,
-            pin_memory=pin,
-        )
+        return _prefetch(dataset, iter(batches), ahead, pin)
+    return _from_workers(dataset, batches, workers, ahead, pin)
+
+def _ignore_stop_signals(worker):
+    "Leave the signals that stop a run to its main process, which still needs batches."
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+
+def _from_workers(dataset, batches, workers, ahead, pin):
+    "Batches from processes, which live as long as this generator."
+    loader = DataLoader(
+        dataset,
+        batch_sampler=batches,
+        num_workers=workers,
+        prefetch_factor=max(1, ahead),
+        collate_fn=collate,
+        pin_memory=pin,
+        persistent_workers=True,
+        worker_init_fn=_ignore_stop_signals,
+        generator=torch.Generator(),  # the global one belongs to the steps
     )
+    yield from loader
 
-def _threaded(dataset, batches, ahead, pin):
-    "One thread that stays `ahead` batches in front of its consumer."
+def _prefetch(dataset, batches, ahead, pin):
+    "Batches from one thread that stays `ahead` batches in front of its consumer."
 
-    def get(ix):
-        return _each_tensor(dataset.batch(ix), torch.Tensor.pin_memory if pin else lambda t: t)
+    def load(indices):
+        batch = dataset.batch(indices)
+        return _map_tensors(batch, torch.Tensor.pin_memory) if pin else batch
 
     queue = deque()
     with ThreadPoolExecutor(1, 'batches') as pool:
-        for ix in batches:
-            queue.append(pool.submit(get, ix))
+        for indices in batches:
+            queue.append(pool.submit(load, indices))
             if len(queue) > ahead:
                 yield queue.popleft().result()
         while queue:

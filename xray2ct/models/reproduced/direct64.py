@@ -59,7 +59,7 @@ class DirectCfg:
         small |= dict(xray=(24, 48, 128), cond_dim=256, time_dim=64, attention_dropout=0.0)
         return cls(**(small | kwargs))
 
-# %% ../../../nbs/06_models/03_direct64.ipynb #d6359c18
+# %% ../../../nbs/06_models/03_direct64.ipynb #83ecc28c
 def _check_direct(cfg):
     "Refuse a `DirectCfg` that cannot be built or in which a switch has no effect."
     choices = dict(
@@ -130,7 +130,7 @@ class XrayEncoder(nn.Module):
             side = cfg.pixels // 8
             self.register_buffer('pos', sinusoids_2d(side, side, last), persistent=False)
 
-# %% ../../../nbs/06_models/03_direct64.ipynb #0e8c40d2
+# %% ../../../nbs/06_models/03_direct64.ipynb #70caac03
 @patch
 def forward(
     self: XrayEncoder,
@@ -152,7 +152,7 @@ def forward(
         tokens = tokens + self.pos
     return tokens.flatten(1, 2), cond
 
-# %% ../../../nbs/06_models/03_direct64.ipynb #b54a03b8
+# %% ../../../nbs/06_models/03_direct64.ipynb #edb3b579
 class Shape3d(nn.Module):
     "Tokens (B,side³,C) to a volume (B,C,side,side,side)."
 
@@ -184,7 +184,7 @@ class Shuffle3d(nn.Module):
     def forward(self, x):
         return pixel_shuffle_3d(x, self.r)
 
-# %% ../../../nbs/06_models/03_direct64.ipynb #de5f8476
+# %% ../../../nbs/06_models/03_direct64.ipynb #fd479bf0
 def _decoder_stage(ni, no, size):
     "Interpolation to `size`, convolution, norm and activation."
     return Resize(size, False), nn.Conv3d(ni, no, 3, padding=1), nn.GroupNorm(8, no), nn.SiLU()
@@ -247,7 +247,7 @@ class Backbone(nn.Module):
             zero_gates=cfg.zero_gates,
         )
 
-# %% ../../../nbs/06_models/03_direct64.ipynb #61b94a42
+# %% ../../../nbs/06_models/03_direct64.ipynb #e888b2af
 @patch
 def forward(
     self: Backbone,
