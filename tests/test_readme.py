@@ -117,13 +117,14 @@ def test_every_stored_score_is_in_the_comparison():
 
 
 def test_table_of_the_study_is_that_of_the_records():
-    from xray2ct.studies.claims import study_table
+    from xray2ct.studies.tables import study_table
 
     assert study_table() in stored_text('00_summary')
 
 
 def test_no_run_of_the_study_is_above_the_mean_volume():  # as the README says
-    from xray2ct.studies.claims import STUDY, load_evidence, study_row
+    from xray2ct.studies.claims import load_evidence
+    from xray2ct.studies.tables import STUDY, study_row
 
     got = load_evidence()[0]
     assert not [

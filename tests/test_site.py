@@ -488,7 +488,7 @@ def test_mode_can_be_switched(browser, base):
 
 
 def test_navigation_on_a_phone(browser, base):
-    "The sidebar opens, and leads to a tutorial and to a room."
+    "The sidebar opens, and leads to a tutorial and to a module."
     tab = opened(browser, base, 375, 800)
     tab.goto(base + 'index.html')
     tab.click('.quarto-btn-toggle >> nth=0')

@@ -15,8 +15,8 @@ from ..core import read_json, sha256_of, write_json
 from ..physics.geometry import Geometry, Grid
 from ..physics.geometry_file import geometry_to_dict
 from ..phantom import virtual_patient
-from .prepare import PREPARE_VERSION, collect, make_root
-from .prepare import report_rows, why_redo, write_patient
+from .prepare import PREPARE_VERSION, collect, list_when_complete, make_root
+from .prepare import report_rows, take_shard, why_redo, write_patient
 
 # %% ../../nbs/05_data/03_cohort.ipynb #808ccb93
 COHORTS = dict(
@@ -125,6 +125,7 @@ def main(
     dest: str,  # Folder to make
     scale: str = 'mini',  # mini (128³ voxels, 128² pixels) or full (256³, 512²)
     workers: int = 0,  # Processes (default: one per core, at most 8)
+    shard: str = '',  # i/n for the i-th of n jobs that draw into one folder (--shard 1/8)
     json: bool = False,  # Print JSON
 ):
     """Draw a cohort of virtual patients: CT, X-rays, geometry, facts and split.
@@ -136,6 +137,7 @@ def main(
             raise InputError(f'unknown scale {scale!r}', fix=did_you_mean(scale, SCALES))
         size, pixels = SCALES[scale]
         seeds, split = cohort_seeds(name)
+        own_seeds = take_shard(seeds, shard)
         code = phantom_code()
         make_root(root)
         label = dict(
@@ -152,7 +154,9 @@ def main(
         if split:
             write_json(split, root / 'split.json')
         cfg = CohortCfg(size=size, pixels=pixels)
-        jobs = [(seed, child_of(root, virtual_id(seed)), cfg, code) for seed in seeds]
+        folders = {seed: child_of(root, virtual_id(seed)) for seed in seeds}
+        jobs = [(seed, folders[seed], cfg, code) for seed in own_seeds]
         n_workers = workers or min(os.cpu_count() or 1, 8)
         rows = collect(make_virtual, jobs, n_workers, name)
+        list_when_complete(root, list(folders.values()))
         report_rows(rows, t0, dest, json)
