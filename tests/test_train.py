@@ -227,6 +227,50 @@ def test_two_agents_train_together(alone, tmp_path):
     assert sum('done:' in o for o in outs) == 1  # one voice
 
 
+SLOW_BASELINES = """
+import os, time
+from xray2ct import train
+from xray2ct.evaluation.baselines import Baselines
+from xray2ct.training import setup
+
+fit, predict = setup.fit_baselines, Baselines.predict
+
+def slow_fit(*args):
+    time.sleep(8)
+    return fit(*args)
+
+def slow_predict(self, name, batch):
+    if name == 'zero' and os.environ['RANK'] == '0':
+        time.sleep(6)
+    return predict(self, name, batch)
+
+setup.fit_baselines, Baselines.predict = slow_fit, slow_predict
+train.main('smoke', ['train.checkpoint_seconds=0'], timeout=5)
+"""
+
+
+def test_no_rank_waits_in_a_collective_for_the_baselines_of_another(tmp_path):
+    "Rank 0 needs 8 seconds to fit the baselines and 12 to score its share of them; a collective may take 5."
+    (tmp_path / 'slow.py').write_text(SLOW_BASELINES)
+    STARTED.append(
+        p := subprocess.Popen(
+            [*torchrun('--standalone', '--nproc_per_node=2'), 'slow.py'],
+            cwd=tmp_path,
+            env=ENV,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+    )
+    started = time.time()
+    out, err = finish(p, timeout=120)
+    assert time.time() - started > 20 and 'done:' in out
+    (rec,) = read_records(folder=tmp_path / 'results' / 'runs')
+    assert rec['status'] == 'finished' and rec['processes'] == 2 and rec['scores']['n'] == 4
+    assert all(len(b['by_case']) == 4 for b in rec['scores']['baselines'].values())
+
+
 # ---- faults ----
 
 LONG = ['train.steps=120', 'train.eval_every=40', 'train.checkpoint_steps=2', 'train.log_every=5']
@@ -367,7 +411,7 @@ def small_disk():
 
 
 def test_asked_to_stop_then_a_full_disk_then_on(tmp_path, noisy, unbroken):
-    "SIGTERM saves; no room for the next checkpoint leaves that one; with room again the run ends as if nothing had happened."
+    "SIGTERM saves; no space for the next checkpoint leaves that one; with space again the run ends as if nothing had happened."
     broken = tmp_path
     p = start(broken, LONG, recipe=noisy)
     wait_for_step(broken, 20, p)
@@ -387,6 +431,19 @@ def test_asked_to_stop_then_a_full_disk_then_on(tmp_path, noisy, unbroken):
     assert latest_checkpoint(run / 'checkpoints').step == ck.step
     finish(start(broken, LONG, recipe=noisy))
     same(unbroken, broken)
+
+
+def test_loader_processes_outlive_a_request_to_stop(tmp_path, noisy, unbroken):
+    "A queue asks every process of the job to stop: those that load batches go on until the run has saved."
+    workers = [*LONG, 'train.workers=2', 'train.preload_gb=0']
+    p = start(tmp_path, workers, recipe=noisy)
+    wait_for_step(tmp_path, 20, p)
+    assert len(children(p.pid)) >= 2
+    os.killpg(p.pid, signal.SIGTERM)
+    out, err = finish(p, 130)
+    assert 'stopped after step' in out and 'Traceback' not in err, err
+    finish(start(tmp_path, workers, recipe=noisy))
+    same(unbroken, tmp_path)
 
 
 def test_divergence_names_the_patients_and_keeps_the_checkpoint(tmp_path):

@@ -96,6 +96,7 @@ LEAST = dict(  # Smallest sensible values of `TrainCfg`
     checkpoint_steps=0,
     log_every=1,
     prefetch=0,
+    workers=0,
     preload_gb=0,
 )
 
@@ -113,7 +114,8 @@ class TrainCfg:
     checkpoint_seconds: float = 60.0  # Seconds between two checkpoints; 0 = not by time
     checkpoint_steps: int = 0  # Steps between two checkpoints; 0 = not by count
     log_every: int = 10  # Steps between two readings of the loss (each waits for the device)
-    prefetch: int = 2  # Batches made ready in advance; 0 = none
+    prefetch: int = 2  # Batches made ready in advance, by each worker; 0 = none
+    workers: int = 0  # Processes that load batches for each GPU; 0 = a thread, which is enough for prepared arrays
     preload_gb: float = 2.0  # A training set up to this size is kept in memory, GB
     channels_last: bool = True  # Convolution weights in channels-last order
     compile: str = ''  # Backend of torch.compile: 'inductor', or 'eager', which only traces; '' = not compiled
@@ -140,6 +142,7 @@ CONVENIENCE = (  # Settings that may differ between a run and its continuation
     'train.checkpoint_steps',
     'train.log_every',
     'train.prefetch',
+    'train.workers',
     'train.preload_gb',
     'train.tensorboard',
     'train.compile',

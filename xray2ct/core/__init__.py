@@ -12,3 +12,4 @@ from .files import PART_PREFIX, atomic_path, atomic_folder, remove_folder, remov
 from .files import write_bytes, write_text, write_json, read_json, file_lock
 from .files import check_writable, child_of, package_folder, sha256_of
 from .runtime import seed_of, rng_of, human_time, progress, machine, n_params
+from .runtime import pick_device

@@ -10,13 +10,13 @@ import os, sys, time
 from dataclasses import dataclass
 from pathlib import Path
 from fastcore.script import call_parse
-from ..core import InputError, child_of, did_you_mean, exit_on_input_error
+from ..core import InputError, child_of, did_you_mean, exit_on_input_error, package_folder
 from ..core import read_json, sha256_of, write_json
 from ..physics.geometry import Geometry, Grid
 from ..physics.geometry_file import geometry_to_dict
 from ..phantom import virtual_patient
-from .prepare import PREPARE_VERSION, collect, make_root
-from .prepare import report_rows, why_redo, write_patient
+from .prepare import PREPARE_VERSION, collect, list_when_complete, make_root
+from .prepare import report_rows, take_shard, why_redo, write_patient
 
 # %% ../../nbs/05_data/03_cohort.ipynb #808ccb93
 COHORTS = dict(
@@ -93,13 +93,10 @@ def make_virtual(
 # %% ../../nbs/05_data/03_cohort.ipynb #14545e71
 def phantom_code() -> str:  # 12 hexadecimal digits
     "Fingerprint of the modules that draw virtual patients, comments left out."
-    phantom = sys.modules[virtual_patient.__module__]
-    modules = {getattr(o, '__module__', None) or '' for o in vars(phantom).values()}
-    modules.add(phantom.__name__)
-    drawing = [m for m in modules if m.startswith('xray2ct.') and not m.startswith('xray2ct.core')]
+    folder = package_folder() / 'phantom'
     lines = []
-    for file in sorted(sys.modules[m].__file__ for m in drawing):
-        text = Path(file).read_text()
+    for file in sorted(folder.glob('*.py')):
+        text = file.read_text()
         lines += [line for line in text.splitlines() if not line.lstrip().startswith('#')]
     return sha256_of('\n'.join(lines).encode())[:12]
 
@@ -128,6 +125,7 @@ def main(
     dest: str,  # Folder to make
     scale: str = 'mini',  # mini (128³ voxels, 128² pixels) or full (256³, 512²)
     workers: int = 0,  # Processes (default: one per core, at most 8)
+    shard: str = '',  # i/n for the i-th of n jobs that draw into one folder (--shard 1/8)
     json: bool = False,  # Print JSON
 ):
     """Draw a cohort of virtual patients: CT, X-rays, geometry, facts and split.
@@ -139,6 +137,7 @@ def main(
             raise InputError(f'unknown scale {scale!r}', fix=did_you_mean(scale, SCALES))
         size, pixels = SCALES[scale]
         seeds, split = cohort_seeds(name)
+        own_seeds = take_shard(seeds, shard)
         code = phantom_code()
         make_root(root)
         label = dict(
@@ -155,7 +154,9 @@ def main(
         if split:
             write_json(split, root / 'split.json')
         cfg = CohortCfg(size=size, pixels=pixels)
-        jobs = [(seed, child_of(root, virtual_id(seed)), cfg, code) for seed in seeds]
+        folders = {seed: child_of(root, virtual_id(seed)) for seed in seeds}
+        jobs = [(seed, folders[seed], cfg, code) for seed in own_seeds]
         n_workers = workers or min(os.cpu_count() or 1, 8)
         rows = collect(make_virtual, jobs, n_workers, name)
+        list_when_complete(root, list(folders.values()))
         report_rows(rows, t0, dest, json)

@@ -7,7 +7,7 @@ __all__ = ['CTDataset', 'collate', 'to_device', 'toy_dataset', 'data_hash', 'mea
            'make_loader']
 
 # %% ../../nbs/05_data/05_dataset.ipynb #fc20f374
-import warnings
+import signal, warnings
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
@@ -439,15 +439,27 @@ def make_loader(
     "Batches in exactly the given order, each ready before its step."
     if not workers:
         return _prefetch(dataset, iter(batches), ahead, pin)
+    return _from_workers(dataset, batches, workers, ahead, pin)
+
+def _ignore_stop_signals(worker):
+    "Leave the signals that stop a run to its main process, which still needs batches."
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+
+def _from_workers(dataset, batches, workers, ahead, pin):
+    "Batches from processes, which live as long as this generator."
     loader = DataLoader(
         dataset,
         batch_sampler=batches,
         num_workers=workers,
-        prefetch_factor=ahead,
+        prefetch_factor=max(1, ahead),
         collate_fn=collate,
         pin_memory=pin,
+        persistent_workers=True,
+        worker_init_fn=_ignore_stop_signals,
+        generator=torch.Generator(),  # the global one belongs to the steps
     )
-    return iter(loader)
+    yield from loader
 
 def _prefetch(dataset, batches, ahead, pin):
     "Batches from one thread that stays `ahead` batches in front of its consumer."

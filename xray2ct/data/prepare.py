@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['PREPARE_VERSION', 'to_png8', 'write_patient', 'why_redo', 'safe_id', 'find_sources', 'run_jobs', 'PrepareCfg',
-           'source_hash', 'prepare_ct', 'make_root', 'leave_nothing', 'collect', 'report_rows', 'main']
+           'source_hash', 'prepare_ct', 'make_root', 'leave_nothing', 'take_shard', 'list_when_complete', 'collect',
+           'report_rows', 'main']
 
 # %% ../../nbs/05_data/02_prepare.ipynb #d9c73cbc
 import argparse, errno, io, os, re, sys, time, traceback
@@ -446,6 +447,34 @@ def leave_nothing(
     if new and not any(Path(dest).iterdir()):
         Path(dest).rmdir()
 
+# %% ../../nbs/05_data/02_prepare.ipynb #7cd0a1b2
+def take_shard(
+    jobs: list,  # All jobs, in the same order in every process
+    shard: str,  # 'i/n': the i-th of n equal parts, counted from 1; '' for all
+) -> list:  # Those of this process
+    "The jobs of one process of an array."
+    if not shard:
+        return jobs
+    i, slash, n = shard.partition('/')
+    if not (slash and i.isdigit() and n.isdigit() and 1 <= int(i) <= int(n)):
+        raise InputError(
+            f'--shard={shard} is not a part of the jobs',
+            fix='For example --shard 1/8 to --shard 8/8 for eight jobs.',
+        )
+    return jobs[int(i) - 1 :: int(n)]
+
+def list_when_complete(
+    dest: Path,  # Cohort folder with its cohort.json
+    folders: list,  # Patient folders of all shards
+) -> int:  # Those that are not complete yet
+    "Write the patients of a cohort into its cohort.json once every folder is complete."
+    missing = sum(not (folder / 'geometry.json').exists() for folder in folders)
+    label = dest / 'cohort.json'
+    if not missing and label.exists():
+        complete = sorted(p.parent.name for p in dest.glob('*/geometry.json'))
+        write_json(read_json(label) | dict(patients=complete), label)
+    return missing
+
 # %% ../../nbs/05_data/02_prepare.ipynb #486861b6
 def _failed_row(job, error):
     "The row of a job that failed."
@@ -513,17 +542,19 @@ def _views(geometry, pixels):
     given, _ = geometry_from_dict(read_json(geometry), geometry)
     return replace(given, pixels=pixels)
 
-def _prepare(sources, dest, cfg, views, workers):
-    "Rows of all sources; labels the destination, unless nothing could be made."
-    jobs = [(path, child_of(dest, patient), cfg, views) for patient, path in sources]
+def _prepare(sources, dest, cfg, views, workers, shard):
+    "Rows of the sources of a shard; labels the destination, unless nothing could be made."
+    all_jobs = [(path, child_of(dest, patient), cfg, views) for patient, path in sources]
+    jobs = take_shard(all_jobs, shard)
     is_new = not dest.exists()
     is_ours = not (dest / 'cohort.json').exists()
     make_root(dest)
     if is_ours:
         write_json(dict(made_by='xray2ct-prepare'), dest / 'cohort.json')
     rows = collect(prepare_ct, jobs, workers, 'CTs')
-    if is_ours and all(r['state'] == 'failed' for r in rows):
+    if is_ours and not shard and all(r['state'] == 'failed' for r in rows):
         leave_nothing(dest, is_new)
+    list_when_complete(dest, [job[1] for job in all_jobs])
     return rows
 
 # %% ../../nbs/05_data/02_prepare.ipynb #cea0d92c
@@ -541,6 +572,7 @@ def main(
     rescale: str = '',  # a,b for files that are not in HU: HU = a*value + b (--rescale=1,-1024); or signed
     padding: str = '',  # Value that is padding and becomes air (--padding=0), or none
     geometry: str = '',  # geometry.json whose views to render (default: PA and left lateral)
+    shard: str = '',  # i/n for the i-th of n jobs that prepare into one folder (--shard 1/8)
     json: bool = False,  # Print JSON
 ):
     """Turn CT scans into patient folders: cube in HU, X-rays as line integrals and PNG, geometry.json.
@@ -565,5 +597,5 @@ def main(
         )
         views = _views(geometry, pixels)
         sources = find_sources(src, Path(dest))
-        rows = _prepare(sources, Path(dest), cfg, views, workers)
+        rows = _prepare(sources, Path(dest), cfg, views, workers, shard)
         report_rows(rows, t0, dest, json)

@@ -14,7 +14,7 @@ from scipy import ndimage as ndi
 from ..core import InputError, progress, rng_of
 from .statistics import mean_ci
 from ..metrics import psnr
-from ..phantom.chest import paint_nodules
+from ..phantom.findings import paint_nodules
 from ..physics.geometry import Geometry, Grid, random_geometry
 from ..physics.projection import render_xrays
 

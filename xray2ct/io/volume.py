@@ -503,7 +503,7 @@ def _length_notes(
         )
     return notes
 
-# %% ../../nbs/04_io/06_volume.ipynb #bb4ba121
+# %% ../../nbs/04_io/06_volume.ipynb #5f1bfb58
 _CHEST_MM = (220, 600)  # Width of an adult body in a chest CT
 
 def size_notes(

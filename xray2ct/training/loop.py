@@ -23,7 +23,7 @@ from ..io.volume import HU_RANGE, hu_to_unit
 from ..records import code_version, free_id, write_record
 from .checkpoints import Checkpoint, older_version, save_checkpoint, save_weights, training_ids_of
 from .logging import MetricsLogger, ProgressLogger, below_baseline_warning, read_metrics, thin
-from .optim import autocast
+from .optim import autocast, tune_gpu
 
 # %% ../../nbs/10_training/06_loop.ipynb #218553b1
 from .setup import baseline_rows, fit_or_load_baselines
@@ -545,7 +545,7 @@ def set_up(
     from_main(lambda: write_json(cfg_to_dict(cfg), run.folder / 'config.json'), run.folder)
     run.baselines, history.baseline = fit_or_load_baselines(run.folder, *run.sets, cfg.protocol)
     lo, hi = (cfg.target.lo, cfg.target.hi) if cfg.target.clip else HU_RANGE
-    mean = from_main(lambda: hu_to_unit(mean_volume(run.training, lo, hi), cfg.target))
+    mean = hu_to_unit(mean_volume(run.training, lo, hi), cfg.target)
     state = make_train_state(cfg, len(run.training), run.device, mean)
     if cfg.base_model:
         history.base_model = load_base_model(state.model, run.base_weights, cfg.base_model)
@@ -604,6 +604,7 @@ def finish(
     "Score the final weights and the baselines, save the weights, and make the record."
     cfg, state, history = run.cfg, run.state, run.history
     validation = run.validation
+    tune_gpu('fp32', state.device)
     with evaluating(state) as model:
         rows = baseline_rows(run.folder, run.baselines, validation, cfg.protocol, history.data_hash)
         scores = evaluate(
