@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from fastcore.script import Param, call_parse
 from PIL import Image
-from ..core import InputError, atomic_path, child_of, exit_on_input_error, human_time
+from ..core import InputError, atomic_path, check_writable, child_of, exit_on_input_error, human_time
 from ..core import progress, read_json, sha256_of, write_json
 from ..physics.geometry import Geometry, Grid
 from ..physics.geometry_file import geometry_from_dict, geometry_to_dict
@@ -178,10 +178,7 @@ def _one_study(folder):
 # %% ../../nbs/05_data/02_prepare.ipynb #adf68d2b
 def _items_in(folder):
     "List a folder without hidden names."
-    try:
-        return sorted(q for q in folder.iterdir() if not q.name.startswith('.'))
-    except PermissionError:
-        raise InputError('no permission to read this folder', folder) from None
+    return sorted(q for q in folder.iterdir() if not q.name.startswith('.'))
 
 def _sources_in(folder, root, dest):
     "(id, path) of every CT in a folder."
@@ -231,7 +228,11 @@ def find_sources(
             fix = 'Give another DEST.'
             raise InputError('source and destination are the same folder', path, fix)
         if path.is_dir():
-            found = _sources_in(path.resolve(), path.resolve(), dest)
+            root = path.resolve()
+            try:
+                found = _sources_in(root, root, dest)
+            except PermissionError as e:
+                raise InputError('no permission to read it', e.filename) from None
         else:
             found = [(_stem(path) or path.name, path)]
         if not found:
@@ -435,6 +436,7 @@ def make_root(
     except OSError as e:
         what = f'this folder cannot be made ({e.strerror})'
         raise InputError(what, dest, 'Give another destination.') from None
+    check_writable(dest, is_folder=True)
 
 def leave_nothing(
     dest,  # Destination where nothing could be made
@@ -525,7 +527,8 @@ def report_rows(
                     print(f'{row["patient"]}: {note}')
         done, skipped, failed = map(len, by_state.values())
         counts = f'{done} made, {skipped} already complete, {failed} refused'
-        print(f'{counts} in {human_time(seconds)}: {dest}')
+        shown = os.fsencode(dest).decode(errors='backslashreplace')
+        print(f'{counts} in {human_time(seconds)}: {shown}')
     for row in by_state['failed']:
         print(f'error: {row["error"]}', file=sys.stderr)
     if by_state['failed']:
@@ -580,6 +583,8 @@ def main(
             raise InputError('a source and a destination are needed', fix='xray2ct-prepare SRC... DEST')
         *src, dest = paths
         _check_sizes(size, pixels, fov_mm, workers)
+        if Path(dest).is_dir():
+            check_writable(dest, is_folder=True)
         is_word = center in ('body', 'volume', 'world')
         cfg = PrepareCfg(
             size=size,

@@ -503,26 +503,8 @@ def _length_notes(
         )
     return notes
 
-# %% ../../nbs/04_io/06_volume.ipynb #0bca1f9e
-def _width_notes(
-    body,  # `_Body` of the scan
-    fov_mm,  # Edge of the cube
-) -> list:
-    "Notes about a body wider than the cube along x or y."
-    notes = []
-    profiles = dict(x=body.mask.any((0, 1)), y=body.mask.any((0, 2)))
-    for (name, occupied), spacing in zip(profiles.items(), body.spacing):
-        indices = np.flatnonzero(occupied)
-        width = (indices[-1] - indices[0] + 1) * spacing
-        excess = width - fov_mm
-        if excess > 1:
-            notes.append(
-                f'warning: the body is {width:.0f} mm wide along {name}: '
-                f'{excess:.0f} mm do not fit into the cube; a larger --fov-mm keeps them'
-            )
-    return notes
-
-_CHEST_MM = (220, 600)  # Width of an adult chest, with arms
+# %% ../../nbs/04_io/06_volume.ipynb #5f1bfb58
+_CHEST_MM = (220, 600)  # Width of an adult body in a chest CT
 
 def size_notes(
     mask,  # (D,H,W) bool, the body
@@ -543,6 +525,25 @@ def size_notes(
         f'if this is not a child or a part of a chest, the spacing in the {where} is wrong: '
         'copy it from the original scan (DICOM PixelSpacing, NIfTI affine, MetaImage ElementSpacing)'
     ]
+
+# %% ../../nbs/04_io/06_volume.ipynb #0bca1f9e
+def _width_notes(
+    body,  # `_Body` of the scan
+    fov_mm,  # Edge of the cube
+) -> list:
+    "Notes about a body wider than the cube along x or y."
+    notes = []
+    profiles = dict(x=body.mask.any((0, 1)), y=body.mask.any((0, 2)))
+    for (name, occupied), spacing in zip(profiles.items(), body.spacing):
+        indices = np.flatnonzero(occupied)
+        width = (indices[-1] - indices[0] + 1) * spacing
+        excess = width - fov_mm
+        if excess > 1:
+            notes.append(
+                f'warning: the body is {width:.0f} mm wide along {name}: '
+                f'{excess:.0f} mm do not fit into the cube; a larger --fov-mm keeps them'
+            )
+    return notes
 
 def _cut_notes(
     scan,  # Any orientation
