@@ -457,13 +457,13 @@ def test_training_follows_the_file(desk):
     pg, out, _ = desk
     o = out['live']
     o.scroll_into_view_if_needed()
-    until(pg, lambda: 'update 10' in o.inner_text())
+    until(pg, lambda: 'step 10' in o.inner_text())
     pg.evaluate(
         'window.jupyterapp.shell.currentWidget.context.sessionContext.session.kernel.requestExecute({code: "grow(10, 60)"}).done.then(() => 0)'
     )
     o.locator('b').wait_for()
     pg.wait_for_function(
-        'document.querySelector(".x2t").innerText.includes("update 60")', timeout=40_000
+        'document.querySelector(".x2t").innerText.includes("step 60")', timeout=40_000
     )
     assert o.locator('.x2t svg').count() == 2
     shot(pg, 'lab_training_1280', o)
