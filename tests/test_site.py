@@ -126,16 +126,16 @@ def test_nothing_is_loaded_from_elsewhere(site, pages):
 
 def test_pictures_have_words(pages):
     assert not (bad := [(n, p.no_alt[:2]) for n, p in pages.items() if p.no_alt]), bad[:8]
-    alts = re.findall(r'<img[^>]*alt="([^"]+)"', (pages['geometry.html'].path).read_text())
+    alts = re.findall(r'<img[^>]*alt="([^"]+)"', (pages['02_physics/geometry.html'].path).read_text())
     assert alts and all(len(a) > 25 for a in alts), alts
 
 
 def test_source_links_and_signatures(pages):
-    text = pages['geometry.html'].path.read_text()
+    text = pages['02_physics/geometry.html'].path.read_text()
     assert re.search(r'href="https://github\.com/[^"]+/xray2ct/geometry\.py#L\d+"', text), (
         'no source links'
     )
-    assert 'project_points' in pages['geometry.html'].ids and '(...,V,3,4)' in text, (
+    assert 'project_points' in pages['02_physics/geometry.html'].ids and '(...,V,3,4)' in text, (
         'the signature with its shapes'
     )
     for name, p in pages.items():  # helpers of a page that is only read are no API

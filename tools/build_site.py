@@ -406,7 +406,27 @@ def localize(out, site_url):
         left = EXTERNAL.search(text)
         if left:
             raise SystemExit(f'error: {page.relative_to(out)} would load {left[0][:200]}')
+    mend_anchors(out)
     return katex
+
+
+def mend_anchors(out):
+    "nbdev links methods and private helpers, which have no heading: lead to the class, or to the page."
+    texts = {p.resolve(): p.read_text() for p in out.rglob('*.html')}
+    ids = {p: set(re.findall(r'\bid="([^"]+)"', text)) for p, text in texts.items()}
+
+    def mended(page, match):
+        path, anchor = match[1], match[2]
+        target = (page.parent / path).resolve() if path else page
+        if target not in ids or anchor in ids[target]:
+            return match[0]
+        parent = anchor.partition('.')[0]
+        return f'href="{path}#{parent}"' if parent in ids[target] else f'href="{path or page.name}"'
+
+    for page, text in texts.items():
+        new = re.sub(r'href="([^":#]*\.html|)#([\w.-]+)"', lambda m: mended(page, m), text)
+        if new != text:
+            page.write_text(new)
 
 
 def build(renderer='smalldocs', n_workers=2, fetch=True, stored=False):
