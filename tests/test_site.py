@@ -132,7 +132,7 @@ def test_pictures_have_words(pages):
 
 def test_source_links_and_signatures(pages):
     text = pages['02_physics/geometry.html'].path.read_text()
-    assert re.search(r'href="https://github\.com/[^"]+/xray2ct/geometry\.py#L\d+"', text), (
+    assert re.search(r'href="https://github\.com/[^"]+/xray2ct/physics/geometry\.py#L\d+"', text), (
         'no source links'
     )
     assert 'project_points' in pages['02_physics/geometry.html'].ids and '(...,V,3,4)' in text, (
