@@ -70,7 +70,7 @@ def _state(paths):
     return {Path(p).as_posix(): fingerprint(p) for p in paths}
 
 def stamp_of(
-    step: Step,
+    step: Step,  # One command of the list
     code: str = '',  # Hash of the package
 ) -> dict:  # Plain values for JSON
     "Describe a command and the present state of what it reads and makes."
@@ -78,7 +78,7 @@ def stamp_of(
     return dict(argv=list(step.argv), code=code, needs=needs, makes=makes)
 
 def is_done(
-    step: Step,
+    step: Step,  # One command of the list
     stamps: dict,  # Title -> stamp
     code: str = '',  # Hash of the package
 ) -> bool:  # True if running it again would change nothing

@@ -86,7 +86,7 @@ def read_letter(
     xray: torch.Tensor,  # (h,w) of the default geometry: magnification 1.2, detector of 440 mm
     letter: str,  # Expected letter
     right_mm: float,  # Its center, as in `LETTERS_IN_XRAY`
-    up_mm: float,
+    up_mm: float,  # Likewise, upwards
 ) -> dict:  # Correlation with the letter as it is, 'mirrored', and 'upside_down'
     "Compare a place in an X-ray with a letter."
     to_uv = 1.2 / 220

@@ -302,7 +302,7 @@ def evaluate_claims(
 NOT_RUN = 'not run yet'
 
 def truth_of(
-    run: RunSpec,
+    run: RunSpec,  # One row of results/runs.json
 ) -> tuple:  # Cohort, voxels, resampling, window, protocol
     "State what a run is scored against."
     c = run.cfg()

@@ -76,7 +76,7 @@ def same_run(
     return all(recorded.get(k) == v for k, v in wanted.items())
 
 def records_of(
-    run: RunSpec,
+    run: RunSpec,  # One row of results/runs.json
     recs=None,  # Records; all of results/runs by default
 ) -> dict:  # Seed -> record, for the seeds that have one
     "Find the records of a run; a finished one is preferred."
@@ -108,7 +108,7 @@ def pending(
     return jobs
 
 def command(
-    run: RunSpec,
+    run: RunSpec,  # One row of results/runs.json
     seed: int,  # Of the training
     *options,  # More words for the trainer, such as --data DIR
 ) -> list:  # Words
@@ -125,7 +125,7 @@ ONE_THREAD = dict(
 )
 
 def run_one(
-    run: RunSpec,
+    run: RunSpec,  # One row of results/runs.json
     seed: int,  # Of the training
     options,  # More words for the trainer
     logs: Path,  # Folder of its output

@@ -396,7 +396,7 @@ def older_version(
     )
 
 def settings_of(
-    checkpoint: Checkpoint,
+    checkpoint: Checkpoint,  # From `load_checkpoint`
 ) -> RunCfg:
     "Read the settings of a checkpoint; those of an older version are an `InputError`."
     try:

@@ -148,7 +148,7 @@ class EpochSummary:
     wait: float  # Part of the time spent waiting for data
 
 def epoch_line(
-    s: EpochSummary,
+    s: EpochSummary,  # Numbers of the epoch
     psnr: float = None,  # Validation, dB, if there was one
     baseline: float = None,  # Mean volume, dB
     best: bool = False,  # Mark the best score so far

@@ -62,7 +62,7 @@ def reported_patients(
 
 @torch.no_grad()
 def reported_psnr(
-    state: TrainState,
+    state: TrainState,  # The training, wherever it stands
     sets,  # (training, validation)
 ) -> float:  # dB
     "Score as the documented script did: its patients, its pooling, its peak, without clamping."
@@ -359,7 +359,7 @@ def _sessions(folder):
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 def make_record(
-    run: Run,
+    run: Run,  # The training with its folder and history
     status: str,  # finished, diverged or stopped
     scores=None,  # From `evaluate`
     memory=None,  # Peak of each process
@@ -384,7 +384,7 @@ def make_record(
 
 # %% ../../nbs/10_training/06_loop.ipynb #5fadb759
 def leave_record(
-    run: Run,
+    run: Run,  # The training with its folder and history
     record: dict,  # From `make_record`
 ):
     "Write the record; a full disk must not hide why the run ended."
@@ -437,7 +437,7 @@ def _card(run, score):
     )
 
 def validate_and_log(
-    run: Run,
+    run: Run,  # The training with its folder and history
 ):
     "Validate, log the score with the baseline, keep the best weights, and warn below the baseline."
     state, history = run.state, run.history
@@ -531,7 +531,7 @@ def training_loop(
 
 # %% ../../nbs/10_training/06_loop.ipynb #a15ec05f
 def set_up(
-    run: Run,
+    run: Run,  # The training with its folder and history
 ):
     "Build the state of a run and its baselines; every process must call."
     cfg, history = run.cfg, run.history
@@ -626,7 +626,7 @@ def finish(
 
 # %% ../../nbs/10_training/06_loop.ipynb #f7fe1712
 def run_training(
-    run: Run,
+    run: Run,  # The training with its folder and history
 ) -> dict:  # The record; its status is 'finished' or 'stopped'
     "Train, validate, save, and leave a record; every process of a group must call."
     with explain_disk_errors(run.folder):

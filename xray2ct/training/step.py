@@ -359,7 +359,7 @@ def state_of(
 
 def restore(
     s: TrainState,  # A fresh one
-    checkpoint: Checkpoint,
+    checkpoint: Checkpoint,  # From `load_checkpoint`
 ) -> dict:  # Settings that differ, name -> (old, new)
     "Load a checkpoint into a state; one of another run is an `InputError`."
     old = settings_of(checkpoint)
@@ -436,14 +436,14 @@ def output_hu(
 
 # %% ../../nbs/10_training/05_step.ipynb #c967c22e
 def averaged_weights(
-    state: TrainState,
+    state: TrainState,  # The training, wherever it stands
 ):  # Context manager
     "Give the model the running mean of its weights within the block, if the run has one."
     return state.ema.applied() if state.ema else nullcontext()
 
 @contextmanager
 def evaluating(
-    state: TrainState,
+    state: TrainState,  # The training, wherever it stands
 ):  # The model
     "Within the block the model is in eval mode, with its averaged weights and rank 0's buffers."
     if dist.is_initialized():
@@ -458,7 +458,7 @@ def evaluating(
 
 @torch.no_grad()
 def validate(
-    state: TrainState,
+    state: TrainState,  # The training, wherever it stands
     dataset,  # Validation patients
 ) -> float:  # Mean PSNR over patients, dB
     "Score the present weights; every process must call."
