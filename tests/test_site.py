@@ -427,7 +427,7 @@ def test_looks(browser, base, mode, width):
         'tutorials/two_xrays',
         'explanations/two_views',
         'experiments/00_summary',
-        'geometry',
+        '02_physics/geometry',
     ):
         tab.goto(f'{base}{name}.html', wait_until='load')
         tab.wait_for_timeout(400)
