@@ -426,7 +426,7 @@ def test_looks(browser, base, mode, width):
         'viewer',
         'tutorials/two_xrays',
         'explanations/two_views',
-        'experiments/00_summary',
+        'experiments/summary',
         '02_physics/geometry',
     ):
         tab.goto(f'{base}{name}.html', wait_until='load')
