@@ -218,7 +218,7 @@ def cut(path, n=60):
 
 
 def pair(cohort, i=3, ext='.npy'):
-    "The two films of a patient."
+    "The two X-rays of a patient."
     p = NEW.ids[i]
     return cohort / p / f'{p}_pa{ext}', cohort / p / f'{p}_lat{ext}'
 
@@ -279,7 +279,7 @@ BAD_FILMS = dict(
 
 
 @pytest.mark.parametrize('kind', BAD_FILMS)
-def test_predict_refuses_a_film(kind, run_dir, cohort, tmp_path):
+def test_predict_refuses_an_xray(kind, run_dir, cohort, tmp_path):
     pa, lat = pair(cohort)
     (tmp_path / 'bad').mkdir()
     np.save(tmp_path / 'bad' / 'x.npy', np.load(pa))
@@ -329,7 +329,7 @@ BAD_CTS = dict(
     unit=(lambda p: nifti(p, (CT + 1024) / 4095), 'not Hounsfield'),
     bytes=(lambda p: nifti(p, np.clip((CT + 200) / 400 * 255, 0, 255).round()), 'not Hounsfield'),
     degenerate=(lambda p: nifti(p, CT, np.diag([0.0, 20.0, 20.0, 1.0])), 'degenerate'),
-    metres=(lambda p: nifti(p, CT, np.diag([0.0225, 0.0225, 0.0225, 1.0])), 'millimetres'),
+    meters=(lambda p: nifti(p, CT, np.diag([0.0225, 0.0225, 0.0225, 1.0])), 'millimeters'),
     nothing=(lambda p: p.write_bytes(b'') or p, 'bad'),
 )
 

@@ -51,7 +51,7 @@ A = np.diag([5., 4., 3., 1.]); A[:3,3] = -70, -60, -50
 hu = virtual_patient(3, 64)[0]''',
     'one = view_volume(ph, (-1000, 600), affine=A); one',
     'two = compare(np.roll(hu, 3, 2), hu, np.full((16,)*3, 40.)); two',
-    'films = view_xrays(render_xrays(hu, Geometry(pixels=96)), volume=hu); films',
+    'xrays = view_xrays(render_xrays(hu, Geometry(pixels=96)), volume=hu); xrays',
     '''run = Path('run'); run.mkdir(exist_ok=True)
 def grow(a, b):
     j = MetricsLogger(run, step=a); j.write([dict(step=s, loss=1/s, seconds=1.) for s in range(a+1, b+1)] + [dict(step=b, val_psnr=10+b/10, baseline_psnr=14.)]); j.close()
@@ -321,7 +321,7 @@ def test_right_is_on_the_left_and_the_numbers_are_true(desk):
             )  # HU under the mouse
             assert np.allclose(r['mm'], [5 * x - 70, 4 * y - 60, 3 * z - 50]), (
                 r
-            )  # the affine's millimetres
+            )  # the affine's millimeters
     ax = pixels(canvas(o, 'axial'))
     h, w, _ = ax.shape  # and the picture itself: x >= 16 (right) is denser, y >= 18 (anterior) too
     gray = lambda fy, fx: ax[
@@ -430,7 +430,7 @@ def test_every_way_to_compare(desk):
     assert o.locator('canvas').count() == 6
 
 
-def test_films_and_slices_are_linked(desk):
+def test_xrays_and_slices_are_linked(desk):
     pg, out, _ = desk
     o = out['xrays']
     xray, sag = o.locator('.x2f canvas').first, canvas(o, 'sagittal')
@@ -449,21 +449,21 @@ def test_films_and_slices_are_linked(desk):
     xray.scroll_into_view_if_needed()
     f = xray.bounding_box()
     pg.mouse.click(f['x'] + 0.3 * f['width'], f['y'] + 0.4 * f['height'])
-    until(pg, lambda: index(sag) != was)  # a click on a film moves the slice
-    shot(pg, 'lab_films_1280', o)
+    until(pg, lambda: index(sag) != was)  # a click on an X-ray moves the slice
+    shot(pg, 'lab_xrays_1280', o)
 
 
 def test_training_follows_the_file(desk):
     pg, out, _ = desk
     o = out['live']
     o.scroll_into_view_if_needed()
-    until(pg, lambda: 'update 10' in o.inner_text())
+    until(pg, lambda: 'step 10' in o.inner_text())
     pg.evaluate(
         'window.jupyterapp.shell.currentWidget.context.sessionContext.session.kernel.requestExecute({code: "grow(10, 60)"}).done.then(() => 0)'
     )
     o.locator('b').wait_for()
     pg.wait_for_function(
-        'document.querySelector(".x2t").innerText.includes("update 60")', timeout=40_000
+        'document.querySelector(".x2t").innerText.includes("step 60")', timeout=40_000
     )
     assert o.locator('.x2t svg').count() == 2
     shot(pg, 'lab_training_1280', o)
@@ -518,7 +518,7 @@ def test_latency_at_256(desk):
 
 
 def test_a_real_scan(desk):
-    "The HU and millimetres under the mouse are those of the file, read without our code."
+    "The HU and millimeters under the mouse are those of the file, read without our code."
     pg, out, _ = desk
     o = out['real']
     image = nib.as_closest_canonical(nib.load(SAMPLE))
@@ -542,7 +542,7 @@ def test_a_real_scan(desk):
 
 
 def test_keyboard_alone(desk):
-    "From the bar to the pictures with Tab; a slider, a film and a row answer to their keys."
+    "From the bar to the pictures with Tab; a slider, an X-ray and a row answer to their keys."
     pg, out, _ = desk
     o = out['one']
     o.locator('button', has_text='bone').focus()
@@ -567,7 +567,7 @@ def test_keyboard_alone(desk):
     for _ in range(3):
         pg.keyboard.press('Shift+ArrowRight')
         pg.wait_for_timeout(300)
-    until(pg, lambda: index(sag) < i)  # to the right of the frontal film is the patient's left
+    until(pg, lambda: index(sag) < i)  # to the right of the frontal X-ray is the patient's left
     o = out['cases']
     o.locator('tr[data-patient=p2]').focus()
     pg.keyboard.press('Enter')

@@ -121,7 +121,7 @@ def test_report_says_what_it_should(browser, report):  # noqa: F811
         'mean volume',
         'control: wrong patient',
         'Calibration',
-        'How sure it says it is',
+        'Predicted uncertainty',
         'best: patient',
         'worst: patient',
         'every case (4)',

@@ -166,7 +166,7 @@ def test_what_the_site_serves_is_small():
 
 def test_front_page_speaks_of_the_pictures_and_pages_that_are_there():
     text = (ROOT / 'README.md').read_text()
-    assert f'{CASE["psnr"]:.2f} dB' in text and f'{CASE["updates"]} updates' in text, (
+    assert f'{CASE["psnr"]:.2f} dB' in text and f'{CASE["updates"]} optimizer steps' in text, (
         'run `python tools/readme.py --run`'
     )
     for folder in ('tutorials', 'explanations'):
@@ -426,7 +426,7 @@ def test_looks(browser, base, mode, width):
         'viewer',
         'tutorials/two_xrays',
         'explanations/two_views',
-        'experiments/e00_results',
+        'experiments/00_summary',
         'geometry',
     ):
         tab.goto(f'{base}{name}.html', wait_until='load')
@@ -488,7 +488,7 @@ def test_mode_can_be_switched(browser, base):
 
 
 def test_navigation_on_a_phone(browser, base):
-    "The sidebar opens, and leads to a tutorial and to a room."
+    "The sidebar opens, and leads to a tutorial and to a module."
     tab = opened(browser, base, 375, 800)
     tab.goto(base + 'index.html')
     tab.click('.quarto-btn-toggle >> nth=0')

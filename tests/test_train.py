@@ -411,7 +411,7 @@ def small_disk():
 
 
 def test_asked_to_stop_then_a_full_disk_then_on(tmp_path, noisy, unbroken):
-    "SIGTERM saves; no room for the next checkpoint leaves that one; with room again the run ends as if nothing had happened."
+    "SIGTERM saves; no space for the next checkpoint leaves that one; with space again the run ends as if nothing had happened."
     broken = tmp_path
     p = start(broken, LONG, recipe=noisy)
     wait_for_step(broken, 20, p)

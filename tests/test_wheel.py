@@ -121,7 +121,9 @@ def test_wheel_carries_the_front_ends(tmp_path):
         text=True,
     )  # the archive first, the wheel out of it
     assert r.returncode == 0, r.stdout[-2000:] + r.stderr[-2000:]
-    want = {f'xray2ct/viewers/static/{p.name}' for p in (ROOT / 'xray2ct' / 'viewers' / 'static').iterdir()} | {
+    want = {f'xray2ct/viewers/static/{p.name}' for p in (ROOT / 'xray2ct' / 'viewers' / 'static').iterdir()}
+    want |= {p.relative_to(ROOT).as_posix() for p in (ROOT / 'xray2ct' / 'inference').glob('*.jinja')}
+    want |= {
         p.relative_to(ROOT).as_posix() for p in (ROOT / 'xray2ct').rglob('*.py')
     }
     assert any(f.endswith('.js') for f in want) and any(f.endswith('.css') for f in want)

@@ -35,13 +35,16 @@ class InputError(ValueError):
 # %% ../../nbs/01_core/01_errors.ipynb #9e7c2bd8
 @contextmanager
 def exit_on_input_error():
-    "Turn `InputError` into one line on stderr and exit code 2; anything else is a bug and keeps its traceback."
+    "Turn `InputError` and a lack of permission into one line and exit code 2; the rest are bugs with tracebacks."
     try:
         yield
     except InputError as e:
         for bar in list(getattr(tqdm, '_instances', ())):
             bar.close()  # otherwise the message would stand on the same line as a progress bar
         print(f'error: {e}', file=sys.stderr, flush=True)
+        raise SystemExit(2) from None
+    except PermissionError as e:
+        print(f'error: {e.filename}: no permission to read or write it.', file=sys.stderr, flush=True)
         raise SystemExit(2) from None
     except KeyboardInterrupt:
         print('interrupted; run the same command again to go on', file=sys.stderr, flush=True)

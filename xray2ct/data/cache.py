@@ -21,7 +21,9 @@ from ..physics.geometry import Geometry, Grid
 from ..physics.geometry_file import geometry_from_dict
 from ..io.radiographs import read_xray
 from .patients import PatientFiles, find_patients, pick_xray
-from ..io.ct import Scan, check_hu, read_ct, read_nifti, reason_of
+from ..io.hounsfield import check_hu
+from ..io.formats import read_nifti, reason_of
+from ..io.ct import Scan, read_ct
 from ..io.volume import HU_RANGE, center_of, downsample, resample
 
 # %% ../../nbs/05_data/04_cache.ipynb #e3d91642
@@ -239,7 +241,7 @@ def settings_key(
     cfg: DataCfg,  # Sizes and modes
 ) -> str:  # 12 hexadecimal digits
     "Name of the cache for these settings and this code."
-    code = [sha256_of(inspect.getfile(f)) for f in (read_ct, read_xray, resample)]
+    code = [sha256_of(inspect.getfile(f)) for f in (check_hu, read_nifti, read_ct, read_xray, resample)]
     key = json.dumps([CACHE_VERSION, cfg.array_settings, code], sort_keys=True)
     return sha256_of(key.encode())[:12]
 

@@ -17,9 +17,10 @@ from fastcore.script import call_parse
 from ..core import InputError, exit_on_input_error, human_time, progress, read_json, sha256_of
 from ..physics.geometry import Geometry, Grid
 from ..physics.geometry_file import geometry_from_dict
-from ..io.ct import Scan, check_hu, read_ct
+from ..io.hounsfield import check_hu
+from ..io.ct import Scan, read_ct
 from ..io.radiographs import read_xray
-from ..io.volume import center_of, resample
+from ..io.volume import body_mask, center_of, resample, size_notes
 from .patients import PatientFiles, patient_files, read_split, scan_patients
 from .prepare import run_jobs
 from .leakage import THRESHOLD, near_pairs
@@ -131,7 +132,8 @@ def _check_ct(r, files, fov_mm):
         r.problems.append(f'{path.name}: it cannot be read ({type(e).__name__})')
         return None, None
     r.ct = _ct_facts(scan)
-    r.warnings += [f'{path.name}: {note}' for note in scan.notes]
+    notes = scan.notes + size_notes(body_mask(scan.hu, scan.spacing_mm), scan.spacing_mm, 'source')
+    r.warnings += [f'{path.name}: {note}' for note in notes]
     r.fine += ['Hounsfield units', 'millimeters', 'affine']
     distance = np.linalg.norm(center_of(scan, 'volume'))
     is_off = bool(fov_mm) and distance > fov_mm / 4

@@ -12,6 +12,7 @@ import argparse, errno, io, os, re, sys, time, traceback
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, replace
+from itertools import combinations
 from json import dumps, loads
 from multiprocessing import get_context
 from pathlib import Path
@@ -19,12 +20,13 @@ import numpy as np
 import torch
 from fastcore.script import Param, call_parse
 from PIL import Image
-from ..core import InputError, atomic_path, child_of, exit_on_input_error, human_time
+from ..core import InputError, atomic_path, check_writable, child_of, exit_on_input_error, human_time
 from ..core import progress, read_json, sha256_of, write_json
 from ..physics.geometry import Geometry, Grid
 from ..physics.geometry_file import geometry_from_dict, geometry_to_dict
 from ..physics.projection import render_xrays
-from ..io.ct import CT_SUFFIXES, ct_suffix, dicom_headers, read_ct
+from ..io.dicom import dicom_headers, files_below, overlap
+from ..io.ct import CT_SUFFIXES, ct_suffix, read_ct
 from ..io.volume import HU_RANGE, cube_of, write_nifti
 
 # %% ../../nbs/05_data/02_prepare.ipynb #f1a9c7d3
@@ -136,25 +138,53 @@ def _stem(path):
     "Name without the ending of a CT file."
     return path.name[: len(path.name) - len(ct_suffix(path))]
 
-def _study_of(folder):
-    "Study UID of the first DICOM file directly in a folder, or None."
-    for file in sorted(folder.iterdir()):
-        if file.is_file():
-            for _, header in dicom_headers(file):
-                return str(header.get('StudyInstanceUID'))
+_SCAN_TAGS = ('PatientID', 'StudyInstanceUID', 'SeriesInstanceUID')
+
+def _scan_of(files):
+    "Patient, study and series of the first DICOM file among these, or None."
+    for file in files:
+        for _, header in dicom_headers(file):
+            return tuple(str(header.get(tag) or '') for tag in _SCAN_TAGS)
+
+def _headers_of(files):
+    "(path, header) of the CT slices among these files."
+    found = [h for file in files for h in dicom_headers(file)]
+    return [(file, header) for file, header in found if header.get('ImagePositionPatient')]
+
+def _are_parts(folders):
+    "True if the files of folders with one series UID are parts of one scan, and not scans of their own."
+    slices = [_headers_of(files) for files in folders]
+    slices = [s for s in slices if s]
+    return not any(overlap(a, b) for a, b in combinations(slices, 2))
 
 def _one_study(folder):
-    "True if the DICOM files below belong to one study; one file of each sub-folder is read."
-    folders = [folder, *(d for d in folder.rglob('*') if d.is_dir())]
-    studies = {_study_of(d) for d in folders} - {None}
-    return len(studies) == 1
+    "True if the DICOM files below belong to one study of one patient; one file of each sub-folder is read."
+    by_folder = {}
+    for file in files_below(folder):
+        by_folder.setdefault(file.parent, []).append(file)
+    by_scan = {}
+    for files in by_folder.values():
+        scan = _scan_of(files)
+        if scan:
+            by_scan.setdefault(scan, []).append(files)
+    patients_and_studies = {scan[:2] for scan in by_scan}
+    if len(patients_and_studies) != 1:
+        return False
+    (study,) = {scan[1] for scan in by_scan}
+    if not study and len(by_scan) > 1:
+        return False
+    return all(_are_parts(folders) for folders in by_scan.values() if len(folders) > 1)
 
 # %% ../../nbs/05_data/02_prepare.ipynb #adf68d2b
+def _items_in(folder):
+    "List a folder without hidden names."
+    return sorted(q for q in folder.iterdir() if not q.name.startswith('.'))
+
 def _sources_in(folder, root, dest):
     "(id, path) of every CT in a folder."
-    if folder == dest:
-        return []
-    items = sorted(q for q in folder.iterdir() if not q.name.startswith('.'))
+    if folder.resolve() in (dest, *map(Path.resolve, folder.parents)):
+        return []  # the destination, or a link to a folder above
+    items = _items_in(folder)
     files = [q for q in items if q.is_file()]
     folders = [q for q in items if q.is_dir()]
     cts = [q for q in files if ct_suffix(q)]
@@ -198,7 +228,11 @@ def find_sources(
             fix = 'Give another DEST.'
             raise InputError('source and destination are the same folder', path, fix)
         if path.is_dir():
-            found = _sources_in(path.resolve(), path.resolve(), dest)
+            root = path.resolve()
+            try:
+                found = _sources_in(root, root, dest)
+            except PermissionError as e:
+                raise InputError('no permission to read it', e.filename) from None
         else:
             found = [(_stem(path) or path.name, path)]
         if not found:
@@ -270,7 +304,28 @@ class PrepareCfg:
     pixels: int = 512  # Rows and columns of an X-ray
     center: object = 'body'  # 'body', 'volume', 'world' or (x,y,z) RAS mm
     keep_table: bool = False  # Leave the table in?
-    rescale: tuple = None  # (a,b): HU = a*value + b, for files that are not in HU
+    rescale: object = None  # (a,b): HU = a*value + b, for files that are not in HU; 'signed' for wrapped ones
+    padding: object = None  # A value of the file that is padding, or 'none'
+
+    def as_settings(self):
+        "Settings for geometry.json, without what was not asked for, so that older folders stay complete."
+        settings = asdict(self) | dict(version=PREPARE_VERSION)
+        if self.padding is None:
+            del settings['padding']
+        return settings
+
+def _header_files(path):
+    "A header file and the files that hold its pixels: those of the same stem, and the one that it names."
+    with open(path, 'rb') as f:
+        text = os.fsdecode(f.read(4096))
+    named = re.findall(r'^(?:ElementDataFile *=|data ?file:) *(.+?) *\r?$', text, re.M | re.I)
+    siblings = [q for q in path.parent.iterdir() if q.is_file()]
+    if any('%' in name or 'LIST' in name for name in named):
+        return sorted(siblings)
+    start = f'{path.stem}.'
+    found = {q for q in siblings if q.name.startswith(start)}
+    found |= {path.parent / name for name in named if (path.parent / name).is_file()}
+    return sorted(found)
 
 def source_hash(
     path,  # A CT file or a DICOM folder
@@ -279,16 +334,21 @@ def source_hash(
     path = Path(path)
     if path.is_dir():
         root = path
-        files = sorted(q for q in path.rglob('*') if q.is_file() and not q.name.startswith('.'))
+        files = files_below(path)
     elif path.suffix.lower() in ('.mhd', '.nhdr'):
         root = path.parent
-        files = sorted(root.glob(path.stem + '.*'))
+        files = _header_files(path)
     else:
         return sha256_of(path)
-    lines = [f'{q.relative_to(root)} {sha256_of(q)}' for q in files]
-    return sha256_of('\n'.join(lines).encode())
+    lines = [f'{os.path.relpath(q, root)} {sha256_of(q)}' for q in files]
+    return sha256_of(os.fsencode('\n'.join(lines)))
 
 # %% ../../nbs/05_data/02_prepare.ipynb #ea6bc9be
+def _link_notes(source):
+    "A note about a source that is, or lies behind, a symbolic link."
+    real = source.resolve()
+    return [] if real == source.absolute() else [f'warning: a symbolic link leads to {real}']
+
 def prepare_ct(
     source,  # CT file or DICOM folder
     folder,  # Patient folder to make
@@ -300,14 +360,15 @@ def prepare_ct(
     source = Path(source)
     folder = Path(folder)
     made = dict(
-        settings=asdict(cfg) | dict(version=PREPARE_VERSION),
+        settings=cfg.as_settings(),
         source=dict(name=source.name, sha256=source_hash(source)),
     )
     why = why_redo(folder, geometry_to_dict(geometry, cfg.fov_mm) | made)
     notes = []
     if why:
         grid = Grid(cfg.size, cfg.fov_mm)
-        scan = read_ct(source, cfg.rescale)
+        scan = read_ct(source, cfg.rescale, cfg.padding)
+        scan.notes[:0] = _link_notes(source)
         hu, center, notes = cube_of(scan, grid, cfg.center, cfg.keep_table)
         made |= dict(notes=notes, center_mm=np.round(center, 3).tolist())
         write_patient(folder, hu, grid, geometry, made)
@@ -345,6 +406,13 @@ def _numbers(text, n, flag):
         )
     return numbers
 
+def _word_or_numbers(text, word, n, flag):
+    "None for an empty text, the word itself, one number, or several."
+    if not text or text == word:
+        return text or None
+    numbers = _numbers(text, n, flag)
+    return numbers if n > 1 else numbers[0]
+
 _LIMITS = {'--size': (8, 1024), '--pixels': (8, 4096), '--fov-mm': (50, 2000), '--workers': (1, 512)}
 
 def _check_sizes(size, pixels, fov_mm, workers):
@@ -368,6 +436,7 @@ def make_root(
     except OSError as e:
         what = f'this folder cannot be made ({e.strerror})'
         raise InputError(what, dest, 'Give another destination.') from None
+    check_writable(dest, is_folder=True)
 
 def leave_nothing(
     dest,  # Destination where nothing could be made
@@ -458,7 +527,8 @@ def report_rows(
                     print(f'{row["patient"]}: {note}')
         done, skipped, failed = map(len, by_state.values())
         counts = f'{done} made, {skipped} already complete, {failed} refused'
-        print(f'{counts} in {human_time(seconds)}: {dest}')
+        shown = os.fsencode(dest).decode(errors='backslashreplace')
+        print(f'{counts} in {human_time(seconds)}: {shown}')
     for row in by_state['failed']:
         print(f'error: {row["error"]}', file=sys.stderr)
     if by_state['failed']:
@@ -499,7 +569,8 @@ def main(
     workers: int = 1,  # Processes
     center: str = 'body',  # body, volume, world, or x,y,z in mm (--center=-3,10,120)
     table: bool = False,  # Leave the table in
-    rescale: str = '',  # a,b for files that are not in HU: HU = a*value + b (--rescale=1,-1024)
+    rescale: str = '',  # a,b for files that are not in HU: HU = a*value + b (--rescale=1,-1024); or signed
+    padding: str = '',  # Value that is padding and becomes air (--padding=0), or none
     geometry: str = '',  # geometry.json whose views to render (default: PA and left lateral)
     shard: str = '',  # i/n for the i-th of n jobs that prepare into one folder (--shard 1/8)
     json: bool = False,  # Print JSON
@@ -512,6 +583,8 @@ def main(
             raise InputError('a source and a destination are needed', fix='xray2ct-prepare SRC... DEST')
         *src, dest = paths
         _check_sizes(size, pixels, fov_mm, workers)
+        if Path(dest).is_dir():
+            check_writable(dest, is_folder=True)
         is_word = center in ('body', 'volume', 'world')
         cfg = PrepareCfg(
             size=size,
@@ -519,7 +592,8 @@ def main(
             pixels=pixels,
             center=center if is_word else _numbers(center, 3, '--center'),
             keep_table=table,
-            rescale=_numbers(rescale, 2, '--rescale') if rescale else None,
+            rescale=_word_or_numbers(rescale, 'signed', 2, '--rescale'),
+            padding=_word_or_numbers(padding, 'none', 1, '--padding'),
         )
         views = _views(geometry, pixels)
         sources = find_sources(src, Path(dest))

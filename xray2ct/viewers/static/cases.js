@@ -1,20 +1,27 @@
-// A table that sorts where it stands; a click or Enter opens a row.
+// A table that is sorted in place; a click or Enter opens a row.
 
-// Rows in the order of one column; what is missing comes last, whichever way the column runs.
+// Rows in the order of one column; missing values come last in both directions.
 function inOrder(rows, by, down) {
   return [...rows].sort((a, b) => {
-    const x = a[by], y = b[by]
+    const x = a[by]
+    const y = b[by]
     if (x === null || y === null) return (x === null) - (y === null)
-    return (x < y ? -1 : x > y ? 1 : 0)*(down ? -1 : 1)
+    const order = (x > y) - (x < y)
+    return down ? -order : order
   })
 }
 
-const inCell = (value, digits) =>
-  value === null ? '–' : typeof value === 'number' ? value.toFixed(digits ?? 2).replace('-', '−') : value
+function inCell(value, digits) {
+  if (value === null) return '–'
+  return typeof value === 'number' ? value.toFixed(digits ?? 2).replace('-', '−') : value
+}
 
 function renderCases({model, el: host}) {
-  const columns = model.get('columns'), rows = model.get('rows'), body = el('tbody')
-  let by = model.get('sort_by'), down = true
+  const columns = model.get('columns')
+  const rows = model.get('rows')
+  const body = el('tbody')
+  let by = model.get('sort_by')
+  let down = true
   const heads = Object.entries(columns).map(([key, title]) => {
     const sort = () => {
       down = by === key ? !down : key !== 'patient' // numbers begin with the largest, names with the first
@@ -40,7 +47,8 @@ function renderCases({model, el: host}) {
   }
   function fill() {
     const focused = body.contains(document.activeElement) && document.activeElement.dataset.patient
-    for (const [key, th] of heads) th.setAttribute('aria-sort', key !== by ? 'none' : down ? 'descending' : 'ascending')
+    const direction = down ? 'descending' : 'ascending'
+    for (const [key, th] of heads) th.setAttribute('aria-sort', key === by ? direction : 'none')
     body.replaceChildren(...inOrder(rows, by, down).map(rowOf))
     if (focused) [...body.children].find(tr => tr.dataset.patient === focused).focus() // the keyboard stays on its row
   }

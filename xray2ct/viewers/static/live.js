@@ -1,5 +1,5 @@
-// The viewer in a notebook: a kernel serves the slices under the crosshair at full resolution. Until one arrives the
-// browser cuts it out of the small volume (`preview`) that it was given at the start.
+// The viewer in a notebook: a kernel serves the slices under the crosshair at full resolution. Until a slice arrives,
+// the browser cuts it out of the small volume (`preview`) that it received at the start.
 
 const STATE = ['cursor', 'level', 'width', 'mode', 'split']
 
@@ -16,19 +16,24 @@ function fromPreview(buffer, size, n) {
 }
 
 function renderSlices({model, el: host}) {
-  const spec = model.get('spec'), kept = {}, heard = [], n = spec.layers.length
+  const spec = model.get('spec')
+  const n = spec.layers.length
   const small = fromPreview(bytesOf(model.get('preview')), spec.preview, n)
   const reduced = spec.preview.some((m, axis) => m !== spec.size[axis])
+  const blocks = {} // plane -> its last served block
+  const listeners = []
   const on = (key, f) => {
     model.on('change:' + key, f)
-    heard.push([key, f])
+    listeners.push([key, f])
   }
   function get(name) {
-    const h = spec.planes[name], i = model.get('cursor')[h.cut], buffer = kept[name] ? null : bytesOf(model.get(name))
-    if (buffer) kept[name] = fromBlock(buffer, spec.size[h.col], spec.size[h.row], n)
-    if (kept[name] && kept[name].i === i) return kept[name]
-    const near = Math.floor((i + 0.5)/spec.size[h.cut]*spec.preview[h.cut])
-    return {...cut(small, spec.preview, h, near), i, coarse: reduced}
+    const h = spec.planes[name]
+    const i = model.get('cursor')[h.cut]
+    const buffer = blocks[name] ? null : bytesOf(model.get(name))
+    if (buffer) blocks[name] = fromBlock(buffer, spec.size[h.col], spec.size[h.row], n)
+    if (blocks[name] && blocks[name].i === i) return blocks[name]
+    const nearest = Math.floor((i + 0.5)/spec.size[h.cut]*spec.preview[h.cut])
+    return {...hangSlice(small, spec.preview, h, nearest), i, coarse: reduced}
   }
   const state = {
     get: key => model.get(key),
@@ -37,7 +42,7 @@ function renderSlices({model, el: host}) {
     listen: f => STATE.forEach(key => on(key, f)),
   }
   const source = {get, listen: f => Object.keys(spec.planes).forEach(name => on(name, () => {
-    delete kept[name]
+    delete blocks[name]
     f()
   }))}
   const root = el('div')
@@ -45,6 +50,6 @@ function renderSlices({model, el: host}) {
   const stop = viewer(root, spec, state, source)
   return () => {
     stop()
-    heard.forEach(([key, f]) => model.off('change:' + key, f))
+    listeners.forEach(([key, f]) => model.off('change:' + key, f))
   }
 }

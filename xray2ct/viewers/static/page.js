@@ -1,11 +1,14 @@
-// The viewer in a page without a kernel: the page carries every volume as one PNG of tiled 8-bit slices.
+// The viewer in a page without a kernel: the page contains every volume as one PNG of tiled 8-bit slices.
 
-// A volume [z,y,x] of HU out of the pixels of its PNG.
+// A volume [z,y,x] of HU from the pixels of its PNG.
 function fromTiles(px, sheetWidth, spec) {
-  const [nx, ny, nz] = spec.size, [lo, hi] = spec.range, out = new Int16Array(nx*ny*nz)
+  const [nx, ny, nz] = spec.size
+  const [lo, hi] = spec.range
   const hu = Int16Array.from({length: 256}, (_, gray) => Math.round(lo + gray*(hi - lo)/255))
+  const out = new Int16Array(nx*ny*nz)
   for (let z = 0, o = 0; z < nz; z++) {
-    const top = Math.floor(z/spec.tiles)*ny, left = (z % spec.tiles)*nx
+    const top = Math.floor(z/spec.tiles)*ny
+    const left = (z % spec.tiles)*nx
     for (let y = 0; y < ny; y++) {
       for (let x = 0; x < nx; x++) out[o++] = hu[px[4*((top + y)*sheetWidth + left + x)]]
     }
@@ -13,7 +16,7 @@ function fromTiles(px, sheetWidth, spec) {
   return out
 }
 
-// The PNG is an attribute, not a picture: where scripts and attributes are stripped, no sheet of tiles is seen.
+// The PNG is an attribute, not a picture: where scripts and attributes are stripped, no sheet of tiles is shown.
 async function decode(png, spec) {
   const img = new Image()
   img.src = png
@@ -26,15 +29,17 @@ async function decode(png, spec) {
 
 async function boot(root) {
   root.dataset.on = 1
-  const spec = JSON.parse(root.dataset.spec), kept = {}
+  const spec = JSON.parse(root.dataset.spec)
   const vols = await Promise.all([...root.querySelectorAll('[data-png]')].map(e => decode(e.dataset.png, spec)))
-  const own = {cursor: spec.size.map(n => n >> 1), level: spec.level, width: spec.width, mode: spec.mode, split: 0.5}
+  const values = {cursor: spec.size.map(n => n >> 1), level: spec.level, width: spec.width, mode: spec.mode, split: 0.5}
+  const slices = {} // plane -> its last slice
   function get(name) {
-    const h = spec.planes[name], i = own.cursor[h.cut]
-    if (!kept[name] || kept[name].i !== i) kept[name] = cut(vols, spec.size, h, i)
-    return kept[name]
+    const h = spec.planes[name]
+    const i = values.cursor[h.cut]
+    if (!slices[name] || slices[name].i !== i) slices[name] = hangSlice(vols, spec.size, h, i)
+    return slices[name]
   }
-  const state = {get: key => own[key], set: (key, value) => { own[key] = value }, save() {}, listen() {}}
+  const state = {get: key => values[key], set: (key, value) => { values[key] = value }, save() {}, listen() {}}
   const host = el('div')
   root.append(host)
   root.classList.add('x2v-live')

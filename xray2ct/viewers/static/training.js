@@ -1,13 +1,13 @@
-// The curves of a run. The page asks the kernel to look at the file; while nobody sees the page, nobody asks.
+// The curves of a run. The page asks the kernel to read the file again; a hidden page does not ask.
 
 function renderTraining({model, el: host}) {
-  const show = () => { host.innerHTML = model.get('page') } // the kernel escapes whatever comes from a file
+  const show = () => { host.innerHTML = model.get('page') } // the kernel escapes all text from files
   show()
   model.on('change:page', show)
-  const look = () => { if (!document.hidden) model.send({kind: 'look'}) }
-  const asking = setInterval(look, 1000*model.get('every'))
+  const ask = () => { if (!document.hidden) model.send({kind: 'look'}) }
+  const timer = setInterval(ask, 1000*model.get('every'))
   return () => {
-    clearInterval(asking)
+    clearInterval(timer)
     model.off('change:page', show)
   }
 }
