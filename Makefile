@@ -1,5 +1,6 @@
 # make train   set up, build the virtual patients, train, score, reconstruct a real chest (about a quarter of an hour)
 # make test    set up, run every notebook and every test, open the site in a browser
+# make test-gpu  on a machine with a GPU: the tests that need one (tools/gpu_check.sh adds a benchmark and a short training)
 # make docs    set up, build the documentation site in _docs (npm fetches two libraries the first time; no network after that)
 # make clean   remove what can be made again (never runs/, data/ or results/)
 PYTHON ?= python3.11
@@ -9,7 +10,7 @@ READY := .venv/.ready
 export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: setup export train test docs clean
+.PHONY: setup export train test test-gpu docs clean
 .DEFAULT_GOAL := train
 
 train: setup export
@@ -18,6 +19,9 @@ train: setup export
 test: setup
 	@sh tools/get_chromium.sh
 	@XRAY2CT_TEST_FLAGS="$${XRAY2CT_TEST_FLAGS-ddp}" $(BIN)/python -m pytest tests -q --durations=15
+
+test-gpu: setup
+	@$(BIN)/python -m pytest tests/test_gpu.py -q -s --durations=10
 
 docs: setup
 	@$(BIN)/python tools/build_site.py
