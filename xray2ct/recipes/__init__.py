@@ -44,6 +44,7 @@ from xray2ct.recipes.lift import (
     lift256,
     lift32,
     lift64,
+    lift64_real,
     lift64_varied,
     quickstart,
     smoke,

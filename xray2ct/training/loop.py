@@ -615,7 +615,8 @@ def finish(
             device=state.device,
             progress=False,
         )
-        training_ids = list(dict.fromkeys([*history.before, *run.training.ids]))
+        learned = [*history.before, *run.training.ids, *getattr(run.learn, 'real_files', ())]
+        training_ids = list(dict.fromkeys(learned))
         card = _card(run, scores['mean']['psnr'])
         card |= dict(training_ids=training_ids, code=code_version())
         path = run.folder / 'model.safetensors'
