@@ -20,8 +20,8 @@ import numpy as np
 import torch
 from fastcore.script import Param, call_parse
 from PIL import Image
-from ..core import InputError, atomic_path, check_writable, child_of, exit_on_input_error, human_time
-from ..core import progress, read_json, sha256_of, write_json
+from ..core import InputError, check_writable, child_of, exit_on_input_error, human_time
+from ..core import progress, read_json, remove_partial, sha256_of, write_bytes, write_json
 from ..physics.geometry import Geometry, Grid
 from ..physics.geometry_file import geometry_from_dict, geometry_to_dict
 from ..physics.projection import render_xrays
@@ -42,8 +42,7 @@ def _write_bytes(path, save):
     "Write atomically what `save` writes to a file object; returns the size."
     buffer = io.BytesIO()
     save(buffer)
-    with atomic_path(path) as tmp:
-        tmp.write_bytes(buffer.getvalue())
+    write_bytes(buffer.getbuffer(), path)
     return buffer.tell()
 
 def _write_xray(folder, stem, xray):
@@ -68,8 +67,7 @@ def _clear(folder):
     "Make the folder, unsealed and without temporary files of a killed run."
     folder.mkdir(parents=True, exist_ok=True)
     (folder / 'geometry.json').unlink(missing_ok=True)
-    for old in folder.glob('.part-*'):
-        old.unlink(missing_ok=True)
+    remove_partial(folder)
 
 def write_patient(
     folder,  # The patient's folder; its name is the id
