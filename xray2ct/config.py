@@ -12,7 +12,7 @@ __all__ = ['LEAST', 'CONVENIENCE', 'RULES', 'OptimCfg', 'TrainCfg', 'LegacyCfg',
 import ast, math, types, typing
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, is_dataclass, replace
-from .core import InputError, did_you_mean, nearest_word
+from .core import InputError, nearest_word
 from .data.dataset import DataCfg
 from .data.stream import StreamCfg
 from .io.volume import TargetCfg
