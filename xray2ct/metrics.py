@@ -10,7 +10,6 @@ __all__ = ['PROTOCOLS', 'SSIM_SIGMA', 'SSIM_RADIUS', 'BANDS', 'TISSUES', 'Protoc
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-import numpy as np
 import torch
 from .core import InputError, did_you_mean
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from fastcore.script import Param, call_parse
-from ..core import DashFlag, InputError, did_you_mean, exit_on_input_error
+from ..core import DashFlag, DashOption, InputError, did_you_mean, exit_on_input_error
 from ..core import read_json, sha256_of, write_json
 from ..core.distributed import is_main, process_group
 from ..data.cohort import virtual_id
@@ -23,7 +23,7 @@ from ..data.patients import find_patients, read_split
 from ..evaluation.scoring import compare_runs, evaluate, render_comparison, render_scores
 from ..evaluation.uncertainty import calibration, uncertainty_cases
 from .inputs import geometry_mismatch
-from .predictor import DashOption, Predictor, load_predictor
+from .predictor import Predictor, load_predictor
 from ..io.volume import HU_RANGE, downsample
 from ..metrics import get_protocol
 

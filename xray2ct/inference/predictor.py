@@ -4,12 +4,12 @@
 
 # %% auto #0
 __all__ = ['NOTICE', 'Predictor', 'in_world', 'load_predictor', 'latest_run', 'default_weights', 'below_window', 'residual',
-           'refine_volume', 'resize_volume', 'Prediction', 'reconstruct', 'prediction_summary', 'summary_lines',
-           'DashOption', 'OutputOption', 'main']
+           'refine_volume', 'resize_volume', 'Prediction', 'reconstruct', 'prediction_summary', 'summary_lines', 'main']
 
 # %% ../../nbs/12_inference/02_predictor.ipynb #d25d939e
-import argparse, sys, time
+import sys, time
 from dataclasses import dataclass
+from functools import partial
 from json import dumps
 from pathlib import Path
 import numpy as np
@@ -19,7 +19,7 @@ from fastcore.basics import patch
 from fastcore.script import Param, call_parse
 from torch import nn
 from ..config import RunCfg
-from ..core import DashFlag, InputError, exit_on_input_error, human_time
+from ..core import DashFlag, DashOption, InputError, exit_on_input_error, human_time
 from ..data.dataset import to_device
 from ..evaluation.baselines import Baselines
 from ..evaluation.uncertainty import views_per_voxel, volume_and_std
@@ -416,6 +416,8 @@ def _write_outputs(made, weights, output, uncertainty, dicom, patient):
         write_dicom(made.hu, made.grid, dicom, patient=patient or '', made_by=made_by)
 
 # %% ../../nbs/12_inference/02_predictor.ipynb #3e999aef
+_OUTPUT = partial(DashOption, short_names=('-o',))
+
 @call_parse
 def main(
     frontal: str = None,  # Frontal (PA) X-ray: .npy line integrals, PNG, TIFF or DICOM

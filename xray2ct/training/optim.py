@@ -7,7 +7,7 @@ __all__ = ['Clock', 'rate_at', 'cpu_has_bf16', 'pick_precision', 'autocast', 'tu
            'make_optimizer', 'Ema']
 
 # %% ../../nbs/10_training/01_optim.ipynb #dc55275e
-import math, os
+import math
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 import torch

@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw, ImageFont
 from ..core import InputError
 from ..physics.geometry import Grid
 from ..core.plot import LETTERS, plane
-from ..io.formats import LPS_TO_RAS, read_itk, read_nifti
+from ..io.formats import read_itk, read_nifti
 from ..io.dicom import read_dicom
 from ..io.ct import Scan, canonical, ct_suffix
 

@@ -15,7 +15,7 @@ import traitlets as T
 from IPython import get_ipython
 from fastcore.basics import patch
 from scipy import ndimage as ndi
-from .canvas import CSS, MODES, SLICES, front_end, page_view, viewer_spec
+from .canvas import CSS, SLICES, front_end, page_view, viewer_spec
 from ..core import InputError
 from ..io.ct import Scan
 from xray2ct.viewers.slices import (

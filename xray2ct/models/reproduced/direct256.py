@@ -15,7 +15,7 @@ from ..base import check_choice, check_positive_int
 from ..blocks import Attention, Dropout, channels_last, conv, resize, zero_
 from .cnn import mk_layer
 from .direct64 import Direct, DirectCfg
-from .refinement import Upsample2, norm3d, run_layers
+from .refinement import Upsample2, check_base_size, norm3d, run_layers
 
 # %% ../../../nbs/06_models/07_direct256.ipynb #8bde56cd
 _NORMS = ('instance', 'group', 'none')
@@ -91,14 +91,8 @@ def _check_direct256_v2(cfg):
         raise InputError(
             'Direct256V2Cfg has 3 decoder widths', fix='These are the documented stages.'
         )
-    base = cfg.base
-    if (4 * base.n, base.pixels) != (cfg.n, cfg.pixels):
-        raise InputError(
-            f'the base gives {base.n} voxels from {base.pixels} pixels, '
-            f'{cfg.n} from {cfg.pixels} needs {cfg.n // 4} from {cfg.pixels}',
-            fix='Change base.n and base.pixels, or n and pixels.',
-        )
-    if base.start == 'mean_volume':
+    check_base_size(cfg)
+    if cfg.base.start == 'mean_volume':
         raise InputError(
             'a base inside Direct256V2 cannot start from the mean volume',
             fix="Take base.start='learned'.",
