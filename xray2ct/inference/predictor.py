@@ -369,28 +369,6 @@ def summary_lines(
     return [*lines, summary['notice']]
 
 # %% ../../nbs/12_inference/02_predictor.ipynb #df1f8157
-class DashOption(argparse.Action):
-    "An option whose name on the command line has dashes in place of underscores."
-
-    short_names = ()
-
-    def __init__(
-        self,
-        option_strings: list,  # As `call_parse` spells it
-        dest: str,  # The parameter of the function
-        **kwargs,  # Passed to `argparse.Action`
-    ):
-        dashed = [name.replace('_', '-') for name in option_strings]
-        super().__init__([*self.short_names, *dashed], dest, **kwargs)
-
-    def __call__(self, parser, namespace, values, option_string=None):
-        setattr(namespace, self.dest, values)
-
-class OutputOption(DashOption):
-    "The option --output, or -o for short."
-
-    short_names = ('-o',)
-
 def _check_outputs(output, uncertainty, dicom, patient):
     "Refuse names that say no format, one file for two volumes, and a series that would overwrite files."
     if output or not dicom:
@@ -422,7 +400,7 @@ _OUTPUT = partial(DashOption, short_names=('-o',))
 def main(
     frontal: str = None,  # Frontal (PA) X-ray: .npy line integrals, PNG, TIFF or DICOM
     lateral: str = None,  # Lateral X-ray of the same patient; optional for weights with view dropout
-    output: Param('File to write: .nii.gz, .nii, .nrrd or .mha', str, action=OutputOption) = None,
+    output: Param('File to write: .nii.gz, .nii, .nrrd or .mha', str, action=_OUTPUT) = None,
     geometry: str = None,  # geometry.json for both (default: the one in the folder of each image)
     weights: str = None,  # .safetensors file, run folder or pretrained weights (default: lift64_varied)
     size: int = None,  # Voxels along each edge, interpolated (default: as the model predicts)
