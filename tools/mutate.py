@@ -32,7 +32,6 @@ import time
 import tokenize
 from collections import Counter
 from dataclasses import dataclass, replace
-from multiprocessing.connection import wait
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -297,6 +296,7 @@ class Slot:
 
     def __init__(self, folder, flags, memory_gb):
         self.folder, self.flags, self.memory_gb = folder, flags, memory_gb
+        self.process = None
         folder.mkdir()
         make_copy(folder)
 
@@ -347,31 +347,43 @@ class Runner:
         content = (self.slots[0].folder / 'nbs' / name).read_bytes()
         return f'{name} {self.flags} {hashlib.sha256(content).hexdigest()[:16]}'
 
-    def passes(self, slot, name):
-        "Tell whether a notebook passes without a mutation: where it fails anyhow, its tests tell nothing. Asked once per notebook."
-        if self.key(name) not in self.times:
-            slot.start(name, 2 * self.limit)
-            wait([slot.process.sentinel], 2 * self.limit)
-            done = slot.finish()
-            reset(slot.folder)
-            self.keep(name, done[1] if done[0] == 'survived' else None)
-        return self.times[self.key(name)] is not None
-
     def keep(self, name, seconds):
         "Keep the time of a notebook without a mutation; None where its tests fail."
         self.times[self.key(name)] = seconds and round(seconds, 1)
         BASELINES.parent.mkdir(exist_ok=True)
         BASELINES.write_text(json.dumps(self.times, indent=1, sort_keys=True))
 
+    def without_mutation(self, name):
+        "Tell whether a notebook passes without a mutation: where it fails anyhow, a failure tells nothing. Asked once per notebook."
+        if self.key(name) not in self.times:
+            slot = self.slots[0]
+            slot.start(name, 2 * self.limit)
+            while not slot.ended():
+                time.sleep(0.1)
+            result, seconds, _ = slot.finish()
+            reset(slot.folder)
+            self.keep(name, seconds if result == 'survived' else None)
+        return self.times[self.key(name)] is not None
+
     def judged(self, slot, m):
-        "The result of a run that has ended; `broken` where the tests fail without the mutation too."
+        "The result of a run that has ended."
         result, seconds, note = slot.finish()
         reset(slot.folder)
         if result == 'survived' and self.key(m.notebook) not in self.times:
             self.keep(m.notebook, seconds)  # a survivor shows that the tests pass
-        if result != 'survived' and not self.passes(slot, m.notebook):
-            result = 'broken'
         return replace(m, result=result, seconds=f'{seconds:.1f}', note=note)
+
+    def checked(self, mutations):
+        "The mutations, those of notebooks that fail without one called broken."
+        names = {m.notebook for m in mutations if m.result in ('caught', 'timeout')}
+        broken = {name for name in sorted(names) if not self.without_mutation(name)}
+        return [replace(m, result='broken') if m.notebook in broken else m for m in mutations]
+
+    def close(self):
+        "End what still runs."
+        for slot in self.slots:
+            if slot.process and slot.process.exitcode is None:
+                slot.finish()
 
     def run(self, mutations):
         "Yield (position, mutation with its result) as they are done."
@@ -387,7 +399,7 @@ class Runner:
                     running[slot] = i, m
                 else:
                     yield i, replace(m, result='gone')
-            wait([s.process.sentinel for s in running], timeout=0.5)
+            time.sleep(0.1)
             for slot in [s for s in running if s.ended()]:
                 i, m = running.pop(slot)
                 yield i, self.judged(slot, m)
@@ -453,12 +465,18 @@ def main():
     write_report(output, title, mutations)
     again = [m.result == 'pending' or args.again and m.result == 'survived' and not m.note for m in mutations]
     chosen = [i for i, wanted in enumerate(again) if wanted]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that nothing stays behind
     with tempfile.TemporaryDirectory(prefix='mutate-') as folder:
         runner = Runner(Path(folder), args.jobs, args.flags, args.limit, args.memory)
-        for k, m in runner.run([mutations[i] for i in chosen]):
-            mutations[chosen[k]] = m
+        try:
+            for k, m in runner.run([mutations[i] for i in chosen]):
+                mutations[chosen[k]] = m
+                write_report(output, title, mutations)
+                print(f'{m.result:9}{m.seconds:>6} s  {m.notebook}  {m.before} -> {m.after or "nothing"}  in  {m.line}', flush=True)
+            mutations = runner.checked(mutations)
             write_report(output, title, mutations)
-            print(f'{m.result:9}{m.seconds:>6} s  {m.notebook}  {m.before} -> {m.after or "nothing"}  in  {m.line}', flush=True)
+        finally:
+            runner.close()
     print(summary(mutations))
 
 
