@@ -432,9 +432,11 @@ def _read_overrides(items, known):
 
 def _rebuild(cfg, change, prefix=''):
     "The dataclass with the texts in `change` read into its fields."
-    hints, new = typing.get_type_hints(type(cfg)), {}
+    hints = typing.get_type_hints(type(cfg))
+    new = {}
     for f in fields(cfg):
-        value, key = getattr(cfg, f.name), prefix + f.name
+        value = getattr(cfg, f.name)
+        key = prefix + f.name
         if is_dataclass(value):
             new[f.name] = _rebuild(value, change, f'{key}.')
         elif key in change:
@@ -473,7 +475,8 @@ def _from_dict(cls, d, prefix=''):
     if not isinstance(d, dict):
         what = prefix or 'the configuration'
         raise InputError(f'{what}: wanted a dictionary, got {type(d).__name__}')
-    hints, known = typing.get_type_hints(cls), [f.name for f in fields(cls)]
+    hints = typing.get_type_hints(cls)
+    known = [f.name for f in fields(cls)]
     values = {}
     for k in d:
         if k not in known:

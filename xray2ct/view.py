@@ -51,7 +51,8 @@ class XrayPair:
 
 def _pair_of_batch(batch):
     "A pair from a batch, or from one item of a data set."
-    xrays, matrices = batch['xrays'], batch['geometry']['matrices']
+    xrays = batch['xrays']
+    matrices = batch['geometry']['matrices']
     if xrays.ndim == 5:
         xrays, matrices = xrays[0], matrices[0]
     names = ('pa', 'lat')[: len(xrays)]

@@ -160,7 +160,9 @@ def prepare_curve(
     if len(points) < 2:
         return None
     width, height = size
-    left, right, bottom = 48, width - 12, height - 28
+    left = 48
+    right = width - 12
+    bottom = height - 28
     shown = [y for _, y in points] + ([] if baseline is None else [baseline])
     step = _nice_step((max(shown) - min(shown)) / 5)
     lo = math.floor(min(shown) / step) * step
@@ -520,7 +522,8 @@ def run_facts(
     record: dict,  # The run's record, may be empty
 ) -> dict:  # Name -> words
     "The recipe, model, input, output, time, code and machine of a run."
-    cfg, data = predictor.cfg, predictor.cfg.data
+    cfg = predictor.cfg
+    data = predictor.cfg.data
     voxel_mm = data.fov_mm / data.n
     facts = dict(
         recipe=f'{cfg.recipe}, scale {cfg.scale}, seed {cfg.seed}',

@@ -70,7 +70,8 @@ def _hu_bytes(hu) -> bytes:
 class SliceView(Readable, anywidget.AnyWidget):
     "Three linked planes of one volume, or of a comparison; traits can be set and linked from Python."
 
-    _esm, _css = front_end(*SLICES, 'live.js', render='renderSlices'), CSS
+    _esm = front_end(*SLICES, 'live.js', render='renderSlices')
+    _css = CSS
     spec = T.Dict().tag(sync=True)  # Description of the volumes, from `viewer_spec`
     cursor = T.List(T.Int()).tag(sync=True)  # Voxel (x,y,z) under the crosshair
     level = T.Float(40.0).tag(sync=True)  # HU shown as middle gray
