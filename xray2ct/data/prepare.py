@@ -234,7 +234,8 @@ def find_sources(
             except PermissionError as e:
                 raise InputError('no permission to read it', e.filename) from None
         else:
-            found = [(_stem(path) or path.name, path)]
+            is_x2ct = path.name == 'ct_xray_data.h5'  # one name for all scans; the folder's name tells them apart
+            found = [(path.absolute().parent.name if is_x2ct else _stem(path) or path.name, path)]
         if not found:
             fix = f'Known: {", ".join(CT_SUFFIXES)} and folders of DICOM slices.'
             raise InputError('no CT in it', path, fix)
@@ -636,8 +637,9 @@ def main(
     json: bool = False,  # Print JSON
 ):
     """Turn CT scans into patient folders: cube in HU, X-rays as line integrals and PNG, geometry.json.
-    Resumable. Example: xray2ct-prepare scans/ data/mine --workers 2
-    X2CT-GAN's data: xray2ct-prepare LIDC-HDF5-256 data/x2ct --split train.txt --split test.txt"""
+    Resumable. For X2CT-GAN's data: xray2ct-prepare LIDC-HDF5-256 data/x2ct --split train.txt --split test.txt
+
+    Example: xray2ct-prepare scans/ data/mine --workers 2"""
     with exit_on_input_error():
         t0 = time.time()
         if len(paths) < 2:

@@ -360,8 +360,9 @@ def main(
     device: str = None,  # cpu or cuda (default: a GPU if there is one)
 ):
     """Score weights on patients, with baselines, controls and confidence intervals.
-    Example: xray2ct-evaluate runs/ID data/virtual_test --json scores.json
-    X2CT-GAN's data: xray2ct-evaluate lift64 data/x2ct --protocol x2ct,x2ct_legacy"""
+    For X2CT-GAN's data: xray2ct-evaluate lift64 data/x2ct --protocol x2ct,x2ct_legacy
+
+    Example: xray2ct-evaluate runs/ID data/virtual_test --json scores.json"""
     with exit_on_input_error(), process_group():
         other = _read_result(compare)
         protocols = _protocols(protocol, compare)

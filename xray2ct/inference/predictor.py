@@ -411,8 +411,9 @@ def main(
     json: Param('Print one JSON object in place of sentences', action=DashFlag) = None,
 ):
     """Reconstruct a CT volume in Hounsfield units from two X-rays.
-    Example: xray2ct-predict --frontal p7_pa.npy --lateral p7_lat.npy -o p7.nii.gz --size 256
-    As a DICOM series: xray2ct-predict --frontal p7_pa.npy --lateral p7_lat.npy --dicom p7_ct"""
+    Example as a DICOM series: xray2ct-predict --frontal p7_pa.npy --lateral p7_lat.npy --dicom p7_ct
+
+    Example: xray2ct-predict --frontal p7_pa.npy --lateral p7_lat.npy -o p7.nii.gz --size 256"""
     with exit_on_input_error():
         start = time.time()
         _check_outputs(output, uncertainty, dicom, patient)
