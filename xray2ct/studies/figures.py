@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['WINDOW', 'reduced', 'gray', 'case_images', 'open_run_record', 'save_case_images', 'read_cases', 'show_cases',
-           'png_of', 'run_summary', 'versus', 'format_difference', 'as_expected', 'findings', 'show_progress',
-           'show_differences', 'main']
+           'picture_of', 'png_of', 'run_summary', 'versus', 'format_difference', 'as_expected', 'findings',
+           'show_progress', 'show_differences', 'main']
 
 # %% ../../nbs/13_studies/03_figures.ipynb #62dc966f
 import glob, io, sys
@@ -226,14 +226,21 @@ def show_cases(
     return fig
 
 # %% ../../nbs/13_studies/03_figures.ipynb #c4a7e202
+def picture_of(
+    fig,  # Matplotlib figure; it is closed
+) -> PIL.Image.Image:  # RGB
+    "Turn a figure into a picture of the same pixels, without transparency."
+    fig.canvas.draw()
+    picture = PIL.Image.fromarray(np.asarray(fig.canvas.buffer_rgba())[..., :3])
+    plt.close(fig)
+    return picture
+
 def png_of(
     fig,  # Matplotlib figure; it is closed
     colors: int = 0,  # Largest number of colors, for charts; 0 keeps all, for pictures
 ) -> Image:  # What a notebook stores and shows
     "Turn a figure into a PNG of the same pixels, without transparency."
-    fig.canvas.draw()
-    picture = PIL.Image.fromarray(np.asarray(fig.canvas.buffer_rgba())[..., :3])
-    plt.close(fig)
+    picture = picture_of(fig)
     if colors:
         picture = picture.quantize(colors, dither=PIL.Image.Dither.NONE)
     buffer = io.BytesIO()
