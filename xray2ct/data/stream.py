@@ -8,15 +8,18 @@ __all__ = ['SIZE_FIELDS', 'SIGNED_FIELDS', 'StreamCfg', 'extrapolate', 'cut_scan
 # %% ../../nbs/05_data/07_stream.ipynb #963aaa86
 from dataclasses import dataclass, fields, replace
 from itertools import count
+import numpy as np
 import torch
 from fastcore.basics import patch
 from ..core import InputError, rng_of
 from ..physics.geometry import Geometry, random_geometry
 from ..physics.projection import hu_to_mu, project
 from ..physics.detector import DetectorCfg, simulate_detector
+from ..physics.radiograph import radiograph_geometry, simulate_radiograph
 from ..phantom.anatomy import Patient, sample_patient
 from ..phantom import render_patient
 from ..io.volume import HU_RANGE, downsample
+from ..io.placement import implied_frame, reframe, standardize_radiograph
 from .patients import find_patients
 from .cache import DataCfg, read_volume
 from .dataset import collate
@@ -41,6 +44,8 @@ class StreamCfg:
     shift_mm: float = 8.0  # Its detector's position by up to this
     center_mm: float = 5.0  # The isocenter by up to this
     detector_frac: float = 0.0  # The detector's size by up to this fraction
+    radiographs: float = 0.0  # Part of the samples with ordinary pictures in place of line integrals
+    motion: float = 0.4  # Warp between the two pictures of a patient, as `warp`
 
     def __post_init__(self):
         _check_stream(self)
@@ -49,9 +54,13 @@ class StreamCfg:
         "Settings that do nothing, each with the reason."
         if not self.patients:
             return {f.name: 'stream.patients is 0' for f in fields(self) if f.name != 'patients'}
+        idle = {}
         if not self.real:
-            return {'real_fraction': 'stream.real is empty'}
-        return {}
+            idle['real_fraction'] = 'stream.real is empty'
+        if not self.radiographs:
+            idle['motion'] = 'stream.radiographs is 0'
+        return idle
+
 
 # %% ../../nbs/05_data/07_stream.ipynb #45a82381
 _AMOUNTS = (
@@ -63,8 +72,9 @@ _AMOUNTS = (
     'center_mm',
     'detector_frac',
     'dense',
+    'motion',
 )
-_PROBABILITIES = ('cut', 'table', 'real_fraction')
+_PROBABILITIES = ('cut', 'table', 'real_fraction', 'radiographs')
 
 def _check_stream(cfg):
     "Refuse values that no stream can have."
@@ -214,6 +224,8 @@ class VirtualStream:
     def __getitem__(self, i):
         rng = rng_of('stream', i)
         hu, patient = self.chest(i, rng)
+        if self.cfg.radiographs and rng.uniform() < self.cfg.radiographs:
+            return self.radiograph_sample(hu, rng, f'{patient}-{i}')
         matrices = self.acquisition(rng).matrices()
         mu = hu_to_mu(hu)[None, None]
         xrays = project(mu, matrices[None], self.fov_mm, self.pixels)[0, :, 0]
@@ -320,3 +332,34 @@ def batch(
 ) -> dict:  # As `collate` makes it
     "The batch of these samples."
     return collate([self[int(i)] for i in indices])
+
+# %% ../../nbs/05_data/07_stream.ipynb #a1f04c12
+@patch
+def radiograph_sample(
+    self: VirtualStream,
+    hu: torch.Tensor,  # (fine_n,)*3 HU
+    rng,  # Generator of the sample
+    patient: str,  # Its name
+) -> dict:  # As an item
+    "A sample with two pictures of unknown size, position and tone."
+    motion = random_warp(rng, fov_mm=self.fov_mm, strength=self.cfg.motion)
+    moved = {'lat': warp_volume(hu, motion)}
+    geometry = radiograph_geometry(rng, self.base)
+    true = geometry.matrices()
+    made = []
+    for matrix, view in zip(true, geometry.names):
+        mu = hu_to_mu(moved.get(view, hu))[None, None]
+        p = project(mu, matrix[None, None], self.fov_mm, self.pixels)[0, :, 0]
+        p = simulate_detector(p, rng, self.detector)[0]
+        picture = simulate_radiograph(p.numpy(), rng)
+        made.append(standardize_radiograph(picture, view, self.pixels))
+    frame = implied_frame(true, [one.placement for one in made])
+    volume = downsample(reframe(hu, *frame, self.fov_mm), self.n)
+    xrays = torch.from_numpy(np.stack([one.xray for one in made]))
+    return dict(
+        xrays=xrays[:, None],
+        volume=volume[None],
+        patient=patient,
+        geometry=dict(matrices=self.base.matrices(), fov_mm=torch.tensor(self.fov_mm)),
+    )
+
