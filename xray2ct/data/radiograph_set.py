@@ -42,6 +42,7 @@ def radiograph_dataset(
     root,  # Cohort folder
     dataset: CTDataset,  # Patients
     quiet: bool = True,  # No progress bar?
+    own_frame: bool = False,  # Keep the volumes in the patients' own frames?
 ) -> CTDataset:  # The same patients in memory: standardized radiographs, volumes in the implied frame
     "Replace line integrals by standardized radiographs, and volumes by those in the implied frame."
     fine = finer_dataset(root, dataset)
@@ -49,9 +50,11 @@ def radiograph_dataset(
     xrays = []
     for i in progress(range(len(fine)), 'radiographs', disable=quiet):
         made = radiographs_of(fine, i)
-        framed = reframe(fine[i]['volume'][0], *made.frame, fine.cfg.fov_mm)
-        volumes.append(downsample(framed, dataset.cfg.n).numpy().astype(np.float16))
         xrays.append(made.xrays.numpy())
+        if not own_frame:
+            framed = reframe(fine[i]['volume'][0], *made.frame, fine.cfg.fov_mm)
+            volumes.append(downsample(framed, dataset.cfg.n).numpy().astype(np.float16))
     default = Geometry(pixels=dataset.cfg.pixels).matrices()
-    matrices = default.expand(len(volumes), -1, -1, -1)
+    matrices = default.expand(len(xrays), -1, -1, -1)
+    volumes = volumes or dataset.volumes
     return CTDataset.from_arrays(dataset.ids, volumes, xrays, matrices, dataset.cfg)
