@@ -23,7 +23,7 @@ from ..core import DashFlag, InputError, exit_on_input_error, human_time
 from ..data.dataset import to_device
 from ..evaluation.baselines import Baselines
 from ..evaluation.uncertainty import views_per_voxel, volume_and_std
-from .inputs import read_input_xrays
+from .inputs import are_radiographs, read_input_xrays, read_radiographs
 from ..io.volume import HU_RANGE, TargetCfg, unit_to_hu, write_nifti
 from ..physics.geometry import Geometry, Grid
 from ..physics.projection import hu_to_mu, mu_to_hu, project
@@ -147,10 +147,15 @@ def latest_run(
         )
     return max(finished, key=lambda file: file.stat().st_mtime_ns).parent
 
-def default_weights() -> Path:
+def default_weights(
+    radiographs: bool = False,  # Are the inputs ordinary pictures?
+) -> Path:
     "Pretrained weights used when none are named; without them the latest run."
+    known = pretrained_weights()
+    if radiographs and 'radiograph64' in known:
+        return known['radiograph64']
     # patients, acquisition geometries and detectors varied most in the training of these
-    return pretrained_weights().get('lift64_varied') or latest_run()
+    return known.get('lift64_varied') or latest_run()
 
 # %% ../../nbs/12_inference/02_predictor.ipynb #5816ae03
 def below_window(
@@ -287,10 +292,17 @@ def reconstruct(
     size: int = None,  # Voxels along each edge (default: as the model predicts)
     refine: int = None,  # SIRT steps (default: as many as helped on the validation patients)
     uncertainty: bool = False,  # Predict a standard deviation per voxel too
+    radiographs: str = '',  # Read pictures as radiographs; the lateral faces 'auto', 'left' or 'right'; '' = as trained
 ) -> Prediction:
     "Reconstruct a volume from two X-rays; or from one, with a model that has view dropout."
     _check_numbers(size, refine)
-    inputs = read_input_xrays(predictor, frontal, lateral, geometry)
+    files = dict(pa=frontal, lat=lateral)
+    if not radiographs and predictor.cfg.stream.radiographs and are_radiographs(files, geometry):
+        radiographs = 'auto'
+    if radiographs:
+        inputs = read_radiographs(predictor, frontal, lateral, radiographs)
+    else:
+        inputs = read_input_xrays(predictor, frontal, lateral, geometry)
     steps = _refinement_steps(predictor, refine, inputs.measured, frontal or lateral)
     hu, std = _predict_inputs(predictor, inputs, uncertainty)
     fov_mm = predictor.cfg.data.fov_mm
@@ -413,6 +425,8 @@ def main(
     size: int = None,  # Voxels along each edge, interpolated (default: as the model predicts)
     refine: int = None,  # SIRT steps against measured X-rays (default: the number in the weights' card)
     uncertainty: str = None,  # NIfTI file to write the standard deviation per voxel to, HU
+    radiographs: Param('Read the files as ordinary radiographs (default: if they are pictures)', action=DashFlag) = None,
+    lateral_faces: Param('Side that the lateral faces: left, right or auto', str, action=DashOption) = None,
     json: Param('Print one JSON object in place of sentences', action=DashFlag) = None,
 ):
     """Reconstruct a CT volume in Hounsfield units from two X-rays.
@@ -420,7 +434,10 @@ def main(
     with exit_on_input_error():
         start = time.time()
         _check_outputs(output, uncertainty)
-        predictor = load_predictor(weights or default_weights())
+        pictures = bool(radiographs or lateral_faces)
+        pictures = pictures or not weights and are_radiographs(dict(pa=frontal, lat=lateral), geometry)
+        predictor = load_predictor(weights or default_weights(pictures))
+        faces = lateral_faces or 'auto'
         made = reconstruct(
             predictor,
             frontal,
@@ -429,6 +446,7 @@ def main(
             size or None,
             refine,
             uncertainty=bool(uncertainty),
+            radiographs=faces if radiographs or lateral_faces else '',
         )
         for warning in made.warnings:
             print(f'warning: {warning}', file=sys.stderr)

@@ -47,7 +47,7 @@ def _place_reading(square, field, view, reading):
     return replace(placed, mirrored=reading.mirrored)
 
 # %% ../../nbs/04_io/09_recognition.ipynb #0c88a3c4
-RARE = 0.02  # What a rare reading must be ahead
+RARE = 0.06  # What a rare reading must be ahead
 
 @dataclass(frozen=True)
 class Recognized:
