@@ -24,7 +24,8 @@ from ..data.dataset import to_device
 from ..evaluation.baselines import Baselines
 from ..evaluation.uncertainty import views_per_voxel, volume_and_std
 from .inputs import are_radiographs, read_input_xrays, read_radiographs
-from ..io.volume import HU_RANGE, TargetCfg, unit_to_hu, write_nifti
+from ..io.volume import HU_RANGE, TargetCfg, unit_to_hu
+from ..io.writers import check_new_folder, check_patient_name, check_volume_name, write_dicom, write_volume
 from ..physics.geometry import Geometry, Grid
 from ..physics.projection import hu_to_mu, mu_to_hu, project
 from ..physics.reconstruction import sirt
@@ -416,7 +417,9 @@ def main(
     weights: str = None,  # .safetensors file, run folder or pretrained weights (default: lift64_varied)
     size: int = None,  # Voxels along each edge, interpolated (default: as the model predicts)
     refine: int = None,  # SIRT steps against measured X-rays (default: the number in the weights' card)
-    uncertainty: str = None,  # NIfTI file to write the standard deviation per voxel to, HU
+    uncertainty: str = None,  # File to write the standard deviation per voxel to, HU (formats as for --output)
+    dicom: str = None,  # New folder to write a DICOM CT series to, marked as synthetic; with --output or alone
+    patient: str = None,  # Patient's name and id in the DICOM series (default: anonymous)
     radiographs: Param('Read the files as ordinary radiographs (default: if they are pictures)', action=DashFlag) = None,
     lateral_faces: Param('Side that the lateral faces: left, right or auto', str, action=DashOption) = None,
     json: Param('Print one JSON object in place of sentences', action=DashFlag) = None,
@@ -426,7 +429,7 @@ def main(
     As a DICOM series: xray2ct-predict --frontal p7_pa.npy --lateral p7_lat.npy --dicom p7_ct"""
     with exit_on_input_error():
         start = time.time()
-        _check_outputs(output, uncertainty)
+        _check_outputs(output, uncertainty, dicom, patient)
         pictures = bool(radiographs or lateral_faces)
         pictures = pictures or not weights and are_radiographs(dict(pa=frontal, lat=lateral), geometry)
         predictor = load_predictor(weights or default_weights(pictures))
