@@ -213,7 +213,8 @@ class RidgeFit(NamedTuple):
 def _fit_ridge(self: Baselines):
     "The regression of these patients, computed once."
     if not hasattr(self, '_ridge_fit'):
-        mean, G = self.mean_volume.flatten(), 0
+        mean = self.mean_volume.flatten()
+        G = 0
         for piece, mu in zip(self._clamped_chunks(), mean.split(CHUNK)):
             piece -= mu
             G = G + (piece @ piece.T).double().numpy()

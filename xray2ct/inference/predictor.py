@@ -4,12 +4,12 @@
 
 # %% auto #0
 __all__ = ['NOTICE', 'Predictor', 'in_world', 'load_predictor', 'latest_run', 'default_weights', 'below_window', 'residual',
-           'refine_volume', 'resize_volume', 'Prediction', 'reconstruct', 'prediction_summary', 'summary_lines',
-           'DashOption', 'OutputOption', 'main']
+           'refine_volume', 'resize_volume', 'Prediction', 'reconstruct', 'prediction_summary', 'summary_lines', 'main']
 
 # %% ../../nbs/12_inference/02_predictor.ipynb #d25d939e
-import argparse, sys, time
+import sys, time
 from dataclasses import dataclass
+from functools import partial
 from json import dumps
 from pathlib import Path
 import numpy as np
@@ -373,28 +373,6 @@ def summary_lines(
     return [*lines, summary['notice']]
 
 # %% ../../nbs/12_inference/02_predictor.ipynb #df1f8157
-class DashOption(argparse.Action):
-    "An option whose name on the command line has dashes in place of underscores."
-
-    short_names = ()
-
-    def __init__(
-        self,
-        option_strings: list,  # As `call_parse` spells it
-        dest: str,  # The parameter of the function
-        **kwargs,  # Passed to `argparse.Action`
-    ):
-        dashed = [name.replace('_', '-') for name in option_strings]
-        super().__init__([*self.short_names, *dashed], dest, **kwargs)
-
-    def __call__(self, parser, namespace, values, option_string=None):
-        setattr(namespace, self.dest, values)
-
-class OutputOption(DashOption):
-    "The option --output, or -o for short."
-
-    short_names = ('-o',)
-
 def _check_outputs(output, uncertainty):
     "Refuse files that are not NIfTI, and one file for two volumes."
     for path, option in ((output, '--output'), (uncertainty or output, '--uncertainty')):
@@ -408,11 +386,13 @@ def _check_outputs(output, uncertainty):
         raise InputError('the volume and its uncertainty cannot share a file', uncertainty)
 
 # %% ../../nbs/12_inference/02_predictor.ipynb #3e999aef
+_OUTPUT = partial(DashOption, short_names=('-o',))
+
 @call_parse
 def main(
     frontal: str = None,  # Frontal (PA) X-ray: .npy line integrals, PNG, TIFF or DICOM
     lateral: str = None,  # Lateral X-ray of the same patient; optional for weights with view dropout
-    output: Param('NIfTI file to write, .nii or .nii.gz', str, action=OutputOption) = None,
+    output: Param('NIfTI file to write, .nii or .nii.gz', str, action=_OUTPUT) = None,
     geometry: str = None,  # geometry.json for both (default: the one in the folder of each image)
     weights: str = None,  # .safetensors file, run folder or pretrained weights (default: lift64_varied)
     size: int = None,  # Voxels along each edge, interpolated (default: as the model predicts)

@@ -9,7 +9,6 @@ __all__ = ['HU_RANGE', 'AIR_HU', 'BODY_HU', 'TargetCfg', 'hu_to_unit', 'unit_to_
 # %% ../../nbs/04_io/06_volume.ipynb #ef3ec657
 import gzip
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 import nibabel as nib
 import numpy as np
