@@ -203,7 +203,8 @@ def closing_lines(
 def _train_resolved(cfg, options):
     "Train resolved settings in the group of this process; the record."
     with device_group(options.device, options.timeout) as device:
-        runs, results = Path(options.runs), Path(options.results) / 'runs'
+        runs = Path(options.runs)
+        results = Path(options.results) / 'runs'
         record, folder = run_recipe(cfg, runs, results, device, options.data, options.resume)
         if is_main():
             print(closing_lines(record, folder))

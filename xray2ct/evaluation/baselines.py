@@ -280,7 +280,9 @@ def predict(
     "The volumes that a baseline predicts for these patients."
     if name not in self.names:
         raise InputError(f'there is no baseline {name!r} here', fix=did_you_mean(name, self.names))
-    n, B, device = self.volumes.shape[-1], len(batch['xrays']), batch['xrays'].device
+    n = self.volumes.shape[-1]
+    B = len(batch['xrays'])
+    device = batch['xrays'].device
     xrays = small_xrays(batch['xrays']).cpu()
     if name in ('ridge', 'nearest'):
         self._check_views(xrays)

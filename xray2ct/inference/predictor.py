@@ -19,7 +19,7 @@ from fastcore.basics import patch
 from fastcore.script import Param, call_parse
 from torch import nn
 from ..config import RunCfg
-from ..core import DashFlag, InputError, exit_on_input_error, human_time, pick_device
+from ..core import DashFlag, DashOption, InputError, exit_on_input_error, human_time, pick_device
 from ..data.dataset import to_device
 from ..evaluation.baselines import Baselines
 from ..evaluation.uncertainty import views_per_voxel, volume_and_std
