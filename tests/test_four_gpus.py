@@ -1,4 +1,4 @@
-"""The commands of the tutorial for several GPUs, read from its page: each is parsed, and with `XRAY2CT_TEST_FLAGS=ddp` each is run, on CPU processes.
+"""The commands of the tutorial for several GPUs, read from its page: each is parsed, and with `XRAY2CT_TEST_FLAGS=slow` each is run, on CPU processes.
 
 A run uses the page's own words. Programs of the same names stand first in PATH. They make the cohorts, the networks and the trainings small, choose
 the CPU, and stand in for SLURM.
@@ -145,7 +145,7 @@ def block_with(*words):
     return block
 
 
-@pytest.mark.skipif('ddp' not in FLAGS, reason='takes minutes: XRAY2CT_TEST_FLAGS=ddp')
+@pytest.mark.skipif('slow' not in FLAGS, reason='takes minutes: XRAY2CT_TEST_FLAGS=slow')
 def test_the_page_followed_literally(shell, tmp_path):
     hu = virtual_patient(3, 32)[0].transpose(2, 1, 0)
     (tmp_path / 'scans').mkdir()
