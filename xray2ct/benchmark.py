@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['CONVOLUTIONS', 'VARIANTS', 'GROUPS', 'OTHER', 'call_seconds', 'median_seconds', 'threads', 'matmul_peak',
            'step_flops', 'make_step', 'time_in_turns', 'step_rates', 'trainer_rate', 'render_rates', 'stream_rates',
-           'top_ops', 'op_groups', 'bench_cohort', 'measure', 'full_size_rates', 'bench_table', 'write_bench', 'main']
+           'top_ops', 'op_groups', 'bench_cohort', 'measure', 'full_size_rows', 'bench_table', 'write_bench', 'main']
 
 # %% ../nbs/14_apps/02_benchmark.ipynb #bdaac18b
 import os, re, subprocess, sys, tempfile, time
@@ -511,7 +511,9 @@ def _timed_step(cfg, patients, device, seconds):
 def _full_size_row(cfg, device, seconds):
     "Measurements of one recipe, with the largest microbatch that fits."
     patients = cfg.train.batch // cfg.train.accumulate
-    cfg = replace(cfg, train=replace(cfg.train, accumulate=1), loss=replace(cfg.loss, vgg_weights='random'))
+    cfg = replace(cfg, train=replace(cfg.train, accumulate=1))
+    if cfg.loss.perceptual:
+        cfg = replace(cfg, loss=replace(cfg.loss, vgg_weights='random'))
     if device.type == 'cpu':
         cfg = replace(cfg, train=replace(cfg.train, precision='auto'))
     while True:
@@ -527,22 +529,20 @@ def _full_size_row(cfg, device, seconds):
     row = dict(patients=patients, samples_per_s=patients / duration, memory_gb=memory, precision=precision)
     return row | dict(gflops=gflops)
 
-def full_size_rates(
+def full_size_rows(
     names,  # Of recipes
     device,  # `torch.device` to compute on
     seconds: float = 2.0,  # For each, about
-    log=print,  # Called with each line of progress
     scale: str = 'full',  # Or 'mini'
-) -> dict:  # peak_gflops, and recipes: name -> patients, samples_per_s, memory_gb, precision, gflops, fraction_of_peak
+):  # Generator: the machine with its peak; for each recipe patients, samples_per_s, memory_gb, gflops, fraction_of_peak
     "Time one step of each recipe as the trainer takes it."
     peaks = _peaks(seconds, device)
-    rows = {}
+    yield dict(machine=machine(), device=device.type, peak_gflops=peaks)
     for name in names:
-        log(name)
-        row = rows[name] = _full_size_row(get_recipe(name, scale), device, seconds)
+        row = _full_size_row(get_recipe(name, scale), device, seconds)
         if 'gflops' in row:
             row['fraction_of_peak'] = row['gflops'] / max(peaks.values())
-    return dict(machine=machine(), device=device.type, peak_gflops=peaks, recipes=rows)
+        yield dict(recipe=name) | row
 
 # %% ../nbs/14_apps/02_benchmark.ipynb #86a294f4
 def _fraction(r, rate):
@@ -641,7 +641,8 @@ def main(
     with exit_on_input_error():
         own_device = pick_device(device)
         if full:
-            print(dumps(full_size_rates(full.split(','), own_device, float(seconds), log), indent=1))
+            for row in full_size_rows(full.split(','), own_device, float(seconds)):
+                print(dumps(row), flush=True)
             return
         r = measure(recipe, data, steps, float(seconds), log, compiled, own_device)
         path = write_bench(r, out)
