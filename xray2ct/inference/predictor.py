@@ -24,7 +24,8 @@ from ..data.dataset import to_device
 from ..evaluation.baselines import Baselines
 from ..evaluation.uncertainty import views_per_voxel, volume_and_std
 from .inputs import read_input_xrays
-from ..io.volume import HU_RANGE, TargetCfg, unit_to_hu, write_nifti
+from ..io.volume import HU_RANGE, TargetCfg, unit_to_hu
+from ..io.writers import check_new_folder, check_patient_name, check_volume_name, write_dicom, write_volume
 from ..physics.geometry import Geometry, Grid
 from ..physics.projection import hu_to_mu, mu_to_hu, project
 from ..physics.reconstruction import sirt
@@ -373,17 +374,29 @@ def summary_lines(
     return [*lines, summary['notice']]
 
 # %% ../../nbs/12_inference/02_predictor.ipynb #df1f8157
-def _check_outputs(output, uncertainty):
-    "Refuse files that are not NIfTI, and one file for two volumes."
-    for path, option in ((output, '--output'), (uncertainty or output, '--uncertainty')):
-        if not path or not path.endswith(('.nii', '.nii.gz')):
-            raise InputError(
-                'the output must end in .nii or .nii.gz',
-                path or option,
-                f'Give {option} OUT.nii.gz.',
-            )
-    if uncertainty and Path(uncertainty).resolve() == Path(output).resolve():
+def _check_outputs(output, uncertainty, dicom, patient):
+    "Refuse names that say no format, one file for two volumes, and a series that would overwrite files."
+    if output or not dicom:
+        check_volume_name(output, '--output')
+    if uncertainty:
+        check_volume_name(uncertainty, '--uncertainty')
+    if uncertainty and output and Path(uncertainty).resolve() == Path(output).resolve():
         raise InputError('the volume and its uncertainty cannot share a file', uncertainty)
+    if dicom:
+        check_new_folder(dicom)
+        check_patient_name(patient or '')
+    elif patient:
+        raise InputError('--patient is for a DICOM series', fix='Give --dicom DIR too, or leave --patient out.')
+
+def _write_outputs(made, weights, output, uncertainty, dicom, patient):
+    "Write the volume, its uncertainty and the series, as far as they were asked for."
+    if output:
+        write_volume(made.hu, made.grid, output)
+    if uncertainty:
+        write_volume(made.std, made.grid, uncertainty)
+    if dicom:
+        made_by = f'Made by xray2ct with the weights {weights.parent.name}/{weights.name}.'
+        write_dicom(made.hu, made.grid, dicom, patient=patient or '', made_by=made_by)
 
 # %% ../../nbs/12_inference/02_predictor.ipynb #3e999aef
 _OUTPUT = partial(DashOption, short_names=('-o',))
@@ -392,7 +405,7 @@ _OUTPUT = partial(DashOption, short_names=('-o',))
 def main(
     frontal: str = None,  # Frontal (PA) X-ray: .npy line integrals, PNG, TIFF or DICOM
     lateral: str = None,  # Lateral X-ray of the same patient; optional for weights with view dropout
-    output: Param('NIfTI file to write, .nii or .nii.gz', str, action=_OUTPUT) = None,
+    output: Param('File to write: .nii.gz, .nii, .nrrd or .mha', str, action=_OUTPUT) = None,
     geometry: str = None,  # geometry.json for both (default: the one in the folder of each image)
     weights: str = None,  # .safetensors file, run folder or pretrained weights (default: lift64_varied)
     size: int = None,  # Voxels along each edge, interpolated (default: as the model predicts)
@@ -402,7 +415,8 @@ def main(
     json: Param('Print one JSON object in place of sentences', action=DashFlag) = None,
 ):
     """Reconstruct a CT volume in Hounsfield units from two X-rays.
-    Example: xray2ct-predict --frontal p7_pa.npy --lateral p7_lat.npy -o p7.nii.gz --size 256"""
+    Example: xray2ct-predict --frontal p7_pa.npy --lateral p7_lat.npy -o p7.nii.gz --size 256
+    As a DICOM series: xray2ct-predict --frontal p7_pa.npy --lateral p7_lat.npy --dicom p7_ct"""
     with exit_on_input_error():
         start = time.time()
         _check_outputs(output, uncertainty)
@@ -418,8 +432,6 @@ def main(
         )
         for warning in made.warnings:
             print(f'warning: {warning}', file=sys.stderr)
-        write_nifti(made.hu, made.grid, output)
-        if uncertainty:
-            write_nifti(made.std, made.grid, uncertainty)
-        summary = prediction_summary(made, output, predictor.path, time.time() - start)
+        _write_outputs(made, predictor.path, output, uncertainty, dicom, patient)
+        summary = prediction_summary(made, output or dicom, predictor.path, time.time() - start)
         print(dumps(summary, indent=1) if json else '\n'.join(summary_lines(summary)))
