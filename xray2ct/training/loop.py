@@ -548,7 +548,7 @@ def set_up(
         )
     history.data_hash = hashes[0]
     from_main(lambda: write_json(cfg_to_dict(cfg), run.folder / 'config.json'), run.folder)
-    run.baselines, history.baseline = fit_or_load_baselines(run.folder, *run.sets, cfg.protocol)
+    run.baselines, history.baseline = fit_or_load_baselines(run.folder, *run.sets, cfg.protocol, run.device)
     lo, hi = (cfg.target.lo, cfg.target.hi) if cfg.target.clip else HU_RANGE
     mean = hu_to_unit(mean_volume(run.training, lo, hi), cfg.target)
     state = make_train_state(cfg, len(run.training), run.device, mean)
@@ -611,7 +611,8 @@ def finish(
     validation = run.validation
     tune_gpu('fp32', state.device)
     with evaluating(state) as model:
-        rows = baseline_rows(run.folder, run.baselines, validation, cfg.protocol, history.data_hash)
+        known = (run.folder, run.baselines, validation, cfg.protocol, history.data_hash)
+        rows = baseline_rows(*known, run.device)
         scores = evaluate(
             lambda batch: output_hu(model, batch, cfg),
             validation,
