@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['SPLIT_CAUTIONS', 'choose_patients', 'known_patients', 'MeanVolume', 'baselines_of', 'predict_without',
-           'calibration_report', 'uncertainty_statement', 'protocol_and_input', 'score', 'best_device', 'main']
+           'calibration_report', 'uncertainty_statement', 'protocol_and_input', 'score', 'main']
 
 # %% ../../nbs/12_inference/03_evaluate.ipynb #db56aa68
 import sys, warnings
@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from fastcore.script import Param, call_parse
 from ..core import DashFlag, DashOption, InputError, did_you_mean, exit_on_input_error
-from ..core import read_json, sha256_of, write_json
-from ..core.distributed import is_main, process_group
+from ..core import pick_device, read_json, sha256_of, write_json
+from ..core.distributed import device_group, is_main
 from ..data.cohort import virtual_id
 from ..data.dataset import CTDataset
 from ..data.patients import find_patients, read_split
@@ -268,7 +268,7 @@ def score(
 ) -> dict:  # From `evaluate`, with weights, recipe, patients, notes and uncertainty
     "Score weights on the patients of a folder; call it on every process of a group."
     p, radiographs = protocol_and_input(protocol)
-    predictor = weights if isinstance(weights, Predictor) else load_predictor(weights, best_device())
+    predictor = weights if isinstance(weights, Predictor) else load_predictor(weights, pick_device())
     show = progress and is_main()
     root, dataset, chosen, notes = _open_patients(data, split, predictor.cfg.data, quiet=not show)
     known = known_patients(predictor, dataset)
@@ -290,10 +290,6 @@ def score(
         notes=notes,
         uncertainty=None if drop_view or radiographs else calibration_report(predictor, dataset),
     )
-
-def best_device() -> str:
-    "A GPU if there is one, else the CPU."
-    return 'cuda' if torch.cuda.is_available() else 'cpu'
 
 # %% ../../nbs/12_inference/03_evaluate.ipynb #7e4ebbcb
 def _read_result(path):
@@ -329,14 +325,14 @@ def main(
     no_controls: Param('Skip the controls: X-rays of a wrong patient, and shuffled', action=DashFlag) = None,
     allow_train: Param('Score patients that the model was trained on', action=DashFlag) = None,
     drop_view: Param('X-ray to withhold from the model: pa or lat', str, action=DashOption) = None,
-    device: str = None,  # cpu or cuda (default: a GPU if there is one)
+    device: str = None,  # cpu, cuda or cuda:1 (default: a GPU if there is one)
 ):
     """Score weights on patients, with baselines, controls and confidence intervals.
     Example: xray2ct-evaluate runs/ID data/virtual_test --json scores.json"""
-    with exit_on_input_error(), process_group():
+    with exit_on_input_error(), device_group(device or '') as own_device:
         other = _read_result(compare)
         protocol_and_input(protocol)
-        predictor = load_predictor(weights, device or best_device())
+        predictor = load_predictor(weights, own_device)
         chosen = dict(split=split or '', drop_view=drop_view or '')
         options = dict(controls=not no_controls, allow_train=bool(allow_train))
         result = score(predictor, data, protocol, **chosen, **options) | dict(weights=weights)
