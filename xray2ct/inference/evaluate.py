@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from fastcore.script import Param, call_parse
-from ..core import DashFlag, InputError, did_you_mean, exit_on_input_error
+from ..core import DashFlag, InputError, check_writable, did_you_mean, exit_on_input_error
 from ..core import read_json, sha256_of, write_json
 from ..core.distributed import is_main, process_group
 from ..data.cohort import virtual_id
@@ -317,6 +317,8 @@ def main(
     """Score weights on patients, with baselines, controls and confidence intervals.
     Example: xray2ct-evaluate runs/ID data/virtual_test --json scores.json"""
     with exit_on_input_error(), process_group():
+        if json and json != '-':
+            check_writable(json)
         other = _read_result(compare)
         get_protocol(protocol)
         predictor = load_predictor(weights, device or best_device())

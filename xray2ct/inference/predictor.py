@@ -19,7 +19,7 @@ from fastcore.basics import patch
 from fastcore.script import Param, call_parse
 from torch import nn
 from ..config import RunCfg
-from ..core import DashFlag, InputError, exit_on_input_error, human_time
+from ..core import DashFlag, InputError, check_writable, exit_on_input_error, human_time
 from ..data.dataset import to_device
 from ..evaluation.baselines import Baselines
 from ..evaluation.uncertainty import views_per_voxel, volume_and_std
@@ -420,6 +420,8 @@ def main(
     with exit_on_input_error():
         start = time.time()
         _check_outputs(output, uncertainty)
+        for path in filter(None, (output, uncertainty)):
+            check_writable(path)
         predictor = load_predictor(weights or default_weights())
         made = reconstruct(
             predictor,
