@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 import nibabel as nib
 import numpy as np
-from ..core import InputError
+from ..core import InputError, check_regular
 from .hounsfield import check_holes, check_hu, crop_padding, padding_mask
 from .formats import read_itk, read_nifti
 from .dicom import _fill_gaps, is_dicom, read_dicom
@@ -181,16 +181,30 @@ def _read_stored(path):
         fix = f'Known: {", ".join(CT_SUFFIXES)} and folders of DICOM slices.'
     raise InputError('not a kind of CT file that can be read', path, fix)
 
+# %% ../../nbs/04_io/04_ct.ipynb #ad53dde1
+def _with_spacing(affine, spacing_mm):
+    "The affine (4,4) with other voxel edges (x,y,z) in mm; a note."
+    edges = np.broadcast_to(np.asarray(spacing_mm, dtype=np.float64), 3)
+    affine = np.array(affine)
+    affine[:3, :3] *= edges / np.linalg.norm(affine[:3, :3], axis=0).clip(1e-9)
+    stated = ' x '.join(f'{s:g}' for s in edges)
+    return affine, f'spacing set to {stated} mm'
+
 def read_ct(
     path,  # .nii, .nii.gz, .nrrd, .nhdr, .mha, .mhd, or a folder of DICOM slices
     rescale=None,  # (a,b) for values that are not HU: HU = a*value + b; 'signed' for signed numbers read as unsigned
     padding=None,  # A value of the file that is padding, or 'none' if nothing is
+    spacing=None,  # True voxel edges (x,y,z) in mm where the file's are wrong; 'header' says that they are right
 ) -> Scan:  # In RAS order, HU never below -1024
     "Read a chest CT, or raise an `InputError` that says what is wrong with it."
     path = Path(path)
     if not path.exists():
         raise InputError('no such file or folder', path)
+    check_regular(path)
     values, affine, notes = _read_stored(path)
+    if spacing not in (None, 'header'):
+        affine, note = _with_spacing(affine, spacing)
+        notes.append(note)
     stored = values
     is_padding = None
     if padding not in (None, 'none'):

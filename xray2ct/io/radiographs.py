@@ -16,8 +16,8 @@ import SimpleITK as sitk
 from PIL import Image, ImageOps, UnidentifiedImageError
 from pydicom.errors import InvalidDicomError
 from pydicom.pixels import apply_modality_lut, apply_voi_lut
-from ..core import InputError
-from .formats import itk_image, reason_of
+from ..core import InputError, check_regular
+from .formats import itk_image, read_array, reason_of
 from .dicom import is_dicom, numbers_of, repair_decimals
 
 # %% ../../nbs/04_io/05_radiographs.ipynb #da812e13
@@ -100,34 +100,11 @@ def _as_kind(a, path):
     return v, f'png{bits}', [f'{evidence}: taken as an uncalibrated {bits}-bit picture']
 
 # %% ../../nbs/04_io/05_radiographs.ipynb #011eb821
-def _load_array(path):
-    "The array of a .npy file, or an `InputError`; nothing is ever unpickled."
-    try:
-        return np.load(path, allow_pickle=False)
-    except FileNotFoundError:
-        raise InputError('no such file', path) from None
-    except (ValueError, OSError, EOFError) as e:
-        if 'pickle' in str(e).lower():
-            raise InputError(
-                'it is a pickle of Python objects, which can run code; refused unread',
-                path,
-                'Save a plain array: np.save(path, a.astype(np.float32)).',
-            ) from None
-        raise InputError(
-            f'it cannot be read as .npy; cut off or damaged ({reason_of(e)[:80]})',
-            path,
-            'Copy or save it again.',
-        ) from None
-
 def read_npy(
     path,  # .npy of (h,w) numbers
 ) -> XrayImage:
     "Read an array without ever unpickling."
-    a = _load_array(path)
-    if not isinstance(a, np.ndarray) or a.dtype.kind not in 'fui':
-        raise InputError(
-            'it does not hold one array of real numbers', path, 'Save a float32 array (h,w).'
-        )
+    a = read_array(path)
     values, kind, notes = _as_kind(_two_d(a, path), path)
     return XrayImage(values, kind, notes, path=Path(path))
 
@@ -400,6 +377,7 @@ def read_xray(
         raise InputError('no such file', path)
     if path.is_dir():
         raise InputError('it is a folder', path, 'Give the file of one X-ray.')
+    check_regular(path)
     suffix = path.suffix.lower()
     if suffix == '.npy':
         return read_npy(path)
