@@ -8,6 +8,7 @@ output whole or absent.
 """
 
 import argparse, ctypes, gzip, hashlib, importlib, json, math, os, random, shutil, signal, stat, struct, sys, tempfile, traceback
+from functools import partial
 from pathlib import Path
 
 os.environ.setdefault('OMP_NUM_THREADS', '1')  # a forked child has none of its parent's threads
@@ -662,7 +663,7 @@ def warm_up():
     cohort_module.SCALES = dict(mini=(16, 16), full=(16, 32))  # the sizes do not matter here
 
 
-def fuzz(tools, seed, count, first=0, log=print):
+def fuzz(tools, seed, count, first=0, log=partial(print, flush=True)):
     "Tool -> (number of cases, exit codes, failed cases)."
     warm_up()
     found = {}

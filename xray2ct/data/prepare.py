@@ -20,7 +20,8 @@ import numpy as np
 import torch
 from fastcore.script import Param, call_parse
 from PIL import Image
-from ..core import InputError, atomic_path, check_writable, child_of, exit_on_input_error, human_time
+from ..core import InputError, atomic_path, check_regular, check_writable, child_of
+from ..core import exit_on_input_error, human_time
 from ..core import progress, read_json, sha256_of, write_json
 from ..physics.geometry import Geometry, Grid
 from ..physics.geometry_file import geometry_from_dict, geometry_to_dict
@@ -224,6 +225,7 @@ def find_sources(
     for path in map(Path, paths):
         if not path.exists():
             raise InputError('no such file or folder', path)
+        check_regular(path)
         if path.resolve() == dest:
             fix = 'Give another DEST.'
             raise InputError('source and destination are the same folder', path, fix)

@@ -16,6 +16,7 @@ import pydicom
 import SimpleITK as sitk
 from pydicom.errors import InvalidDicomError
 from pydicom.tag import Tag
+from scipy import ndimage as ndi
 from ..core import InputError
 from .formats import LPS_TO_RAS, _itk_affine, _plain_paths, _quiet_itk, _three_d, itk_image
 
@@ -103,7 +104,8 @@ def _instance_number(header):
 
 # %% ../../nbs/04_io/03_dicom.ipynb #57d06709
 _POSITION_TAGS = ['PixelSpacing', 'ImageOrientationPatient', 'ImagePositionPatient']
-_SERIES_TAGS = ['PatientID', 'StudyInstanceUID', 'SeriesInstanceUID', 'SeriesDescription', 'SeriesNumber']
+_PERSON_TAGS = ['PatientID', 'PatientBirthDate', 'PatientSex']
+_SERIES_TAGS = ['StudyInstanceUID', 'SeriesInstanceUID', 'SeriesDescription', 'SeriesNumber']
 _SLICE_TAGS = ['Modality', 'ImageType', 'InstanceNumber', 'Rows', 'Columns', 'NumberOfFrames']
 _RESCALE_TAGS = ['RescaleSlope', 'RescaleIntercept']
 _NOT_DICOM = (InvalidDicomError, OSError, EOFError, ValueError, AttributeError, KeyError)
@@ -124,7 +126,7 @@ def is_dicom(
 # %% ../../nbs/04_io/03_dicom.ipynb #9e5f0e97
 def _read_header(path):
     "Header of a DICOM file without pixels, or None where it cannot be read as DICOM."
-    tags = _POSITION_TAGS + _SERIES_TAGS + _SLICE_TAGS + _RESCALE_TAGS
+    tags = _POSITION_TAGS + _PERSON_TAGS + _SERIES_TAGS + _SLICE_TAGS + _RESCALE_TAGS
     try:
         if not is_dicom(path):
             return None
@@ -196,15 +198,16 @@ def _largest_series(series):
 
 # %% ../../nbs/04_io/03_dicom.ipynb #66e0ba16
 def _refuse_patients(slices, path):
-    "Refuse slices of several patients."
-    names = {str(header.get('PatientID') or '') for _, header in slices}
-    patients = sorted(names - {''})
-    if len(patients) > 1:
-        raise InputError(
-            f'it holds CT slices of {len(patients)} patients ({", ".join(patients[:3])})',
-            path,
-            'Put each patient into a folder of its own.',
-        )
+    "Refuse slices of several patients, by PatientID, date of birth and sex."
+    for keyword in _PERSON_TAGS:
+        names = {str(header.get(keyword) or '').strip() for _, header in slices}
+        patients = sorted(names - {''})
+        if len(patients) > 1:
+            raise InputError(
+                f'it holds CT slices of {len(patients)} patients ({keyword} {", ".join(patients[:3])})',
+                path,
+                'Put each patient into a folder of its own.',
+            )
 
 # %% ../../nbs/04_io/03_dicom.ipynb #f957c3e6
 def overlap(
@@ -231,6 +234,79 @@ def overlap(
     axis = lengths.argmax()
     return bool(common[axis] > 0.25 * lengths[axis])
 
+# %% ../../nbs/04_io/03_dicom.ipynb #6743510e
+def _in_plane_ends(header):
+    "Lowest and highest place (2,) of a slice along its rows and columns, mm."
+    directions = np.reshape(header.ImageOrientationPatient, (2, 3))
+    row_mm, column_mm = header.PixelSpacing
+    first = directions @ np.float64(header.ImagePositionPatient)
+    return first, first + (header.Columns * column_mm, header.Rows * row_mm)
+
+def _sampled(file, header, along_row, along_column):
+    "HU of a slice, low-passed to 8 mm, at places (mm) along its rows and columns."
+    with _with_preamble([file]) as (readable,):
+        image = sitk.GetArrayFromImage(itk_image(readable))
+    row_mm, column_mm = header.PixelSpacing
+    values = image.reshape(image.shape[-2:]).astype(np.float32).clip(-1000, 300)
+    low = ndi.uniform_filter(values, [max(1, round(8 / mm)) for mm in (row_mm, column_mm)])
+    first, _ = _in_plane_ends(header)
+    index = ((along_column - first[1]) / row_mm, (along_row - first[0]) / column_mm)
+    return ndi.map_coordinates(low, np.meshgrid(*index, indexing='ij'), order=1, mode='nearest')
+
+def _likeness(one, other):
+    "Correlation of two slices at about one place, or None where they share less than 10 cm."
+    ends = [_in_plane_ends(header) for _, header in (one, other)]
+    lowest = np.max([e[0] for e in ends], 0)
+    highest = np.min([e[1] for e in ends], 0)
+    if (highest - lowest < 100).any():
+        return None
+    places = [np.arange(lo, hi, 8) for lo, hi in zip(lowest, highest)]
+    pictures = [_sampled(file, header, *places).ravel() for file, header in (one, other)]
+    if min(map(np.ptp, pictures)) == 0:
+        return None
+    return float(np.corrcoef(pictures)[0, 1])
+
+# %% ../../nbs/04_io/03_dicom.ipynb #6aa91772
+def _same_body(one, other):
+    "Median likeness of two series at three common places, or None where they have none."
+    slices = [*one, *other]
+    if any(_n_frames(header) > 1 for _, header in slices):
+        return None
+    for file, header in slices:
+        _check_numbers(file, header)
+    directions = np.float64([header.ImageOrientationPatient for _, header in slices])
+    if abs(directions - directions[0]).max() > 0.01:
+        return None
+    normal = np.cross(directions[0, :3], directions[0, 3:])
+    positions = [np.array([_slice_position(h, normal) for _, h in part]) for part in (one, other)]
+    lowest = max(p.min() for p in positions)
+    highest = min(p.max() for p in positions)
+    found = []
+    for share in (0.3, 0.5, 0.7):
+        place = lowest + share * (highest - lowest)
+        nearest = [int(abs(p - place).argmin()) for p in positions]
+        if lowest < highest and all(abs(p[k] - place) < 6 for p, k in zip(positions, nearest)):
+            found.append(_likeness(one[nearest[0]], other[nearest[1]]))
+    known = [value for value in found if value is not None]
+    return float(np.median(known)) if known else None
+
+def _refuse_bodies(series, path):
+    "Refuse series, from UID -> slices, that show different bodies at one place."
+    largest, *others = sorted(series.values(), key=len, reverse=True)
+    for other in others:
+        try:
+            alike = _same_body(largest, other) if len(other) >= 8 else None
+        except InputError:
+            continue  # what is damaged is named where the series is read
+        if alike is not None and alike < 0.8:
+            names = [f'{_series_name(s)} in {s[0][0].parent}' for s in (largest, other)]
+            raise InputError(
+                f'two of its series, {names[0]} and {names[1]}, show different bodies at the same place '
+                f'(correlation {alike:.2f}): two patients, or two examinations',
+                path,
+                'Put each series into a folder of its own, and give these folders one by one.',
+            )
+
 # %% ../../nbs/04_io/03_dicom.ipynb #5603be65
 def pick_series(
     folder,  # Searched with its sub-folders
@@ -255,6 +331,7 @@ def pick_series(
             'Is this an X-ray, a localizer or a report?',
         )
     _refuse_patients([s for slices in series.values() for s in slices], folder)
+    _refuse_bodies(series, folder)
     slices, notes = _largest_series(series)
     notes += links_out_of(folder, [file for file, _ in slices])
     n_ignored = len(found) - sum(map(len, series.values()))
@@ -386,6 +463,24 @@ def _fill_gaps(values, positions, path):
         f'interpolated to {n_even} even ones'
     )
     return filled, [note]
+
+# %% ../../nbs/04_io/03_dicom.ipynb #6c723f92
+def _refuse_mixed(values, path):
+    "Refuse a stack (x,y,z) in which slices of two scans alternate."
+    step = max(1, min(values.shape[:2]) // 64)
+    flat = values[::step, ::step].clip(-1000, 300).reshape(-1, values.shape[2])
+    flat = flat - flat.mean(0)
+    flat = flat / np.linalg.norm(flat, axis=0).clip(1e-6)
+    next_one = (flat[:, :-1] * flat[:, 1:]).sum(0)
+    one_after = (flat[:, :-2] * flat[:, 2:]).sum(0)
+    is_odd = (one_after > next_one[:-1] + 0.1) & (one_after > 0.8)
+    if is_odd.sum() > max(2, 0.05 * len(is_odd)):
+        raise InputError(
+            f'slices of two scans alternate: {is_odd.sum()} of {values.shape[2]} slices are less like '
+            'their neighbor than like the slice after that',
+            path,
+            'Put each scan into a folder of its own, and give the folder that holds both.',
+        )
 
 # %% ../../nbs/04_io/03_dicom.ipynb #0003ae2f
 @contextmanager
@@ -548,6 +643,7 @@ def read_dicom(
     slices, positions, more = _sort_slices(slices, folder)
     notes += more
     values = _read_slices(slices, folder)
+    _refuse_mixed(values, folder)
     values, more = _fill_gaps(values, positions, folder)
     notes += more
     headers = [header for _, header in slices]
