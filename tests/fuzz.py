@@ -7,7 +7,7 @@ forked child. It must end with exit code 0, 1 or 2 and without a traceback, belo
 output whole or absent.
 """
 
-import argparse, ctypes, gzip, hashlib, importlib, json, math, os, random, shutil, signal, stat, struct, sys, tempfile, traceback
+import argparse, ctypes, faulthandler, gzip, hashlib, importlib, json, math, os, random, shutil, signal, stat, struct, sys, tempfile, traceback
 from functools import partial
 from pathlib import Path
 
@@ -571,6 +571,7 @@ def run_child(main, words, folder, log):
         drop_capabilities()
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.alarm(MAX_SECONDS)
+        faulthandler.dump_traceback_later(MAX_SECONDS - 2, file=2)  # where it hangs
         sys.argv = ['command', *map(os.fspath, words)]
         script = os.path.join(tempfile.gettempdir(), 'command')
         exec(compile('main()', script, 'exec'), dict(__name__='__main__', __file__=script, main=main))  # as pip's script does
@@ -695,6 +696,9 @@ if __name__ == '__main__':
     parser.add_argument('--count', type=int, default=30)
     parser.add_argument('--first', type=int, default=0)
     parser.add_argument('-v', action='store_true', help='show what was said in every case')
+    parser.add_argument('--json', type=Path, help='file for the result')
     options = parser.parse_args()
     found = fuzz(options.tools or TOOLS, options.seed, options.count, options.first)
+    if options.json:
+        write_json(found, options.json)
     sys.exit(1 if any(f['failed'] for f in found.values()) else 0)

@@ -222,6 +222,8 @@ def read_json(
         raise InputError('it is a folder', path, 'Give the JSON file.') from None
     except PermissionError:
         raise InputError('no permission to read it', path) from None
+    except OSError as e:
+        raise InputError(f'it cannot be read ({e.strerror})', path) from None
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as e:
         raise InputError(f'not valid JSON ({e})', path, 'Restore or delete it.') from None
 

@@ -403,7 +403,7 @@ def _numbers(text, n, flag):
         numbers = tuple(float(t) for t in text.split(','))
     except ValueError:
         numbers = ()
-    if len(numbers) != n:
+    if len(numbers) != n or not np.isfinite(numbers).all():
         example = ','.join(['1', '-1024', '0'][:n])
         raise InputError(
             f'{flag} wants {n} numbers separated by commas, not {text!r}',

@@ -6,6 +6,7 @@
 __all__ = ['CT_SUFFIXES', 'Scan', 'check_affine', 'ct_suffix', 'canonical', 'read_ct']
 
 # %% ../../nbs/04_io/04_ct.ipynb #8de6ffe5
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 import nibabel as nib
@@ -131,8 +132,14 @@ def _rescaled(values, rescale):
     note = f'values converted: HU = {slope:g}*value + {intercept:g}'
     return values * np.float32(slope) + np.float32(intercept), note
 
-def _other_rescale(error, stored, path):
+def _other_rescale(error, stored, path, rescale):
     "The error of a conversion that does not give HU, with what the stored values are."
+    padding = re.search(r'--padding=([-+.\de]+)', error.fix or '')
+    if padding and rescale != 'signed':
+        slope, intercept = rescale
+        as_stored = (float(padding[1]) - intercept) / slope
+        fix = error.fix.replace(padding[0], f'--padding={as_stored:g}')
+        return InputError(f'after --rescale, {error.what}', path, fix)
     what = 'Hounsfield units'
     fix = 'Leave --rescale out.'
     try:
@@ -221,7 +228,7 @@ def read_ct(
     try:
         notes += check_hu(values, path, padding_is_known=padding is not None)
     except InputError as e:
-        raise e if rescale is None else _other_rescale(e, stored, path) from None
-    if padding is None:
-        check_holes(values, path)
+        raise e if rescale is None else _other_rescale(e, stored, path, rescale) from None
+    if padding != 'none':
+        check_holes(values, path, air_too=padding is None)
     return Scan(np.maximum(values, -1024), affine, notes, path)

@@ -115,6 +115,8 @@ def read_nifti(
     try:
         img = nib.load(path)
         _three_d(np.broadcast_to(0, img.shape), path)
+        if img.get_data_dtype().kind not in 'fui':
+            raise InputError('it has several values per voxel', path, 'Save the CT alone as a scalar volume.')
         values = np.asarray(img.dataobj, dtype=np.float32)
     except FileNotFoundError:
         raise InputError('no such file', path) from None

@@ -67,6 +67,8 @@ def _range_fault(lo, hi):
             '0..1 over -1024..3071 would be `--rescale 4095,-1024`.'
         )
         return 'normalized, not Hounsfield units', fix
+    if -3.1 <= lo <= -0.5 and hi <= 20:
+        return 'thousandths of Hounsfield units', f'Convert it {_CONVERT}; here probably `--rescale=1000,0`.'
     if lo >= 0 and hi <= 255:
         fix = f'Use the original, or undo the window {_CONVERT}; most windows have lost bone and air.'
         return 'an 8-bit picture, not Hounsfield units', fix
@@ -89,13 +91,32 @@ def _low_fault(v):
     if low.size - n_padding < 0.1 * v.size:
         return None
     median = np.median(low)
+    soft_at_zero = ((v > -150) & (v < 250)).mean()
+    soft_at_offset = ((v > -1174) & (v < -774)).mean()
+    if soft_at_zero > max(0.05, soft_at_offset):
+        what = f'air lies near {median:.0f} and soft tissue near 0, so the scale is off'
+        return what, f'Convert it {_CONVERT}; here probably `--rescale={-1000 / median:.2g},0`.'
     if -2200 < median < -1400:
         what = f'air lies near {median:.0f}, so the offset of 1024 was subtracted twice'
         return what, f'Convert it {_CONVERT}; here probably `--rescale=1,1024`.'
     what = f'{100 * low.size / v.size:.0f} % lie far below air'
     return what, f'Is this a CT of a patient? If the scale is off, convert it {_CONVERT}.'
 
-def _offset_fault(inner, lo):
+def _is_inverted(v):
+    "True if air is 1000 and not -1000: the edges of the box are dense, and soft tissue lies near 0."
+    around = float(np.median(_box_edges(v)))
+    soft = float(((v > -250) & (v < 150)).mean())
+    air = float(((v > -1100) & (v < -600)).mean())
+    return 600 < around < 1300 and soft > 0.05 and air < 0.01
+
+def _rescale_with_padding(offset, padding):
+    "The remedy for values that are HU + `offset` around padding, which may be None."
+    fix = _rescale_by(offset)
+    if padding is None or padding - offset < AIR_BELOW:
+        return fix
+    return f'{fix} Add `--padding={padding:g}`: that value is padding.'
+
+def _offset_fault(inner, lo, padding):
     "(fault, remedy) where an offset was left in, judged on what is not padding, or None."
     offset = _offset_of(inner)
     dense = float((inner > 700).mean())
@@ -103,10 +124,10 @@ def _offset_fault(inner, lo):
     if lo >= 0:
         if offset is None:
             return 'never negative, and no usual offset fits', f'Use the original, or convert it {_CONVERT}.'
-        return f'never negative, so the offset of {offset} is missing', _rescale_by(offset)
+        return f'never negative, so the offset of {offset} is missing', _rescale_with_padding(offset, padding)
     if dense > max(0.02, 0.7 * bone) and offset is not None:
         what = f'{100 * dense:.0f} % are denser than 700, so the offset of {offset} is missing'
-        return what, _rescale_by(offset)
+        return what, _rescale_with_padding(offset, padding)
 
 # %% ../../nbs/04_io/01_hounsfield.ipynb #82400fe3
 def _content_fault(values):
@@ -131,6 +152,8 @@ def _scale_fault(v, padding):
     if _is_wrapped(sample):
         what = 'negative numbers are wrapped around at 65536 (signed ones stored as unsigned)'
         return what, 'Read them as signed 16-bit numbers with `--rescale=signed`.'
+    if _is_inverted(v):
+        return 'inverted: air is near 1000', f'Convert it {_CONVERT}; here probably `--rescale=-1,0`.'
     if -400 < v.min() < 0:
         return _content_fault(sample)
     keep = sample >= LOWEST_HU
@@ -142,10 +165,10 @@ def _scale_fault(v, padding):
         return 'nothing but padding', 'Is this the right file?'
     lo = float(inner.min())
     hi = float(inner.max())
-    fault = _range_fault(lo, hi) or _low_fault(sample)
+    fault = _low_fault(sample) or _range_fault(lo, hi)
     if is_air:
         inner = inner[inner != padding]
-    return fault or _offset_fault(inner, lo) or _content_fault(sample[keep])
+    return fault or _offset_fault(inner, lo, padding) or _content_fault(sample[keep])
 
 # %% ../../nbs/04_io/01_hounsfield.ipynb #5ef317f6
 def _full_slices(mask):
@@ -190,9 +213,19 @@ def _padding_fault(v, padding):
     return what, f'Make it air with `--padding={value}`, or keep it with `--padding=none`.'
 
 # %% ../../nbs/04_io/01_hounsfield.ipynb #e0cfa555
+def _between(tissue, is_empty):
+    "True (n,) for the runs of empty slices whose neighbors on both sides hold tissue."
+    labels, _ = ndi.label(is_empty)
+    found = np.zeros_like(is_empty)
+    for run in ndi.find_objects(labels):
+        first, end = run[0].start, run[0].stop
+        found[run] = first > 0 and end < len(tissue) and tissue[first - 1] and tissue[end]
+    return found
+
 def check_holes(
     v,  # (D,H,W) = [z,y,x] values
     path,  # For the message
+    air_too=True,  # Does a slice of pure air count?
 ):
     "Refuse a volume with empty slices between others."
     for axis, name in enumerate('zyx'):
@@ -204,8 +237,11 @@ def check_holes(
             continue
         is_empty[: used[0]] = False
         is_empty[used[-1] :] = False
-        if axis:
+        if not air_too:
             is_empty &= lowest > AIR_BELOW
+        elif axis:
+            tissue = (across > -400).mean(1) > 0.2
+            is_empty &= (lowest > AIR_BELOW) | _between(tissue, is_empty)
         holes = np.flatnonzero(is_empty)
         if holes.size:
             raise InputError(
