@@ -18,7 +18,8 @@ from pydicom.errors import InvalidDicomError
 from pydicom.tag import Tag
 from scipy import ndimage as ndi
 from ..core import InputError
-from .formats import LPS_TO_RAS, _itk_affine, _plain_paths, _quiet_itk, _three_d, itk_image
+from .formats import LPS_TO_RAS, _itk_affine, _plain_paths, _quiet_itk, _three_d
+from .formats import itk_image, reason_of
 
 # %% ../../nbs/04_io/03_dicom.ipynb #4d581fcd
 def files_below(
@@ -106,7 +107,7 @@ def _instance_number(header):
 _POSITION_TAGS = ['PixelSpacing', 'ImageOrientationPatient', 'ImagePositionPatient']
 _PERSON_TAGS = ['PatientID', 'PatientBirthDate', 'PatientSex']
 _SERIES_TAGS = ['StudyInstanceUID', 'SeriesInstanceUID', 'SeriesDescription', 'SeriesNumber']
-_SLICE_TAGS = ['Modality', 'ImageType', 'InstanceNumber', 'Rows', 'Columns', 'NumberOfFrames']
+_SLICE_TAGS = ['Modality', 'ImageType', 'InstanceNumber', 'Rows', 'Columns', 'NumberOfFrames', 'PhotometricInterpretation']
 _RESCALE_TAGS = ['RescaleSlope', 'RescaleIntercept']
 _NOT_DICOM = (InvalidDicomError, OSError, EOFError, ValueError, AttributeError, KeyError)
 
@@ -508,20 +509,30 @@ def _is_readable(file):
         return False
 
 # %% ../../nbs/04_io/03_dicom.ipynb #4a2a19eb
-def _with_comma(file, header):
-    "Values (x,y) of a slice whose rescale was written with a decimal comma."
+def _needs_pydicom(header):
+    "True where ITK does not read decimal commas, or would invert the values of a display that is inverse."
+    is_inverse = header.get('PhotometricInterpretation') == 'MONOCHROME1'
+    return is_inverse or getattr(header, 'has_comma', False)
+
+def _by_pydicom(file, header):
+    "Values (x,y) of a slice."
     ds = pydicom.dcmread(file, force=True)
-    stored = ds.pixel_array.astype(np.float32)
-    slope = numbers_of(header, 'RescaleSlope', 1, file)
-    intercept = numbers_of(header, 'RescaleIntercept', 1, file)
+    try:
+        stored = ds.pixel_array.astype(np.float32)
+    except Exception as e:  # decoders raise many types
+        what = f'its pixels cannot be decoded ({reason_of(e)[:80]})'
+        raise InputError(what, file, 'Export it uncompressed.') from None
+    is_stated = _is_filled(header, 'RescaleSlope') and _is_filled(header, 'RescaleIntercept')
+    slope = numbers_of(header, 'RescaleSlope', 1, file) if is_stated else [1]
+    intercept = numbers_of(header, 'RescaleIntercept', 1, file) if is_stated else [0]
     hu = stored * slope[0] + intercept[0]
     return hu.T
 
 def _read_slices(slices, folder):
     "Values (x,y,z) float32 of sorted slices, rescale slope and intercept applied."
     files = [file for file, _ in slices]
-    if any(getattr(header, 'has_comma', False) for _, header in slices):
-        return np.stack([_with_comma(file, header) for file, header in slices], -1)
+    if any(_needs_pydicom(header) for _, header in slices):
+        return np.stack([_by_pydicom(file, header) for file, header in slices], -1)
     reader = sitk.ImageSeriesReader()
     reader.SetOutputPixelType(sitk.sitkFloat32)
     try:

@@ -155,7 +155,9 @@ def _scale_fault(v, padding):
     if _is_inverted(v):
         return 'inverted: air is near 1000', f'Convert it {_CONVERT}; here probably `--rescale=-1,0`.'
     if -400 < v.min() < 0:
-        return _content_fault(sample)
+        fault = _content_fault(sample)
+        has_offset = fault and _offset_of(sample) is not None
+        return _offset_fault(sample, 0, padding) if has_offset else fault
     keep = sample >= LOWEST_HU
     is_air = padding is not None and LOWEST_HU <= padding < AIR_BELOW
     if padding is not None and not is_air:
