@@ -75,6 +75,8 @@ def _affine_notes(matrix, spacing):
     return notes
 
 # %% ../../nbs/04_io/04_ct.ipynb #5f91ef7a
+_SMALLEST_MM = 0.1  # No CT of a chest has smaller voxels
+
 def check_affine(
     affine,  # (4,4) voxel index (x,y,z) -> RAS mm
     shape,  # (nx,ny,nz)
@@ -89,8 +91,9 @@ def check_affine(
             path,
             'Convert the scan from DICOM again, or write a correct s-form into the header.',
         )
-    size = (spacing * shape).max()
-    if not 60 <= size <= 3000:
+    sizes = spacing * shape
+    size = sizes.min() if spacing.min() < _SMALLEST_MM else sizes.max()
+    if spacing.min() < _SMALLEST_MM or not 60 <= size <= 3000:
         edges = ' x '.join(f'{s:.3g}' for s in spacing)
         raise InputError(
             f'the box would be {size:.3g} mm wide (spacing {edges}), '

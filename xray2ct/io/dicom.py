@@ -300,7 +300,9 @@ def _refuse_bodies(series, path):
         except InputError:
             continue  # what is damaged is named where the series is read
         if alike is not None and alike < 0.8:
-            names = [f'{_series_name(s)} in {s[0][0].parent}' for s in (largest, other)]
+            files = [slices[0][0] for slices in (largest, other)]
+            folders = [file.parent for file in files]
+            names = files if folders[0] == folders[1] else folders
             raise InputError(
                 f'two of its series, {names[0]} and {names[1]}, show different bodies at the same place '
                 f'(correlation {alike:.2f}): two patients, or two examinations',

@@ -45,6 +45,12 @@ def _three_d(a, path):
 # %% ../../nbs/04_io/02_formats.ipynb #30f2a0d6
 _ARRAY_ERRORS = (OSError, EOFError, ValueError, TypeError, SyntaxError, MemoryError, TokenError, BadZipFile)
 
+def _is_other_kind(path):
+    "True for a file that begins neither as an array nor as a pickle."
+    with open(path, 'rb') as f:
+        start = f.read(6)
+    return start != b'\x93NUMPY' and not start.startswith((b'\x80', b'PK'))
+
 def read_array(
     path,  # .npy of real numbers
 ) -> np.ndarray:
@@ -57,14 +63,15 @@ def read_array(
     except PermissionError:
         raise InputError('no permission to read it', path) from None
     except _ARRAY_ERRORS as e:
-        if 'pickle' in str(e).lower():
+        if 'pickle' in str(e).lower() and not _is_other_kind(path):
             raise InputError(
                 'it is a pickle of Python objects, which can run code; refused unread',
                 path,
                 'Save a plain array: np.save(path, a.astype(np.float32)).',
             ) from None
+        reason = 'of another kind' if _is_other_kind(path) else reason_of(e)[:80]
         raise InputError(
-            f'it cannot be read as .npy; cut off or damaged ({reason_of(e)[:80]})',
+            f'it cannot be read as .npy; cut off or damaged ({reason})',
             path,
             'Copy or save it again.',
         ) from None

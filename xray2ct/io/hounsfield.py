@@ -82,6 +82,13 @@ def _is_wrapped(v):
         return False
     return len(np.unique(high)) > 50 or high.max() - high.min() > 200
 
+def _has_specks(v, padding):
+    "True if single values below zero were wrapped to just below 65536, far above all others but padding."
+    high = v[v > 8000]
+    if padding is not None:
+        high = high[high != padding]
+    return bool(high.size and high.min() > 50000 and high.max() < 66000)
+
 def _low_fault(v):
     "(fault, remedy) where much lies below -1200 in many values, as no padding does, or None."
     low = v[v < -1200]
@@ -149,7 +156,7 @@ def _scale_fault(v, padding):
     fault = _range_fault(float(v.min()), float(v.max()))
     if fault:
         return fault
-    if _is_wrapped(sample):
+    if _is_wrapped(sample) or _has_specks(v, padding):
         what = 'negative numbers are wrapped around at 65536 (signed ones stored as unsigned)'
         return what, 'Read them as signed 16-bit numbers with `--rescale=signed`.'
     if _is_inverted(v):
