@@ -263,6 +263,19 @@ def given_files(
     return {name: files[name] for name in views}
 
 # %% ../../nbs/12_inference/01_inputs.ipynb #29ef30b5
+_DETECTOR_MM = (200, 600)  # Edges of detectors for a chest
+
+def _check_detector(size, path):
+    "Refuse a (height, width) in mm that no detector for a chest has."
+    lowest, highest = _DETECTOR_MM
+    if min(size) < lowest or max(size) > highest:
+        raise InputError(
+            f'its pixel spacing makes the detector {size[1]:.3g}x{size[0]:.3g} mm, '
+            f'which is none for a chest ({lowest} to {highest} mm)',
+            path,
+            'Correct ImagerPixelSpacing, or state detector_mm in a geometry.json and give it with --geometry.',
+        )
+
 def _acquisition(image, name, path, geometry):
     "The view of an X-ray, and a warning where the default is used."
     view, source = view_geometry(path, name, geometry)
@@ -271,6 +284,7 @@ def _acquisition(image, name, path, geometry):
     from_header = ''
     if image.pixel_mm:
         size = tuple(n * mm for n, mm in zip(image.values.shape, image.pixel_mm))
+        _check_detector(size, path)
         view = replace(view, detector_mm=size)
         from_header = ', from its pixel spacing'
     height, width = view.detector_mm
@@ -376,6 +390,13 @@ class InputXrays:
         "The geometry of the given views."
         return self.geometry.select(*self.given)
 
+def _refuse_twins(images, path):
+    "Refuse one picture that is given for both views."
+    values = [image.values for image in images.values()]
+    if len(values) == 2 and np.array_equal(*values):
+        fix = 'Give the lateral X-ray with --lateral.'
+        raise InputError('the frontal and the lateral X-ray are the same picture', path, fix)
+
 def read_input_xrays(
     predictor,  # From `load_predictor`: its pixels and input scale are used
     frontal,  # Path, or '' for none where the model has view dropout
@@ -387,6 +408,7 @@ def read_input_xrays(
     files = given_files(predictor, frontal, lateral)
     means = mean_xrays(predictor)
     images = {name: read_xray(path) for name, path in files.items() if path}
+    _refuse_twins(images, lateral)
     fitted = []
     for i, (name, path) in enumerate(files.items()):
         if not path:
