@@ -9,7 +9,7 @@ __all__ = ['PART_PREFIX', 'atomic_path', 'remove_folder', 'atomic_folder', 'remo
 
 # %% ../../nbs/01_core/02_files.ipynb #1d11bd7d
 import errno, fcntl, hashlib, json, os, secrets, shutil, socket, tempfile, time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 import numpy as np
 from .errors import InputError, disk_error
@@ -128,12 +128,25 @@ def remove_partial(
 ):
     "Delete the temporary files and folders of killed processes."
     for part in Path(folder).glob(f'{PART_PREFIX}*'):
-        if time.time() - part.stat().st_mtime < min_age_s:
-            continue
-        if part.is_dir():
-            shutil.rmtree(part, ignore_errors=True)
-        else:
-            part.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):  # another process deletes it too
+            if min_age_s and time.time() - part.stat().st_mtime < min_age_s:
+                continue
+            if part.is_dir():
+                shutil.rmtree(part, ignore_errors=True)
+            else:
+                part.unlink()
+
+# %% ../../nbs/01_core/02_files.ipynb #5d0c7a12
+def link_file(
+    source,  # File that exists
+    path,  # Second name, on the same file system
+) -> bool:  # False if `source` is gone, `path` exists, or the file system has no hard links
+    "Give a file a second name."
+    try:
+        os.link(source, path)
+    except OSError:
+        return False
+    return True
 
 # %% ../../nbs/01_core/02_files.ipynb #d319aa51
 def check_writable(
@@ -242,11 +255,10 @@ def _wait_for_lock(file, path, log):
         fcntl.flock(file, fcntl.LOCK_EX)
 
 def _set_holder(file, text):
-    "Replace the content of the lock file."
-    file.seek(0)
-    file.truncate()
-    file.write(text)
-    file.flush()
+    "Replace the content of the lock file; on a full disk it stays empty."
+    with suppress(OSError):
+        os.ftruncate(file.fileno(), 0)
+        os.write(file.fileno(), text.encode())
 
 # %% ../../nbs/01_core/02_files.ipynb #a3c0c6a1
 @contextmanager

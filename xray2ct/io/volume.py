@@ -9,7 +9,6 @@ __all__ = ['HU_RANGE', 'AIR_HU', 'BODY_HU', 'SPACING_FIX', 'TargetCfg', 'hu_to_u
 # %% ../../nbs/04_io/06_volume.ipynb #ef3ec657
 import gzip
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 import nibabel as nib
 import numpy as np
@@ -90,6 +89,18 @@ def downsample(
 HU_RANGE = (-1024, 3071)  # what 12 bits of a CT scanner hold
 AIR_HU = -1000.0
 
+def scanner_values(
+    hu,  # (D,H,W) = [z,y,x], Hounsfield units, array or tensor
+    path,  # For the message
+) -> np.ndarray:  # The same shape, int16
+    "Whole HU clipped to what a scanner holds."
+    values = np.asarray(hu.detach().cpu() if isinstance(hu, torch.Tensor) else hu)
+    if values.ndim != 3:
+        raise ValueError(f'want (D,H,W), got {values.shape}')
+    if not np.isfinite(values).all():
+        raise ValueError(f'{path}: the volume has NaN or infinite voxels')
+    return np.rint(values.clip(*HU_RANGE)).astype(np.int16)
+
 def write_nifti(
     hu: np.ndarray,  # (D,H,W) = [z,y,x], Hounsfield units; tensors too
     space,  # A `Grid`, or the (4,4) affine from voxel index (x,y,z) to RAS mm
@@ -97,12 +108,7 @@ def write_nifti(
     level: int = 1,  # gzip level 1..9
 ):
     "Write int16 HU clipped to what a scanner holds, atomically; equal volumes give equal files."
-    values = np.asarray(hu.detach().cpu() if isinstance(hu, torch.Tensor) else hu)
-    if values.ndim != 3:
-        raise ValueError(f'want (D,H,W), got {values.shape}')
-    if not np.isfinite(values).all():
-        raise ValueError(f'{path}: the volume has NaN or infinite voxels')
-    values = np.rint(values.clip(*HU_RANGE)).astype(np.int16)
+    values = scanner_values(hu, path)
     affine = np.asarray(getattr(space, 'affine', space), dtype=np.float64)
     img = nib.Nifti1Image(np.asfortranarray(values.transpose(2, 1, 0)), affine)
     img.header.set_xyzt_units('mm')
