@@ -20,9 +20,8 @@ import numpy as np
 import torch
 from fastcore.script import Param, call_parse
 from PIL import Image
-from ..core import InputError, atomic_path, check_regular, check_writable, child_of
-from ..core import exit_on_input_error, human_time
-from ..core import progress, read_json, sha256_of, write_json
+from ..core import DashOption, InputError, check_regular, check_writable, child_of, exit_on_input_error
+from ..core import human_time, progress, read_json, remove_partial, sha256_of, write_bytes, write_json
 from ..physics.geometry import Geometry, Grid
 from ..physics.geometry_file import geometry_from_dict, geometry_to_dict
 from ..physics.projection import render_xrays

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from fastcore.script import Param, call_parse
-from ..core import DashFlag, InputError, check_writable, did_you_mean, exit_on_input_error
+from ..core import DashFlag, DashOption, InputError, check_writable, did_you_mean, exit_on_input_error
 from ..core import read_json, sha256_of, write_json
 from ..core.distributed import is_main, process_group
 from ..data.cohort import virtual_id

@@ -19,7 +19,7 @@ from fastcore.basics import patch
 from fastcore.script import Param, call_parse
 from torch import nn
 from ..config import RunCfg
-from ..core import DashFlag, InputError, check_writable, exit_on_input_error, human_time
+from ..core import DashFlag, DashOption, InputError, check_writable, exit_on_input_error, human_time
 from ..data.dataset import to_device
 from ..evaluation.baselines import Baselines
 from ..evaluation.uncertainty import views_per_voxel, volume_and_std
@@ -415,7 +415,7 @@ def main(
     As a DICOM series: xray2ct-predict --frontal p7_pa.npy --lateral p7_lat.npy --dicom p7_ct"""
     with exit_on_input_error():
         start = time.time()
-        _check_outputs(output, uncertainty)
+        _check_outputs(output, uncertainty, dicom, patient)
         for path in filter(None, (output, uncertainty)):
             check_writable(path)
         predictor = load_predictor(weights or default_weights())
