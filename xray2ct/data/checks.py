@@ -119,7 +119,7 @@ def _ct_facts(scan):
 
 # %% ../../nbs/05_data/10_checks.ipynb #aee45837
 def _check_size(r, path, scan, geometry):
-    "A body that is no adult chest is a problem, unless its preparation was told that the spacing is right."
+    "A body that is no adult chest is a problem, unless it was prepared with `--spacing`."
     problem = size_problem(scan)
     settings = read_json(geometry).get('settings') if r.geometry == 'given' else None
     is_known = isinstance(settings, dict) and settings.get('spacing') is not None

@@ -78,6 +78,7 @@ def _select_files(root, ids, cfg):
         )
     return [f for f in files if not f.problems], incomplete
 
+# %% ../../nbs/05_data/05_dataset.ipynb #325e27b9
 def _is_about_size(note):
     "True for the note that a body is no adult chest."
     return note.startswith('warning: the ') and 'adult chest' in note

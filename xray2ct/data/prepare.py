@@ -26,6 +26,7 @@ from ..physics.geometry import Geometry, Grid
 from ..physics.geometry_file import geometry_from_dict, geometry_to_dict
 from ..physics.projection import render_xrays
 from ..io.dicom import dicom_headers, files_below, overlap
+from ..io.series import refuse_other_bodies
 from ..io.ct import CT_SUFFIXES, ct_suffix, read_ct
 from ..io.volume import HU_RANGE, cube_of, write_nifti
 
@@ -368,6 +369,8 @@ def prepare_ct(
     notes = []
     if why:
         grid = Grid(cfg.size, cfg.fov_mm)
+        if source.is_dir():
+            refuse_other_bodies(source)
         scan = read_ct(source, cfg.rescale, cfg.padding, cfg.spacing)
         scan.notes[:0] = _link_notes(source)
         any_size = cfg.spacing is not None

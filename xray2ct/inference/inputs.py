@@ -373,6 +373,14 @@ def _fit_xray_file(predictor, image, name, path, geometry, mean_xray):
         listed.append(f'{path}: {note.removeprefix("warning: ")}')
     return _FittedXray(view, integrals, model_input, notes, warnings)
 
+# %% ../../nbs/12_inference/01_inputs.ipynb #518a2658
+def _refuse_twins(images, path):
+    "Refuse one picture that is given for both views."
+    values = [image.values for image in images.values()]
+    if len(values) == 2 and np.array_equal(*values):
+        fix = 'Give the lateral X-ray with --lateral.'
+        raise InputError('the frontal and the lateral X-ray are the same picture', path, fix)
+
 # %% ../../nbs/12_inference/01_inputs.ipynb #63011cee
 @dataclass
 class InputXrays:
@@ -390,13 +398,6 @@ class InputXrays:
     def given_geometry(self) -> Geometry:
         "The geometry of the given views."
         return self.geometry.select(*self.given)
-
-def _refuse_twins(images, path):
-    "Refuse one picture that is given for both views."
-    values = [image.values for image in images.values()]
-    if len(values) == 2 and np.array_equal(*values):
-        fix = 'Give the lateral X-ray with --lateral.'
-        raise InputError('the frontal and the lateral X-ray are the same picture', path, fix)
 
 def read_input_xrays(
     predictor,  # From `load_predictor`: its pixels and input scale are used

@@ -109,6 +109,7 @@ def _low_fault(v):
     what = f'{100 * low.size / v.size:.0f} % lie far below air'
     return what, f'Is this a CT of a patient? If the scale is off, convert it {_CONVERT}.'
 
+# %% ../../nbs/04_io/01_hounsfield.ipynb #0c4971fe
 def _is_inverted(v):
     "True if air is 1000 and not -1000: the edges of the box are dense, and soft tissue lies near 0."
     around = float(np.median(_box_edges(v)))
