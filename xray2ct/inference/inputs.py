@@ -374,12 +374,14 @@ def _fit_xray_file(predictor, image, name, path, geometry, mean_xray):
     return _FittedXray(view, integrals, model_input, notes, warnings)
 
 # %% ../../nbs/12_inference/01_inputs.ipynb #518a2658
-def _refuse_twins(images, path):
-    "Refuse one picture that is given for both views."
+def _open_images(files):
+    "View -> `XrayImage` of the given files; one picture that is given for both views is refused."
+    images = {name: read_xray(path) for name, path in files.items() if path}
     values = [image.values for image in images.values()]
     if len(values) == 2 and np.array_equal(*values):
         fix = 'Give the lateral X-ray with --lateral.'
-        raise InputError('the frontal and the lateral X-ray are the same picture', path, fix)
+        raise InputError('the frontal and the lateral X-ray are the same picture', files['lat'], fix)
+    return images
 
 # %% ../../nbs/12_inference/01_inputs.ipynb #63011cee
 @dataclass
@@ -409,8 +411,7 @@ def read_input_xrays(
     data = predictor.cfg.data
     files = given_files(predictor, frontal, lateral)
     means = mean_xrays(predictor)
-    images = {name: read_xray(path) for name, path in files.items() if path}
-    _refuse_twins(images, lateral)
+    images = _open_images(files)
     fitted = []
     for i, (name, path) in enumerate(files.items()):
         if not path:

@@ -44,14 +44,19 @@ def _rescale_by(offset):
     "The remedy for values that are HU + `offset`."
     return f'Convert it {_CONVERT}; here probably `--rescale=1,{-offset}`.'
 
+def _share(values, low, high):
+    "Share of the values between two numbers."
+    between = (values > low) & (values < high)
+    return float(between.mean())
+
 def _offset_of(inner):
     "The usual offset that puts most of the voxels (k,) among soft tissue and others among air and lung, or None."
     best = None
     most = 0.05
     for offset in _OFFSETS:
         hu = inner - offset
-        soft = float(((hu > -150) & (hu < 250)).mean())
-        air = float(((hu > -1100) & (hu < -600)).mean())
+        soft = _share(hu, -150, 250)
+        air = _share(hu, -1100, -600)
         if soft > most and air > 0.01:
             best = offset
             most = soft
@@ -77,7 +82,7 @@ def _range_fault(lo, hi):
 def _is_wrapped(v):
     "True if the values form two heaps of many values, one near zero and one below 65536."
     high = v[v > 50000]
-    between = float(((v > 8000) & (v <= 50000)).mean())
+    between = _share(v, 8000, 50001)
     if between > 1e-3 or not 0.01 * v.size < high.size < 0.99 * v.size:
         return False
     return len(np.unique(high)) > 50 or high.max() - high.min() > 200
@@ -87,7 +92,11 @@ def _has_specks(v, padding):
     high = v[v > 8000]
     if padding is not None:
         high = high[high != padding]
-    return bool(high.size and high.min() > 50000 and high.max() < 66000)
+    if not high.size:
+        return False
+    lowest = high.min()
+    highest = high.max()
+    return bool(lowest > 50000 and highest < 66000)
 
 def _low_fault(v):
     "(fault, remedy) where much lies below -1200 in many values, as no padding does, or None."
@@ -98,8 +107,8 @@ def _low_fault(v):
     if low.size - n_padding < 0.1 * v.size:
         return None
     median = np.median(low)
-    soft_at_zero = ((v > -150) & (v < 250)).mean()
-    soft_at_offset = ((v > -1174) & (v < -774)).mean()
+    soft_at_zero = _share(v, -150, 250)
+    soft_at_offset = _share(v, -1174, -774)
     if soft_at_zero > max(0.05, soft_at_offset):
         what = f'air lies near {median:.0f} and soft tissue near 0, so the scale is off'
         return what, f'Convert it {_CONVERT}; here probably `--rescale={-1000 / median:.2g},0`.'
@@ -112,10 +121,13 @@ def _low_fault(v):
 # %% ../../nbs/04_io/01_hounsfield.ipynb #0c4971fe
 def _is_inverted(v):
     "True if air is 1000 and not -1000: the edges of the box are dense, and soft tissue lies near 0."
-    around = float(np.median(_box_edges(v)))
-    soft = float(((v > -250) & (v < 150)).mean())
-    air = float(((v > -1100) & (v < -600)).mean())
-    return 600 < around < 1300 and soft > 0.05 and air < 0.01
+    edges = _box_edges(v)
+    around = float(np.median(edges))
+    if not 600 < around < 1300:
+        return False
+    soft = _share(v, -250, 150)
+    air = _share(v, -1100, -600)
+    return soft > 0.05 and air < 0.01
 
 def _rescale_with_padding(offset, padding):
     "The remedy for values that are HU + `offset` around padding, which may be None."
@@ -140,11 +152,11 @@ def _offset_fault(inner, lo, padding):
 # %% ../../nbs/04_io/01_hounsfield.ipynb #82400fe3
 def _content_fault(values):
     "(fault, remedy) that the shares of air, soft tissue and bone give away, or None."
-    air = float(((values >= LOWEST_HU) & (values < -400)).mean())
+    air = _share(values, LOWEST_HU - 1, -400)
     if air < 0.002:
         fix = f'The values are clipped to a window or are not HU; use the original, or convert it {_CONVERT}.'
         return 'no air or lung', fix
-    soft = float(((values > -200) & (values < 300)).mean())
+    soft = _share(values, -200, 300)
     if soft < 0.002:
         return 'no soft tissue', f'Is this a CT of a patient? If the scale is off, convert it {_CONVERT}.'
     dense = float((values > 4500).mean())
@@ -228,8 +240,10 @@ def _between(tissue, is_empty):
     labels, _ = ndi.label(is_empty)
     found = np.zeros_like(is_empty)
     for run in ndi.find_objects(labels):
-        first, end = run[0].start, run[0].stop
-        found[run] = first > 0 and end < len(tissue) and tissue[first - 1] and tissue[end]
+        before = run[0].start - 1
+        after = run[0].stop
+        if before >= 0 and after < len(tissue):
+            found[run] = tissue[before] and tissue[after]
     return found
 
 def check_holes(

@@ -10,7 +10,8 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage as ndi
 from ..core import InputError
-from .dicom import _check_numbers, _n_frames, _slice_position, _with_preamble, dicom_headers, series_of
+from .dicom import _check_numbers, _n_frames, _slice_position, _with_preamble
+from .dicom import dicom_headers, series_of
 from .formats import itk_image
 
 # %% ../../nbs/04_io/08_series.ipynb #f2303cbf
@@ -49,36 +50,42 @@ def likeness(
     other,  # (path, header) of a slice at about the same place
 ):  # Correlation, or None where they cannot be compared
     "Compare the pictures of two slices."
-    ends = [_in_plane_ends(header) for _, header in (one, other)]
-    lowest = np.max([first for first, _ in ends], 0)
-    highest = np.min([last for _, last in ends], 0)
+    first, last = _in_plane_ends(one[1])
+    other_first, other_last = _in_plane_ends(other[1])
+    lowest = np.maximum(first, other_first)
+    highest = np.minimum(last, other_last)
     if min(highest - lowest) < 100:
         return None
-    places = [np.arange(lo, hi, 8) for lo, hi in zip(lowest, highest)]
-    pictures = [_sampled(file, header, *places) for file, header in (one, other)]
-    if min(map(np.ptp, pictures)) == 0:
-        return None
-    flat = [picture.ravel() for picture in pictures]
-    return float(np.corrcoef(flat)[0, 1])
+    along_row = np.arange(lowest[0], highest[0], 8)
+    along_column = np.arange(lowest[1], highest[1], 8)
+    pictures = []
+    for file, header in (one, other):
+        picture = _sampled(file, header, along_row, along_column)
+        if picture.min() == picture.max():
+            return None
+        pictures.append(picture.ravel())
+    return float(np.corrcoef(pictures)[0, 1])
 
 # %% ../../nbs/04_io/08_series.ipynb #655a5d86
 def _pairs(one, other, normal):
     "Pairs of slices of two series at their common places."
-    positions = []
+    def distance(slice_, place):
+        return abs(_slice_position(slice_[1], normal) - place)
+
+    ends = []
     for slices in (one, other):
-        along = [_slice_position(header, normal) for _, header in slices]
-        positions.append(np.array(along))
-    lowest = max(p.min() for p in positions)
-    highest = min(p.max() for p in positions)
-    if lowest >= highest:
+        positions = [_slice_position(header, normal) for _, header in slices]
+        ends.append((min(positions), max(positions)))
+    lowest, highest = np.transpose(ends)
+    length = highest.min() - lowest.max()
+    if length <= 0:
         return []
     pairs = []
     for share in (0.3, 0.5, 0.7):
-        place = lowest + share * (highest - lowest)
-        nearest = [abs(p - place).argmin() for p in positions]
-        distances = [abs(p[k] - place) for p, k in zip(positions, nearest)]
-        if max(distances) < 6:
-            pairs.append((one[nearest[0]], other[nearest[1]]))
+        place = lowest.max() + share * length
+        pair = [min(slices, key=lambda s: distance(s, place)) for slices in (one, other)]
+        if all(distance(s, place) < 6 for s in pair):
+            pairs.append(pair)
     return pairs
 
 def same_body(
@@ -87,17 +94,24 @@ def same_body(
 ):  # Median correlation, or None where they cannot be compared
     "Compare two series at the places that both have."
     slices = [*one, *other]
-    if any(_n_frames(header) > 1 for _, header in slices):
-        return None
+    directions = []
     for file, header in slices:
+        if _n_frames(header) > 1:
+            return None
         _check_numbers(file, header)
-    directions = np.float64([header.ImageOrientationPatient for _, header in slices])
-    if abs(directions - directions[0]).max() > 0.01:
+        directions.append(header.ImageOrientationPatient)
+    spread = np.ptp(directions, axis=0)
+    if spread.max() > 0.01:
         return None
-    normal = np.cross(directions[0, :3], directions[0, 3:])
-    found = [likeness(*pair) for pair in _pairs(one, other, normal)]
-    known = [value for value in found if value is not None]
-    return float(np.median(known)) if known else None
+    along_row = directions[0][:3]
+    along_column = directions[0][3:]
+    normal = np.cross(along_row, along_column)
+    found = []
+    for pair in _pairs(one, other, normal):
+        value = likeness(*pair)
+        if value is not None:
+            found.append(value)
+    return float(np.median(found)) if found else None
 
 # %% ../../nbs/04_io/08_series.ipynb #86cf283f
 def refuse_other_bodies(
