@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from fastcore.script import Param, call_parse
-from ..core import DashFlag, DashOption, InputError, did_you_mean, exit_on_input_error
+from ..core import DashFlag, DashOption, InputError, check_writable, did_you_mean, exit_on_input_error
 from ..core import pick_device, read_json, sha256_of, write_json
 from ..core.distributed import device_group, is_main
 from ..data.cohort import virtual_id
@@ -376,6 +376,8 @@ def main(
     Example: xray2ct-evaluate runs/ID data/virtual_test --json scores.json
     X2CT-GAN's data: xray2ct-evaluate lift64 data/x2ct --protocol x2ct,x2ct_legacy"""
     with exit_on_input_error(), device_group(device or '') as own_device:
+        if json and json != '-':
+            check_writable(json)
         other = _read_result(compare)
         protocols = _protocols(protocol, compare)
         predictor = load_predictor(weights, own_device)

@@ -19,7 +19,8 @@ from fastcore.basics import patch
 from fastcore.script import Param, call_parse
 from torch import nn
 from ..config import RunCfg
-from ..core import DashFlag, DashOption, InputError, exit_on_input_error, human_time, pick_device
+from ..core import DashFlag, DashOption, InputError, check_writable, exit_on_input_error, human_time
+from ..core import pick_device
 from ..data.dataset import to_device
 from ..evaluation.baselines import Baselines
 from ..evaluation.uncertainty import views_per_voxel, volume_and_std
@@ -436,6 +437,10 @@ def main(
     with exit_on_input_error():
         start = time.time()
         _check_outputs(output, uncertainty, dicom, patient)
+        for path in filter(None, (output, uncertainty)):
+            check_writable(path)
+        if dicom:
+            check_writable(dicom, is_folder=True)
         own_device = pick_device(device or '')
         pictures = bool(radiographs or lateral_faces)
         pictures = pictures or not weights and are_radiographs(dict(pa=frontal, lat=lateral), geometry)
