@@ -21,7 +21,7 @@ from ..physics.geometry_file import geometry_from_dict
 from ..io.hounsfield import check_hu
 from ..io.ct import Scan, read_ct
 from ..io.radiographs import read_xray
-from ..io.volume import body_mask, center_of, resample, size_notes
+from ..io.volume import SPACING_FIX, center_of, resample, size_problem
 from .patients import PatientFiles, patient_files, read_split, scan_patients
 from .prepare import run_jobs
 from .leakage import THRESHOLD, near_pairs
@@ -180,6 +180,18 @@ def _ct_facts(scan):
     )
 
 # %% ../../nbs/05_data/10_checks.ipynb #aee45837
+def _check_size(r, path, scan, geometry):
+    "A body that is no adult chest is a problem, unless it was prepared with `--spacing`."
+    problem = size_problem(scan)
+    settings = read_json(geometry).get('settings') if r.geometry == 'given' else None
+    is_known = isinstance(settings, dict) and settings.get('spacing') is not None
+    if not problem:
+        r.fine.append('millimeters')
+    elif is_known:
+        r.warnings.append(f'{path.name}: {problem}; kept as asked for')
+    else:
+        r.problems.append(f'{path.name}: {problem}. Its spacing was lost or is wrong: prepare it again. {SPACING_FIX}')
+
 def _check_ct(r, files, fov_mm):
     "The CT on the grid of comparison, (VOXELS,)*3 HU, and the edge of its cube; or nothing."
     path = files.ct
@@ -194,9 +206,9 @@ def _check_ct(r, files, fov_mm):
         r.problems.append(f'{path.name}: it cannot be read ({type(e).__name__})')
         return None, None
     r.ct = _ct_facts(scan)
-    notes = scan.notes + size_notes(body_mask(scan.hu, scan.spacing_mm), scan.spacing_mm, 'source')
-    r.warnings += [f'{path.name}: {note}' for note in notes]
-    r.fine += ['Hounsfield units', 'millimeters', 'affine']
+    r.warnings += [f'{path.name}: {note}' for note in scan.notes]
+    r.fine += ['Hounsfield units', 'affine']
+    _check_size(r, path, scan, files.geometry)
     distance = np.linalg.norm(center_of(scan, 'volume'))
     is_off = bool(fov_mm) and distance > fov_mm / 4
     if is_off:

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from fastcore.script import Param, call_parse
 from PIL import Image
-from ..core import DashOption, InputError, check_writable, child_of, exit_on_input_error
+from ..core import DashOption, InputError, check_regular, check_writable, child_of, exit_on_input_error
 from ..core import human_time, progress, read_json, remove_partial, sha256_of, write_bytes, write_json
 from ..physics.geometry import Geometry, Grid
 from ..physics.geometry_file import geometry_from_dict, geometry_to_dict
@@ -28,6 +28,7 @@ from ..physics.projection import render_xrays
 from ..io.dicom import dicom_headers, files_below, overlap
 from .patients import read_lists, read_split
 from ..io.formats import offset_of_x2ct, read_x2ct
+from ..io.series import refuse_other_bodies
 from ..io.ct import CT_SUFFIXES, ct_suffix, read_ct
 from ..io.volume import HU_RANGE, cube_of, write_nifti
 
@@ -224,6 +225,7 @@ def find_sources(
     for path in map(Path, paths):
         if not path.exists():
             raise InputError('no such file or folder', path)
+        check_regular(path)
         if path.resolve() == dest:
             fix = 'Give another DEST.'
             raise InputError('source and destination are the same folder', path, fix)
@@ -306,12 +308,14 @@ class PrepareCfg:
     keep_table: bool = False  # Leave the table in?
     rescale: object = None  # (a,b): HU = a*value + b, for files that are not in HU; 'signed' for wrapped ones
     padding: object = None  # A value of the file that is padding, or 'none'
+    spacing: object = None  # True voxel edges (x,y,z) in mm, or 'header' to keep those of a body that is no adult chest
 
     def as_settings(self):
         "Settings for geometry.json, without what was not asked for, so that older folders stay complete."
         settings = asdict(self) | dict(version=PREPARE_VERSION)
-        if self.padding is None:
-            del settings['padding']
+        for name in ('padding', 'spacing'):
+            if settings[name] is None:
+                del settings[name]
         return settings
 
 def _header_files(path):
@@ -367,9 +371,12 @@ def prepare_ct(
     notes = []
     if why:
         grid = Grid(cfg.size, cfg.fov_mm)
-        scan = read_ct(source, cfg.rescale, cfg.padding)
+        if source.is_dir():
+            refuse_other_bodies(source)
+        scan = read_ct(source, cfg.rescale, cfg.padding, cfg.spacing)
         scan.notes[:0] = _link_notes(source)
-        hu, center, notes = cube_of(scan, grid, cfg.center, cfg.keep_table)
+        any_size = cfg.spacing is not None
+        hu, center, notes = cube_of(scan, grid, cfg.center, cfg.keep_table, any_size)
         made |= dict(notes=notes, center_mm=np.round(center, 3).tolist())
         write_patient(folder, hu, grid, geometry, made)
     return dict(
@@ -388,7 +395,7 @@ def _numbers(text, n, flag):
         numbers = tuple(float(t) for t in text.split(','))
     except ValueError:
         numbers = ()
-    if len(numbers) != n:
+    if len(numbers) != n or not np.isfinite(numbers).all():
         example = ','.join(['1', '-1024', '0'][:n])
         raise InputError(
             f'{flag} wants {n} numbers separated by commas, not {text!r}',
@@ -402,6 +409,14 @@ def _word_or_numbers(text, word, n, flag):
         return text or None
     numbers = _numbers(text, n, flag)
     return numbers if n > 1 else numbers[0]
+
+def _spacing(text):
+    "Voxel edges as given, one number for all three; None for an empty text."
+    numbers = 3 if ',' in text else 1
+    edges = _word_or_numbers(text, 'header', numbers, '--spacing')
+    if edges not in (None, 'header') and not np.all(np.isfinite(edges) & (np.asarray(edges) > 0)):
+        raise InputError(f'--spacing={text}: a voxel has positive edges', fix='For example --spacing=0.7,0.7,1')
+    return edges
 
 _LIMITS = {'--size': (8, 1024), '--pixels': (8, 4096), '--fov-mm': (50, 2000), '--workers': (1, 512)}
 
@@ -619,6 +634,16 @@ _PATHS = 'CT files, DICOM folders or folders of them; the last one is the destin
 
 _LISTS = "List of X2CT-GAN's scans to prepare, train.txt or test.txt (give it once for each)"
 
+def _sources_and_destination(paths):
+    "The sources and the destination, which can be written to if it exists."
+    if len(paths) < 2:
+        raise InputError('a source and a destination are needed', fix='xray2ct-prepare SRC... DEST')
+    *src, dest = paths
+    if Path(dest).is_dir():
+        check_writable(dest, is_folder=True)
+    return src, dest
+
+# %% ../../nbs/05_data/02_prepare.ipynb #07e966c9
 @call_parse
 def main(
     paths: Param(_PATHS, str, nargs='*', opt=False) = (),
@@ -630,6 +655,7 @@ def main(
     table: bool = False,  # Leave the table in
     rescale: str = '',  # a,b for files that are not in HU: HU = a*value + b (--rescale=1,-1024); or signed
     padding: str = '',  # Value that is padding and becomes air (--padding=0), or none
+    spacing: str = '',  # True voxel edges x,y,z in mm (--spacing=0.7,0.7,1), or header for a child or a part of a chest
     geometry: str = '',  # geometry.json whose views to render (default: PA and left lateral)
     split: Param(_LISTS, str, action='append') = None,
     shard: str = '',  # i/n for the i-th of n jobs that prepare into one folder (--shard 1/8)
@@ -640,12 +666,8 @@ def main(
     X2CT-GAN's data: xray2ct-prepare LIDC-HDF5-256 data/x2ct --split train.txt --split test.txt"""
     with exit_on_input_error():
         t0 = time.time()
-        if len(paths) < 2:
-            raise InputError('a source and a destination are needed', fix='xray2ct-prepare SRC... DEST')
-        *src, dest = paths
+        src, dest = _sources_and_destination(paths)
         _check_sizes(size, pixels, fov_mm, workers)
-        if Path(dest).is_dir():
-            check_writable(dest, is_folder=True)
         is_word = center in ('body', 'volume', 'world')
         cfg = PrepareCfg(
             size=size,
@@ -655,6 +677,7 @@ def main(
             keep_table=table,
             rescale=_word_or_numbers(rescale, 'signed', 2, '--rescale'),
             padding=_word_or_numbers(padding, 'none', 1, '--padding'),
+            spacing=_spacing(spacing),
         )
         views = _views(geometry, pixels)
         lists, sources = _choose(find_sources(src, Path(dest)), dest, split)

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from fastcore.script import Param, call_parse
-from ..core import DashFlag, DashOption, InputError, did_you_mean, exit_on_input_error
+from ..core import DashFlag, DashOption, InputError, check_writable, did_you_mean, exit_on_input_error
 from ..core import pick_device, read_json, sha256_of, write_json
 from ..core.distributed import device_group, is_main
 from ..data.cohort import virtual_id
@@ -50,6 +50,7 @@ def _pick_split(lists, split, path):
         raise InputError(f'the split has no patients called {split!r}', path, fix)
     return split
 
+# %% ../../nbs/12_inference/03_evaluate.ipynb #15f3ea98
 def choose_patients(
     data,  # Cohort folder, or one patient's folder
     split: str = '',  # 'train', 'validation', 'test', 'all'; '' = test, else validation, else all
@@ -358,12 +359,27 @@ def _print_protocols(results):
     print(f'{result["recipe"]} on {result["patients"]}')
     print(render_protocols(results, result['recipe']))
 
+# %% ../../nbs/12_inference/03_evaluate.ipynb #5c70f8e5
+def _deliver(results, json):
+    "Print the results by protocol, or write them as JSON; several protocols share one object."
+    (first, *others) = results.values()
+    result = dict(protocols=results) if others else first
+    if json == '-':
+        print(dumps(result, indent=1, allow_nan=False))
+        return
+    if json:
+        write_json(result, json)
+    if others:
+        _print_protocols(results)
+    else:
+        _print_result(first)
+
 # %% ../../nbs/12_inference/03_evaluate.ipynb #4e050004
 @call_parse
 def main(
     weights: str,  # Run folder, .safetensors file, or name of pretrained weights
     data: str,  # Cohort folder, or one patient's folder
-    protocol: str = 'documented',  # documented, documented_peak1, wide, x2ct, x2ct_legacy, radiograph, or several: wide,x2ct
+    protocol: str = 'documented',  # documented, documented_peak1, wide, x2ct, x2ct_legacy, radiograph; or wide,x2ct
     split: str = None,  # train, validation, test or all (default: test, else validation, else all)
     json: str = None,  # Write the result as JSON to this file; - prints it in place of the table
     compare: str = None,  # JSON of another run on the same patients
@@ -376,6 +392,8 @@ def main(
     Example: xray2ct-evaluate runs/ID data/virtual_test --json scores.json
     X2CT-GAN's data: xray2ct-evaluate lift64 data/x2ct --protocol x2ct,x2ct_legacy"""
     with exit_on_input_error(), device_group(device or '') as own_device:
+        if json and json != '-':
+            check_writable(json)
         other = _read_result(compare)
         protocols = _protocols(protocol, compare)
         predictor = load_predictor(weights, own_device)
@@ -392,14 +410,4 @@ def main(
             return
         for note in dict.fromkeys(note for r in results.values() for note in r['notes']):
             print(f'note: {note}', file=sys.stderr)
-        if len(results) > 1:
-            result = dict(protocols=results)
-        if json == '-':
-            print(dumps(result, indent=1, allow_nan=False))
-            return
-        if json:
-            write_json(result, json)
-        if len(results) > 1:
-            _print_protocols(results)
-        else:
-            _print_result(result)
+        _deliver(results, json)
