@@ -264,7 +264,8 @@ def render_rates(
     "Measure the X-rays per second of nanodrr and of our projector."
     geometry = Geometry(pixels=pixels)
     hu = toy_dataset(1, n=n, pixels=8)[0]['volume']
-    mu, matrices = hu_to_mu(hu)[None], geometry.matrices()[None]
+    mu = hu_to_mu(hu)[None]
+    matrices = geometry.matrices()[None]
     projectors = dict(
         nanodrr=lambda: render_xrays(hu[0], geometry, 360.0),
         ours=lambda: project(mu, matrices, 360.0, pixels),

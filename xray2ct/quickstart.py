@@ -93,7 +93,8 @@ def is_done(
     code: str = '',  # Hash of the package
 ) -> bool:  # True if running it again would change nothing
     "Check that this command succeeded with this code and these inputs, and that its products exist."
-    then, now = stamps.get(step.title), stamp_of(step, code)
+    then = stamps.get(step.title)
+    now = stamp_of(step, code)
     return then is not None and all(then.get(k) == now[k] for k in now)
 
 # %% ../nbs/14_apps/01_quickstart.ipynb #d23b1888
@@ -203,7 +204,9 @@ def run_steps(
     stamp_file = Path(stamp_file)
     stamps = read_json(stamp_file) if stamp_file.exists() else {}
     due = [s for s in steps if not is_done(s, stamps, code)]
-    start, expected, n_run = time.time(), 0.0, 0
+    start = time.time()
+    expected = 0.0
+    n_run = 0
     for i, step in enumerate(steps, 1):
         place = f'[{i}/{len(steps)}] {step.title}'
         if is_done(step, stamps, code):

@@ -278,7 +278,8 @@ def _train_resolved(cfg, options):
     with process_group('nccl' if gpu else 'gloo', options.timeout):
         if gpu:  # the group gives each process its own
             device = torch.device('cuda', torch.cuda.current_device())
-        runs, results = Path(options.runs), Path(options.results) / 'runs'
+        runs = Path(options.runs)
+        results = Path(options.results) / 'runs'
         record, folder = run_recipe(cfg, runs, results, device, options.data, options.resume)
         if is_main():
             print(closing_lines(record, folder))

@@ -50,7 +50,8 @@ class Meetings:
         self.count += 1
         key = f'meeting-{self.count}'
         arrived = self.store.add(key, 1)
-        pause, due = 0.001, time.monotonic() + self.notice_s
+        pause = 0.001
+        due = time.monotonic() + self.notice_s
         while arrived < self.world:
             time.sleep(pause)
             pause = min(1.5 * pause, 0.5)
@@ -83,7 +84,8 @@ def _attempt_store():
 
 def _take_own_gpu():
     "Give this process the GPU of its local rank."
-    local, gpus = int(os.environ.get('LOCAL_RANK', 0)), torch.cuda.device_count()
+    local = int(os.environ.get('LOCAL_RANK', 0))
+    gpus = torch.cuda.device_count()
     if local >= gpus:
         raise InputError(
             f'process {local} of this machine has no GPU: there are {gpus}',

@@ -8,15 +8,15 @@ __all__ = ['XRAY_MODES', 'RESIZES', 'AUGMENTS', 'CACHE_VERSION', 'DataCfg', 'doc
            'cache_patient', 'cache_root', 'Cache', 'build_cache']
 
 # %% ../../nbs/05_data/04_cache.ipynb #193ced8c
-import errno, fcntl, inspect, json, os, shutil, tempfile, time, warnings
+import errno, inspect, json, os, tempfile, time, warnings
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 import numpy as np
 import torch
 from torch.nn import functional as F
-from ..core import InputError, did_you_mean, progress, read_json, sha256_of, write_json
+from ..core import InputError, atomic_folder, did_you_mean, file_lock, progress, read_json
+from ..core import remove_folder, remove_partial, sha256_of, write_json
 from ..physics.geometry import Geometry, Grid
 from ..physics.geometry_file import geometry_from_dict
 from ..io.radiographs import read_xray
@@ -281,36 +281,25 @@ def read_entry(
             return None
     return dict(meta, place=place)
 
-def _save_array(path, a):
-    "Write an array and flush it to the disk; returns the size of the file."
-    with open(path, 'wb') as f:
-        np.save(f, a)
-        f.flush()
-        os.fsync(f.fileno())
-    return path.stat().st_size
-
 def write_entry(
     place,  # Folder of the entry
     hu,  # (n,n,n) float16
     x,  # (V,pixels,pixels)
     meta,  # Facts to keep with them
 ):
-    "Fill a folder under another name, then rename it to `place`."
-    tmp = place.parent / f'.part-{os.getpid()}-{time.time_ns()}'
-    tmp.mkdir(parents=True)
+    "Write an entry, unless another process has written it meanwhile; a damaged one is replaced."
+    arrays = {'volume.npy': hu, 'xrays.npy': x}
+    if place.exists() and read_entry(place) is None:
+        remove_folder(place)
     try:
-        arrays = {'volume.npy': hu, 'xrays.npy': x}
-        meta['bytes'] = {name: _save_array(tmp / name, a) for name, a in arrays.items()}
-        write_json(meta, tmp / 'entry.json')
-        if place.exists() and read_entry(place) is None:
-            shutil.rmtree(place)
-        try:
-            os.rename(tmp, place)
-        except OSError:
-            if read_entry(place) is None:
-                raise
-    finally:
-        shutil.rmtree(tmp, ignore_errors=True)
+        with atomic_folder(place, exclusive=True) as part:
+            for name, a in arrays.items():
+                np.save(part / name, a)
+            sizes = {name: (part / name).stat().st_size for name in arrays}
+            write_json(meta | dict(bytes=sizes), part / 'entry.json')
+    except FileExistsError:
+        if read_entry(place) is None:
+            raise
 
 # %% ../../nbs/05_data/04_cache.ipynb #75f964da
 def _entry_by_stamps(home, stamps):
@@ -347,16 +336,6 @@ def cache_patient(
     return read_entry(place), True
 
 # %% ../../nbs/05_data/04_cache.ipynb #2a3a0de8
-@contextmanager
-def _lock(folder):
-    "Wait for other builders of this cache, where the file system can."
-    with open(folder / '.lock', 'w') as f:
-        try:
-            fcntl.flock(f, fcntl.LOCK_EX)
-        except OSError:
-            pass
-        yield
-
 def _temporary_root(root):
     "A folder of this user for the arrays of a cohort that cannot be written."
     tmp = Path(tempfile.gettempdir()) / f'xray2ct-cache-{os.getuid()}'
@@ -408,9 +387,8 @@ class Cache:
 
 def _remove_leftovers(folder):
     "Delete unfinished entries of killed processes, an hour after they were begun."
-    for part in folder.glob('*/.part-*'):
-        if time.time() - part.stat().st_mtime > 3600:
-            shutil.rmtree(part, ignore_errors=True)
+    for home in folder.iterdir():
+        remove_partial(home, min_age_s=3600)
 
 # %% ../../nbs/05_data/04_cache.ipynb #e2d057cd
 def build_cache(
@@ -428,7 +406,7 @@ def build_cache(
     folder.mkdir(exist_ok=True)
     _remove_leftovers(folder)
     n_threads = workers or min(8, os.cpu_count() or 1)
-    with _lock(folder), ThreadPoolExecutor(n_threads) as pool:
+    with file_lock(folder / '.lock', 'preparing patients'), ThreadPoolExecutor(n_threads) as pool:
         jobs = [pool.submit(cache_patient, p, cfg, folder) for p in patients]
         try:
             results = [job.result() for job in progress(jobs, 'preparing patients', disable=quiet)]

@@ -18,7 +18,7 @@ from fastcore.basics import patch
 from torch.utils.data import DataLoader, Dataset
 from ..core import InputError, child_of, did_you_mean, rng_of, sha256_of
 from ..physics.geometry import Geometry, Grid, pixel_centers, ray_directions, source_positions
-from .patients import find_patients, patient_files, split_patients
+from .patients import find_patients, patient_files
 from .cache import DataCfg, build_cache
 
 # %% ../../nbs/05_data/05_dataset.ipynb #45b958c9

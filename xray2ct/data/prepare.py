@@ -8,7 +8,7 @@ __all__ = ['PREPARE_VERSION', 'to_png8', 'write_patient', 'why_redo', 'safe_id',
            'report_rows', 'main']
 
 # %% ../../nbs/05_data/02_prepare.ipynb #d9c73cbc
-import argparse, errno, io, os, re, sys, time, traceback
+import errno, io, os, re, sys, time, traceback
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, replace
@@ -20,8 +20,8 @@ import numpy as np
 import torch
 from fastcore.script import Param, call_parse
 from PIL import Image
-from ..core import InputError, atomic_path, check_writable, child_of, exit_on_input_error, human_time
-from ..core import progress, read_json, sha256_of, write_json
+from ..core import DashOption, InputError, check_writable, child_of, exit_on_input_error
+from ..core import human_time, progress, read_json, remove_partial, sha256_of, write_bytes, write_json
 from ..physics.geometry import Geometry, Grid
 from ..physics.geometry_file import geometry_from_dict, geometry_to_dict
 from ..physics.projection import render_xrays
@@ -42,8 +42,7 @@ def _write_bytes(path, save):
     "Write atomically what `save` writes to a file object; returns the size."
     buffer = io.BytesIO()
     save(buffer)
-    with atomic_path(path) as tmp:
-        tmp.write_bytes(buffer.getvalue())
+    write_bytes(buffer.getbuffer(), path)
     return buffer.tell()
 
 def _write_xray(folder, stem, xray):
@@ -68,8 +67,7 @@ def _clear(folder):
     "Make the folder, unsealed and without temporary files of a killed run."
     folder.mkdir(parents=True, exist_ok=True)
     (folder / 'geometry.json').unlink(missing_ok=True)
-    for old in folder.glob('.part-*'):
-        old.unlink(missing_ok=True)
+    remove_partial(folder)
 
 def write_patient(
     folder,  # The patient's folder; its name is the id
@@ -382,16 +380,6 @@ def prepare_ct(
     )
 
 # %% ../../nbs/05_data/02_prepare.ipynb #7e554ad2
-class _Dashes(argparse.Action):
-    "Let `--fov-mm` stand for a parameter that Python has to call `fov_mm`."
-
-    def __init__(self, option_strings, dest, **kw):
-        with_dashes = [o.replace('_', '-') for o in option_strings]
-        super().__init__(with_dashes + option_strings, dest, **kw)
-
-    def __call__(self, parser, namespace, values, option_string=None):
-        setattr(namespace, self.dest, values)
-
 def _numbers(text, n, flag):
     "`n` numbers separated by commas."
     try:
@@ -563,7 +551,7 @@ _PATHS = 'CT files, DICOM folders or folders of them; the last one is the destin
 @call_parse
 def main(
     paths: Param(_PATHS, str, nargs='*', opt=False) = (),
-    fov_mm: Param('Edge of the cube in mm', float, action=_Dashes) = 360.0,
+    fov_mm: Param('Edge of the cube in mm', float, action=DashOption) = 360.0,
     size: int = 256,  # Voxels along each edge of the cube
     pixels: int = 512,  # Rows and columns of an X-ray
     workers: int = 1,  # Processes

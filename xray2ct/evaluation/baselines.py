@@ -213,7 +213,8 @@ class RidgeFit(NamedTuple):
 def _fit_ridge(self: Baselines):
     "The regression of these patients, computed once."
     if not hasattr(self, '_ridge_fit'):
-        mean, G = self.mean_volume.flatten(), 0
+        mean = self.mean_volume.flatten()
+        G = 0
         for piece, mu in zip(self._clamped_chunks(), mean.split(CHUNK)):
             piece -= mu
             G = G + (piece @ piece.T).double().numpy()
@@ -271,7 +272,8 @@ def predict(
     "The volumes that a baseline predicts for these patients."
     if name not in self.names:
         raise InputError(f'there is no baseline {name!r} here', fix=did_you_mean(name, self.names))
-    n, B = self.volumes.shape[-1], len(batch['xrays'])
+    n = self.volumes.shape[-1]
+    B = len(batch['xrays'])
     xrays = small_xrays(batch['xrays']).cpu()
     if name in ('ridge', 'nearest'):
         self._check_views(xrays)

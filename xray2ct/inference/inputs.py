@@ -106,7 +106,8 @@ def _swap_problem(xrays, means, given, margin):
             'frontal and lateral seem to be swapped: each looks more like the mean X-ray '
             'of the other view. Exchange --frontal and --lateral'
         )
-    name, actual = names[given[0]], names[1 - given[0]]
+    name = names[given[0]]
+    actual = names[1 - given[0]]
     return (
         f'the {name} X-ray seems to be a {actual} one: it looks more like the mean X-ray '
         f'of that view. Give it as --{actual}'

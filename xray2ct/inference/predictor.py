@@ -4,12 +4,12 @@
 
 # %% auto #0
 __all__ = ['NOTICE', 'Predictor', 'in_world', 'load_predictor', 'latest_run', 'default_weights', 'below_window', 'residual',
-           'refine_volume', 'resize_volume', 'Prediction', 'reconstruct', 'prediction_summary', 'summary_lines',
-           'DashOption', 'OutputOption', 'main']
+           'refine_volume', 'resize_volume', 'Prediction', 'reconstruct', 'prediction_summary', 'summary_lines', 'main']
 
 # %% ../../nbs/12_inference/02_predictor.ipynb #d25d939e
-import argparse, sys, time
+import sys, time
 from dataclasses import dataclass
+from functools import partial
 from json import dumps
 from pathlib import Path
 import numpy as np
@@ -19,12 +19,13 @@ from fastcore.basics import patch
 from fastcore.script import Param, call_parse
 from torch import nn
 from ..config import RunCfg
-from ..core import DashFlag, InputError, exit_on_input_error, human_time
+from ..core import DashFlag, DashOption, InputError, exit_on_input_error, human_time
 from ..data.dataset import to_device
 from ..evaluation.baselines import Baselines
 from ..evaluation.uncertainty import views_per_voxel, volume_and_std
 from .inputs import read_input_xrays
-from ..io.volume import HU_RANGE, TargetCfg, unit_to_hu, write_nifti
+from ..io.volume import HU_RANGE, TargetCfg, unit_to_hu
+from ..io.writers import check_new_folder, check_patient_name, check_volume_name, write_dicom, write_volume
 from ..physics.geometry import Geometry, Grid
 from ..physics.projection import hu_to_mu, mu_to_hu, project
 from ..physics.reconstruction import sirt
@@ -368,58 +369,53 @@ def summary_lines(
     return [*lines, summary['notice']]
 
 # %% ../../nbs/12_inference/02_predictor.ipynb #df1f8157
-class DashOption(argparse.Action):
-    "An option whose name on the command line has dashes in place of underscores."
-
-    short_names = ()
-
-    def __init__(
-        self,
-        option_strings: list,  # As `call_parse` spells it
-        dest: str,  # The parameter of the function
-        **kwargs,  # Passed to `argparse.Action`
-    ):
-        dashed = [name.replace('_', '-') for name in option_strings]
-        super().__init__([*self.short_names, *dashed], dest, **kwargs)
-
-    def __call__(self, parser, namespace, values, option_string=None):
-        setattr(namespace, self.dest, values)
-
-class OutputOption(DashOption):
-    "The option --output, or -o for short."
-
-    short_names = ('-o',)
-
-def _check_outputs(output, uncertainty):
-    "Refuse files that are not NIfTI, and one file for two volumes."
-    for path, option in ((output, '--output'), (uncertainty or output, '--uncertainty')):
-        if not path or not path.endswith(('.nii', '.nii.gz')):
-            raise InputError(
-                'the output must end in .nii or .nii.gz',
-                path or option,
-                f'Give {option} OUT.nii.gz.',
-            )
-    if uncertainty and Path(uncertainty).resolve() == Path(output).resolve():
+def _check_outputs(output, uncertainty, dicom, patient):
+    "Refuse names that say no format, one file for two volumes, and a series that would overwrite files."
+    if output or not dicom:
+        check_volume_name(output, '--output')
+    if uncertainty:
+        check_volume_name(uncertainty, '--uncertainty')
+    if uncertainty and output and Path(uncertainty).resolve() == Path(output).resolve():
         raise InputError('the volume and its uncertainty cannot share a file', uncertainty)
+    if dicom:
+        check_new_folder(dicom)
+        check_patient_name(patient or '')
+    elif patient:
+        raise InputError('--patient is for a DICOM series', fix='Give --dicom DIR too, or leave --patient out.')
+
+def _write_outputs(made, weights, output, uncertainty, dicom, patient):
+    "Write the volume, its uncertainty and the series, as far as they were asked for."
+    if output:
+        write_volume(made.hu, made.grid, output)
+    if uncertainty:
+        write_volume(made.std, made.grid, uncertainty)
+    if dicom:
+        made_by = f'Made by xray2ct with the weights {weights.parent.name}/{weights.name}.'
+        write_dicom(made.hu, made.grid, dicom, patient=patient or '', made_by=made_by)
 
 # %% ../../nbs/12_inference/02_predictor.ipynb #3e999aef
+_OUTPUT = partial(DashOption, short_names=('-o',))
+
 @call_parse
 def main(
     frontal: str = None,  # Frontal (PA) X-ray: .npy line integrals, PNG, TIFF or DICOM
     lateral: str = None,  # Lateral X-ray of the same patient; optional for weights with view dropout
-    output: Param('NIfTI file to write, .nii or .nii.gz', str, action=OutputOption) = None,
+    output: Param('File to write: .nii.gz, .nii, .nrrd or .mha', str, action=_OUTPUT) = None,
     geometry: str = None,  # geometry.json for both (default: the one in the folder of each image)
     weights: str = None,  # .safetensors file, run folder or pretrained weights (default: lift64_varied)
     size: int = None,  # Voxels along each edge, interpolated (default: as the model predicts)
     refine: int = None,  # SIRT steps against measured X-rays (default: the number in the weights' card)
-    uncertainty: str = None,  # NIfTI file to write the standard deviation per voxel to, HU
+    uncertainty: str = None,  # File to write the standard deviation per voxel to, HU (formats as for --output)
+    dicom: str = None,  # New folder to write a DICOM CT series to, marked as synthetic; with --output or alone
+    patient: str = None,  # Patient's name and id in the DICOM series (default: anonymous)
     json: Param('Print one JSON object in place of sentences', action=DashFlag) = None,
 ):
     """Reconstruct a CT volume in Hounsfield units from two X-rays.
-    Example: xray2ct-predict --frontal p7_pa.npy --lateral p7_lat.npy -o p7.nii.gz --size 256"""
+    Example: xray2ct-predict --frontal p7_pa.npy --lateral p7_lat.npy -o p7.nii.gz --size 256
+    As a DICOM series: xray2ct-predict --frontal p7_pa.npy --lateral p7_lat.npy --dicom p7_ct"""
     with exit_on_input_error():
         start = time.time()
-        _check_outputs(output, uncertainty)
+        _check_outputs(output, uncertainty, dicom, patient)
         predictor = load_predictor(weights or default_weights())
         made = reconstruct(
             predictor,
@@ -432,8 +428,6 @@ def main(
         )
         for warning in made.warnings:
             print(f'warning: {warning}', file=sys.stderr)
-        write_nifti(made.hu, made.grid, output)
-        if uncertainty:
-            write_nifti(made.std, made.grid, uncertainty)
-        summary = prediction_summary(made, output, predictor.path, time.time() - start)
+        _write_outputs(made, predictor.path, output, uncertainty, dicom, patient)
+        summary = prediction_summary(made, output or dicom, predictor.path, time.time() - start)
         print(dumps(summary, indent=1) if json else '\n'.join(summary_lines(summary)))

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from PIL import Image
 from ..config import RunCfg
-from ..core import InputError, child_of, explain_disk_errors, read_json, write_json
+from ..core import InputError, atomic_path, child_of, explain_disk_errors, link_file, read_json, write_json
 from xray2ct.core.distributed import (
     from_main,
     gather_lists,
@@ -202,12 +202,9 @@ def link_existing(
     for other in path.parent.parent.glob(f'*/{_key_file(path).name}'):
         if other.read_text() != key:
             continue
-        try:
-            os.link(other.with_name(path.name), path)
-        except OSError:
-            continue  # deleted, or a file system without hard links
-        _key_file(path).write_text(key)
-        return True
+        if link_file(other.with_name(path.name), path):
+            _key_file(path).write_text(key)
+            return True
     return False
 
 def link_or_make(
@@ -218,9 +215,8 @@ def link_or_make(
     "Link a file that another run in the same folder of runs has made, or make it."
     if link_existing(path, key):
         return
-    part = path.with_name(f'.part-{os.getpid()}-{path.name}')
-    make(part)
-    os.replace(part, path)
+    with atomic_path(path) as part:
+        make(part)
     _key_file(path).write_text(key)
 
 # %% ../../nbs/10_training/04_setup.ipynb #51eeac39
