@@ -197,7 +197,7 @@ def lift32_reference(scale) -> RunCfg:  # scale is 'mini' or 'full'
 
     Should give 20.8 dB (`documented`, `virtual_test`; results/scores/lift32_reference-virtual_test.json), 6.6 dB over
     the mean volume.
-    Costs 9 minutes on 2 busy cores with bf16 at mini, and 0.8 s of one core per step without; full: not yet measured."""
+    Costs 9 minutes on 2 busy cores with bf16 at mini, 0.8 s of one core a step without; full: not yet measured."""
     full = scale == 'full'
     model = LiftCfg(n=32, trunk_n=16, widths=(48, 96, 128), first=1)
     if full:
@@ -218,7 +218,7 @@ def lift32_reference(scale) -> RunCfg:  # scale is 'mini' or 'full'
 # %% ../../nbs/09_config/04_lift.ipynb #d58ca714
 @recipe
 def quickstart(scale) -> RunCfg:  # scale is 'mini' or 'full'
-    """The run of `make train`: a small lifter on 80 virtual patients, six warped copies of each; 32³ at mini, 64³ at full.
+    """The run of `make train`: a small lifter, 80 virtual patients, six warped copies of each; 32³ at mini, 64³ at full.
 
     It is `lift32_reference` without the parts that the ablations found idle. At mini it has half the parameters, X-rays
     of 64² pixels and 2,000 steps.
