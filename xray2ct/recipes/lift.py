@@ -218,7 +218,7 @@ def lift32_reference(scale) -> RunCfg:  # scale is 'mini' or 'full'
 # %% ../../nbs/09_config/04_lift.ipynb #d58ca714
 @recipe
 def quickstart(scale) -> RunCfg:  # scale is 'mini' or 'full'
-    """The run of `make train`: a small lifter, 80 virtual patients, six warped copies of each; 32³ at mini, 64³ at full.
+    """The run of `make train`: a small lifter, 80 virtual patients, six warped copies each; 32³ at mini, 64³ at full.
 
     It is `lift32_reference` without the parts that the ablations found idle. At mini it has half the parameters, X-rays
     of 64² pixels and 2,000 steps.
