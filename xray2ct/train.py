@@ -11,7 +11,6 @@ import argparse, json, os, sys, textwrap, time
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-import torch
 from .config import RunCfg, cfg_from_dict, cfg_to_dict, with_overrides
 from .core import InputError, exit_on_input_error, human_time, pick_device, read_json
 from .core.distributed import TIMEOUT_S, from_main, is_main, process_group
@@ -271,14 +270,7 @@ def closing_lines(
 # %% ../nbs/10_training/07_train.ipynb #c81fce40
 def _train_resolved(cfg, options):
     "Train resolved settings in the group of this process; the record."
-    device = pick_device(options.device)
-    gpu = device.type == 'cuda'
-    if gpu:
-        torch.cuda.set_device(device)
-    use_all_threads()
-    with process_group('nccl' if gpu else 'gloo', options.timeout):
-        if gpu:  # the group gives each process its own
-            device = torch.device('cuda', torch.cuda.current_device())
+    with device_group(options.device, options.timeout) as device:
         runs = Path(options.runs)
         results = Path(options.results) / 'runs'
         record, folder = run_recipe(cfg, runs, results, device, options.data, options.resume)

@@ -131,6 +131,26 @@ def lift64_real(scale) -> RunCfg:  # scale is 'mini' or 'full'
     )
 
 
+# %% ../../nbs/09_config/04_lift.ipynb #7ad1c202
+@recipe
+def radiograph64(scale) -> RunCfg:  # scale is 'mini' or 'full'
+    """The lifter for ordinary radiographs: lift64_real goes on with two pictures of each patient in place of line integrals.
+
+    Size, position, tone curve and border of each picture are unknown, and the patient moves between the views. The
+    network gets the pictures in the standard frame and the default acquisition; the volume lies in that frame.
+    The validation patients are seen on radiographs too, so their score is not comparable with that of other recipes.
+    Costs 0.5 to 0.8 s of one core per sample for making it; full: not yet measured."""
+    c = lift64_real(scale)
+    return replace(
+        c,
+        recipe='radiograph64',
+        init_from='lift64_real',
+        data=replace(c.data, angle_noise_deg=0.0),
+        stream=replace(c.stream, radiographs=1.0),
+        train=replace(c.train, steps=8000 if scale == 'full' else 1000),
+    )
+
+
 # %% ../../nbs/09_config/04_lift.ipynb #46ad1f92
 def finer_run(
     scale: str,  # 'mini' or 'full'
