@@ -17,7 +17,7 @@ from xray2ct.io.volume import write_nifti
 N = 12
 ENV = {k: v for k, v in os.environ.items() if k != 'IN_TEST'} | dict(OMP_NUM_THREADS='1')
 CODE = """import sys; from xray2ct.data import cache
-if sys.argv[2] == 'no-lock': cache._lock = lambda folder: __import__('contextlib').nullcontext()
+if sys.argv[2] == 'no-lock': cache.file_lock = lambda path, doing: __import__('contextlib').nullcontext()
 print('ready', flush=True); sys.stdin.readline()
 print(cache.build_cache(sys.argv[1], cache.DataCfg(n=16, pixels=32), workers=1, quiet=True).built)"""
 

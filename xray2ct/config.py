@@ -12,7 +12,7 @@ __all__ = ['LEAST', 'CONVENIENCE', 'RULES', 'OptimCfg', 'TrainCfg', 'LegacyCfg',
 import ast, math, types, typing
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, is_dataclass, replace
-from .core import InputError, did_you_mean, nearest_word
+from .core import InputError, nearest_word
 from .data.dataset import DataCfg
 from .data.stream import StreamCfg
 from .io.volume import TargetCfg
@@ -366,30 +366,32 @@ def _parse_value(
     return _fit_value(value, want, key)
 
 # %% ../nbs/09_config/01_config.ipynb #a5a9779f
+def _leaves(cfg, prefix=''):
+    "(dotted name, value, field) of every setting of a nested dataclass."
+    for f in fields(cfg):
+        name = prefix + f.name
+        value = getattr(cfg, f.name)
+        if is_dataclass(value):
+            yield from _leaves(value, f'{name}.')
+        else:
+            yield name, value, f
+
 def settings(
     cfg,  # Frozen dataclass, possibly nested
-    prefix: str = '',  # Put in front of each name
 ) -> dict:  # Dotted name -> value
     "Every setting of a configuration under its dotted name."
-    out = {}
-    for f in fields(cfg):
-        name, value = prefix + f.name, getattr(cfg, f.name)
-        out |= settings(value, f'{name}.') if is_dataclass(value) else {name: value}
-    return out
+    return {name: value for name, value, _ in _leaves(cfg)}
 
 def changed_settings(
     cfg,  # Frozen dataclass, possibly nested
-    prefix: str = '',  # Put in front of each name
 ) -> dict:  # Dotted name -> value
     "Settings that decide the result and differ from their default."
-    out = {}
-    for f in fields(cfg):
-        name, value = prefix + f.name, getattr(cfg, f.name)
-        if is_dataclass(value):
-            out |= changed_settings(value, f'{name}.')
-        elif f.name == 'kind' or name not in CONVENIENCE and value != f.default:
-            out[name] = value
-    return out
+    changed = {}
+    for name, value, f in _leaves(cfg):
+        decides = name not in CONVENIENCE and value != f.default
+        if f.name == 'kind' or decides:
+            changed[name] = value
+    return changed
 
 # %% ../nbs/09_config/01_config.ipynb #1433373c
 def unknown_key(
@@ -430,9 +432,11 @@ def _read_overrides(items, known):
 
 def _rebuild(cfg, change, prefix=''):
     "The dataclass with the texts in `change` read into its fields."
-    hints, new = typing.get_type_hints(type(cfg)), {}
+    hints = typing.get_type_hints(type(cfg))
+    new = {}
     for f in fields(cfg):
-        value, key = getattr(cfg, f.name), prefix + f.name
+        value = getattr(cfg, f.name)
+        key = prefix + f.name
         if is_dataclass(value):
             new[f.name] = _rebuild(value, change, f'{key}.')
         elif key in change:
@@ -471,7 +475,8 @@ def _from_dict(cls, d, prefix=''):
     if not isinstance(d, dict):
         what = prefix or 'the configuration'
         raise InputError(f'{what}: wanted a dictionary, got {type(d).__name__}')
-    hints, known = typing.get_type_hints(cls), [f.name for f in fields(cls)]
+    hints = typing.get_type_hints(cls)
+    known = [f.name for f in fields(cls)]
     values = {}
     for k in d:
         if k not in known:

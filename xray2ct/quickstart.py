@@ -83,7 +83,8 @@ def is_done(
     code: str = '',  # Hash of the package
 ) -> bool:  # True if running it again would change nothing
     "Check that this command succeeded with this code and these inputs, and that its products exist."
-    then, now = stamps.get(step.title), stamp_of(step, code)
+    then = stamps.get(step.title)
+    now = stamp_of(step, code)
     return then is not None and all(then.get(k) == now[k] for k in now)
 
 # %% ../nbs/14_apps/01_quickstart.ipynb #d23b1888
@@ -151,7 +152,9 @@ def run_steps(
     stamp_file = Path(stamp_file)
     stamps = read_json(stamp_file) if stamp_file.exists() else {}
     due = [s for s in steps if not is_done(s, stamps, code)]
-    start, expected, n_run = time.time(), 0.0, 0
+    start = time.time()
+    expected = 0.0
+    n_run = 0
     for i, step in enumerate(steps, 1):
         place = f'[{i}/{len(steps)}] {step.title}'
         if is_done(step, stamps, code):
@@ -201,7 +204,8 @@ def evaluation_steps(
     sample: Path = SAMPLE,  # A real CT
 ) -> list:  # Six `Step`s, or seven where the weights come from elsewhere
     "List what is done with weights: test patients, scores, a real patient, the report."
-    test, real = _cohort_folder(data, cohort), data / 'real'
+    test = _cohort_folder(data, cohort)
+    real = data / 'real'
     case = real / sample.name.removesuffix('.nii.gz')
     kept = run / 'model.safetensors'
     best = kept if weights == run else find_weights(weights)

@@ -76,9 +76,11 @@ def free_id(
             (Path(f) / name).exists() or (Path(f) / f'{name}.json').exists() for f in folders
         )
 
-    name, k = id, 2
+    name = id
+    k = 2
     while in_use(name):
-        name, k = f'{id}-{k}', k + 1
+        name = f'{id}-{k}'
+        k += 1
     return name
 
 # %% ../nbs/09_config/07_records.ipynb #43e49791

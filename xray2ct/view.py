@@ -14,6 +14,7 @@ import numpy as np
 import torch
 import traitlets as T
 from dataclasses import dataclass, replace
+from markupsafe import Markup
 from pathlib import Path
 from .core import InputError, human_time, read_json
 from .core.plot import LETTERS
@@ -21,7 +22,7 @@ from .data.dataset import CTDataset
 from .data.patients import patient_files, pick_xray
 from .inference.inputs import view_geometry
 from .inference.predictor import in_world, load_predictor
-from .inference.report import Html, curve, picture, tag
+from .inference.report import TEMPLATES, curve, draw, picture
 from .io.radiographs import read_xray
 from .physics.geometry import Geometry
 from .records import results_dir
@@ -50,7 +51,8 @@ class XrayPair:
 
 def _pair_of_batch(batch):
     "A pair from a batch, or from one item of a data set."
-    xrays, matrices = batch['xrays'], batch['geometry']['matrices']
+    xrays = batch['xrays']
+    matrices = batch['geometry']['matrices']
     if xrays.ndim == 5:
         xrays, matrices = xrays[0], matrices[0]
     names = ('pa', 'lat')[: len(xrays)]
@@ -234,28 +236,24 @@ def _progress_words(run, steps, validations):
 # %% ../nbs/14_apps/03_view.ipynb #4b542f73
 def training_page(
     run,  # A run's folder
-) -> Html:
+) -> Markup:
     "Draw the curves of a run as they are now."
     run = Path(run)
     steps, validations = _read_rows(run)
     if not steps and not validations:
-        return tag('p', f'{run.name} has written nothing yet.')
+        return Markup('<p>{} has written nothing yet.</p>').format(run.name)
     words = _progress_words(run, steps, validations)
-    scores = tag('p', 'Fewer than two validations so far.')
+    scores = Markup('<p>Fewer than two validations so far.</p>')
     if len(validations) > 1:
         xs = [v['step'] for v in validations]
         ys = [v['val_psnr'] for v in validations]
         scores = curve(xs, ys, _last_baseline(validations))
     thinned = steps[:: max(1, len(steps) // 300)]
     losses = [(row['step'], row['loss']) for row in thinned if row.get('loss') is not None]
-    return tag(
-        'div',
-        tag('style', Html(asset('training.css'))),
-        tag('p', tag('b', run.name), ': ', words),
-        scores,
-        curve(*zip(*losses), unit='loss') if len(losses) > 1 else None,
-        class_='x2t',
-    )
+    style = Markup(asset('training.css'))  # a file of this package
+    loss = curve(*zip(*losses), unit='loss') if len(losses) > 1 else ''
+    page = Markup('<div class="x2t"><style>{}</style><p><b>{}</b>: {}</p>{}{}</div>')
+    return page.format(style, run.name, words, scores, loss)
 
 # %% ../nbs/14_apps/03_view.ipynb #040d126f
 class TrainingView(Readable, anywidget.AnyWidget):
@@ -308,6 +306,12 @@ def _cell(value, digits):
         return '–'
     return f'{value:.{digits}f}' if isinstance(value, float) else value
 
+_CASES_PAGE = TEMPLATES.from_string("""
+<table><tr>{% for title in titles %}<th>{{ title }}</th>{% endfor %}</tr>
+{% for row in rows %}
+<tr>{% for cell in row %}<td>{{ cell }}</td>{% endfor %}</tr>
+{% endfor %}</table>""")
+
 class CaseTable(Readable, anywidget.AnyWidget):
     "A sortable table of patients; `selected` is the one that was clicked."
 
@@ -323,12 +327,8 @@ class CaseTable(Readable, anywidget.AnyWidget):
         "Show the table, best first."
         key = self.sort_by
         rows = sorted(self.rows, key=lambda r: (r[key] is None, -(r[key] or 0)))
-        head = tag('tr', [tag('th', title) for title in self.columns.values()])
-        lines = []
-        for row in rows:
-            cells = [_cell(row[k], self.digits.get(k, 2)) for k in self.columns]
-            lines.append(tag('tr', [tag('td', cell) for cell in cells]))
-        return tag('table', head, lines)
+        cells = [[_cell(row[k], self.digits.get(k, 2)) for k in self.columns] for row in rows]
+        return _CASES_PAGE.render(titles=self.columns.values(), rows=cells)
 
 # %% ../nbs/14_apps/03_view.ipynb #7867c5ad
 CASE_COLUMNS = dict(
@@ -431,21 +431,20 @@ def _kept_patients(id):
 def kept_case(
     patient: str,  # Of the table
     id: str,  # Of the record
-) -> Html:  # None if nothing was kept
+) -> Markup:  # None if nothing was kept
     "Show the pictures that were kept with a record."
     patients = _kept_patients(id)
     if patient not in patients:
         return None
     kept = read_cases(id)
     i = patients.index(patient)
-    head = [tag('th', f'{name} ({letters[0]} left)') for name, letters in LETTERS.items()]
-    rows = [tag('tr', tag('td'), head)]
+    titles = [f'{name} ({letters[0]} left)' for name, letters in LETTERS.items()]
+    rows = []
     for key, words in (('pred', 'prediction'), ('truth', 'truth')):
-        cells = []
-        for j, name in enumerate(LETTERS):
-            cells.append(tag('td', picture(kept[key][i, j], (0, 255), f'{words}, {name} slice')))
-        rows.append(tag('tr', tag('th', words), cells))
-    return tag('table', rows)
+        planes = enumerate(LETTERS)
+        images = [picture(kept[key][i, j], (0, 255), f'{words}, {name} slice') for j, name in planes]
+        rows.append((words, images))
+    return draw('planes', dict(titles=titles, rows=rows))
 
 # %% ../nbs/14_apps/03_view.ipynb #06305d2e
 def weights_of(
@@ -464,7 +463,7 @@ def _cannot_show(patient, has_weights, kept):
     text = f'Patient {patient} cannot be shown: {missing}'
     if kept:
         text += f'. Pictures were kept of {", ".join(sorted(set(kept)))}'
-    return tag('p', f'{text}.')
+    return Markup('<p>{}.</p>').format(text)
 
 def view_cases(
     record,  # A record, its id, a JSON of `xray2ct-evaluate`, or the folder of a run
@@ -493,7 +492,7 @@ def view_cases(
         try:
             shown = open_patient(table.selected)
         except InputError as e:
-            shown = widgets.HTML(tag('p', str(e)))
+            shown = widgets.HTML(Markup('<p>{}</p>').format(e))
         below.children = [shown]
 
     table.observe(show, 'selected')

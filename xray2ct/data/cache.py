@@ -8,23 +8,23 @@ __all__ = ['XRAY_MODES', 'RESIZES', 'AUGMENTS', 'CACHE_VERSION', 'DataCfg', 'doc
            'cache_patient', 'cache_root', 'Cache', 'build_cache']
 
 # %% ../../nbs/05_data/04_cache.ipynb #193ced8c
-import errno, fcntl, inspect, json, os, shutil, tempfile, time, warnings
+import errno, inspect, json, os, tempfile, time, warnings
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 import numpy as np
 import torch
 from torch.nn import functional as F
-from ..core import InputError, did_you_mean, progress, read_json, sha256_of, write_json
+from ..core import InputError, atomic_folder, did_you_mean, file_lock, progress, read_json
+from ..core import remove_folder, remove_partial, sha256_of, write_json
 from ..physics.geometry import Geometry, Grid
 from ..physics.geometry_file import geometry_from_dict
 from ..io.radiographs import read_xray
 from .patients import PatientFiles, find_patients, pick_xray
-from ..io.hounsfield import check_hu
-from ..io.formats import read_nifti, reason_of
+from ..io.hounsfield import check_holes, check_hu
+from ..io.formats import read_array, read_nifti
 from ..io.ct import Scan, read_ct
-from ..io.volume import HU_RANGE, center_of, downsample, resample
+from ..io.volume import HU_RANGE, center_of, downsample, resample, size_problem
 
 # %% ../../nbs/05_data/04_cache.ipynb #e3d91642
 XRAY_MODES = ('line_integral', 'png8')
@@ -80,20 +80,9 @@ class DataCfg:
         return {name: value for name, value in asdict(self).items() if name in _ARRAY_FIELDS}
 
 # %% ../../nbs/05_data/04_cache.ipynb #c7a70cc0
-def _load_array(path):
-    "An array file, or `InputError`."
-    try:
-        return np.load(path)
-    except (OSError, EOFError, ValueError) as e:
-        raise InputError(
-            f'it cannot be read as an array; cut off or damaged ({reason_of(e)[:90]})',
-            path,
-            'Copy it again.',
-        ) from None
-
 def _array_scan(path, fov_mm):
     "A bare array (x,y,z), which has no affine, as a scan that fills the cube."
-    a = _load_array(path)
+    a = read_array(path)
     if a.ndim != 3 or len(set(a.shape)) > 1:
         raise InputError(
             f'an array of shape {a.shape} without spacing cannot be put into a cube',
@@ -102,6 +91,7 @@ def _array_scan(path, fov_mm):
         )
     hu = np.ascontiguousarray(a.transpose(2, 1, 0), dtype=np.float32)
     notes = check_hu(hu, path)
+    check_holes(hu, path)
     notes.append('no affine in a .npy: taken as (x,y,z) in RAS order, filling the cube')
     return Scan(hu, Grid(len(hu), fov_mm).affine, notes, path)
 
@@ -112,10 +102,11 @@ def documented_ct(
 ):  # (n,n,n) float32 HU, axes as they lie in the file
     "The documented loader: no orientation, no spacing, trilinear without antialiasing."
     is_array = str(path).endswith('.npy')
-    a = _load_array(path).astype(np.float32) if is_array else read_nifti(path)[0]
+    a = read_array(path).astype(np.float32) if is_array else read_nifti(path)[0]
     if a.ndim != 3:
         raise InputError(f'it is not a volume: shape {a.shape}', path, 'Give one scan, three axes.')
     check_hu(a, path)
+    check_holes(a.T, path)
     a = np.ascontiguousarray(a, dtype=np.float32)
     if lowpass:
         return downsample(a, n)
@@ -133,6 +124,12 @@ def _fills_cube(scan, center, fov_mm):
     same_axes = np.allclose(scan.affine[:3, :3], ours, atol=1e-4)
     return same_axes and np.allclose(center_of(scan, 'volume'), center, atol=1e-2)
 
+def _size_notes(hu, fov_mm):
+    "A warning about a cube (n,n,n) with a body that is no adult chest."
+    small = downsample(hu, min(64, len(hu)))
+    problem = size_problem(Scan(small, Grid(len(small), fov_mm).affine))
+    return [f'warning: {problem}; was its spacing lost?'] if problem else []
+
 def read_volume(
     path,  # NIfTI, or .npy
     cfg: DataCfg,  # Sizes and resize
@@ -148,7 +145,8 @@ def read_volume(
         hu = downsample(scan.hu, cfg.n)
     else:
         hu = resample(scan, Grid(cfg.n, cfg.fov_mm), center_mm=center)
-    return np.asarray(hu, dtype=np.float32).clip(*HU_RANGE), list(scan.notes)
+    hu = np.asarray(hu, dtype=np.float32).clip(*HU_RANGE)
+    return hu, [*scan.notes, *_size_notes(hu, cfg.fov_mm)]
 
 # %% ../../nbs/05_data/04_cache.ipynb #d65f96fe
 def fit_xray(
@@ -281,36 +279,25 @@ def read_entry(
             return None
     return dict(meta, place=place)
 
-def _save_array(path, a):
-    "Write an array and flush it to the disk; returns the size of the file."
-    with open(path, 'wb') as f:
-        np.save(f, a)
-        f.flush()
-        os.fsync(f.fileno())
-    return path.stat().st_size
-
 def write_entry(
     place,  # Folder of the entry
     hu,  # (n,n,n) float16
     x,  # (V,pixels,pixels)
     meta,  # Facts to keep with them
 ):
-    "Fill a folder under another name, then rename it to `place`."
-    tmp = place.parent / f'.part-{os.getpid()}-{time.time_ns()}'
-    tmp.mkdir(parents=True)
+    "Write an entry, unless another process has written it meanwhile; a damaged one is replaced."
+    arrays = {'volume.npy': hu, 'xrays.npy': x}
+    if place.exists() and read_entry(place) is None:
+        remove_folder(place)
     try:
-        arrays = {'volume.npy': hu, 'xrays.npy': x}
-        meta['bytes'] = {name: _save_array(tmp / name, a) for name, a in arrays.items()}
-        write_json(meta, tmp / 'entry.json')
-        if place.exists() and read_entry(place) is None:
-            shutil.rmtree(place)
-        try:
-            os.rename(tmp, place)
-        except OSError:
-            if read_entry(place) is None:
-                raise
-    finally:
-        shutil.rmtree(tmp, ignore_errors=True)
+        with atomic_folder(place, exclusive=True) as part:
+            for name, a in arrays.items():
+                np.save(part / name, a)
+            sizes = {name: (part / name).stat().st_size for name in arrays}
+            write_json(meta | dict(bytes=sizes), part / 'entry.json')
+    except FileExistsError:
+        if read_entry(place) is None:
+            raise
 
 # %% ../../nbs/05_data/04_cache.ipynb #75f964da
 def _entry_by_stamps(home, stamps):
@@ -347,16 +334,6 @@ def cache_patient(
     return read_entry(place), True
 
 # %% ../../nbs/05_data/04_cache.ipynb #2a3a0de8
-@contextmanager
-def _lock(folder):
-    "Wait for other builders of this cache, where the file system can."
-    with open(folder / '.lock', 'w') as f:
-        try:
-            fcntl.flock(f, fcntl.LOCK_EX)
-        except OSError:
-            pass
-        yield
-
 def _temporary_root(root):
     "A folder of this user for the arrays of a cohort that cannot be written."
     tmp = Path(tempfile.gettempdir()) / f'xray2ct-cache-{os.getuid()}'
@@ -408,9 +385,8 @@ class Cache:
 
 def _remove_leftovers(folder):
     "Delete unfinished entries of killed processes, an hour after they were begun."
-    for part in folder.glob('*/.part-*'):
-        if time.time() - part.stat().st_mtime > 3600:
-            shutil.rmtree(part, ignore_errors=True)
+    for home in folder.iterdir():
+        remove_partial(home, min_age_s=3600)
 
 # %% ../../nbs/05_data/04_cache.ipynb #e2d057cd
 def build_cache(
@@ -428,7 +404,7 @@ def build_cache(
     folder.mkdir(exist_ok=True)
     _remove_leftovers(folder)
     n_threads = workers or min(8, os.cpu_count() or 1)
-    with _lock(folder), ThreadPoolExecutor(n_threads) as pool:
+    with file_lock(folder / '.lock', 'preparing patients'), ThreadPoolExecutor(n_threads) as pool:
         jobs = [pool.submit(cache_patient, p, cfg, folder) for p in patients]
         try:
             results = [job.result() for job in progress(jobs, 'preparing patients', disable=quiet)]

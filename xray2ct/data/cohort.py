@@ -6,7 +6,7 @@
 __all__ = ['COHORTS', 'SCALES', 'virtual_id', 'cohort_seeds', 'CohortCfg', 'make_virtual', 'phantom_code', 'main']
 
 # %% ../../nbs/05_data/03_cohort.ipynb #c85bd6b7
-import os, sys, time
+import os, time
 from dataclasses import dataclass
 from pathlib import Path
 from fastcore.script import call_parse

@@ -8,7 +8,7 @@ __all__ = ['PREPARE_VERSION', 'to_png8', 'write_patient', 'why_redo', 'safe_id',
            'report_rows', 'main']
 
 # %% ../../nbs/05_data/02_prepare.ipynb #d9c73cbc
-import argparse, errno, io, os, re, sys, time, traceback
+import errno, io, os, re, sys, time, traceback
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, replace
@@ -20,12 +20,15 @@ import numpy as np
 import torch
 from fastcore.script import Param, call_parse
 from PIL import Image
-from ..core import InputError, atomic_path, check_writable, child_of, exit_on_input_error, human_time
-from ..core import progress, read_json, sha256_of, write_json
+from ..core import DashOption, InputError, check_regular, check_writable, child_of, exit_on_input_error
+from ..core import human_time, progress, read_json, remove_partial, sha256_of, write_bytes, write_json
 from ..physics.geometry import Geometry, Grid
 from ..physics.geometry_file import geometry_from_dict, geometry_to_dict
 from ..physics.projection import render_xrays
 from ..io.dicom import dicom_headers, files_below, overlap
+from .patients import read_lists, read_split
+from ..io.formats import offset_of_x2ct, read_x2ct
+from ..io.series import refuse_other_bodies
 from ..io.ct import CT_SUFFIXES, ct_suffix, read_ct
 from ..io.volume import HU_RANGE, cube_of, write_nifti
 
@@ -42,8 +45,7 @@ def _write_bytes(path, save):
     "Write atomically what `save` writes to a file object; returns the size."
     buffer = io.BytesIO()
     save(buffer)
-    with atomic_path(path) as tmp:
-        tmp.write_bytes(buffer.getvalue())
+    write_bytes(buffer.getbuffer(), path)
     return buffer.tell()
 
 def _write_xray(folder, stem, xray):
@@ -68,8 +70,7 @@ def _clear(folder):
     "Make the folder, unsealed and without temporary files of a killed run."
     folder.mkdir(parents=True, exist_ok=True)
     (folder / 'geometry.json').unlink(missing_ok=True)
-    for old in folder.glob('.part-*'):
-        old.unlink(missing_ok=True)
+    remove_partial(folder)
 
 def write_patient(
     folder,  # The patient's folder; its name is the id
@@ -136,7 +137,7 @@ def safe_id(
 
 def _stem(path):
     "Name without the ending of a CT file."
-    return path.name[: len(path.name) - len(ct_suffix(path))]
+    return path.name[: len(path.name) - len(ct_suffix(path))].removesuffix('_ct_xray_data')
 
 _SCAN_TAGS = ('PatientID', 'StudyInstanceUID', 'SeriesInstanceUID')
 
@@ -224,6 +225,7 @@ def find_sources(
     for path in map(Path, paths):
         if not path.exists():
             raise InputError('no such file or folder', path)
+        check_regular(path)
         if path.resolve() == dest:
             fix = 'Give another DEST.'
             raise InputError('source and destination are the same folder', path, fix)
@@ -306,12 +308,14 @@ class PrepareCfg:
     keep_table: bool = False  # Leave the table in?
     rescale: object = None  # (a,b): HU = a*value + b, for files that are not in HU; 'signed' for wrapped ones
     padding: object = None  # A value of the file that is padding, or 'none'
+    spacing: object = None  # True voxel edges (x,y,z) in mm, or 'header' to keep those of a body that is no adult chest
 
     def as_settings(self):
         "Settings for geometry.json, without what was not asked for, so that older folders stay complete."
         settings = asdict(self) | dict(version=PREPARE_VERSION)
-        if self.padding is None:
-            del settings['padding']
+        for name in ('padding', 'spacing'):
+            if settings[name] is None:
+                del settings[name]
         return settings
 
 def _header_files(path):
@@ -367,9 +371,12 @@ def prepare_ct(
     notes = []
     if why:
         grid = Grid(cfg.size, cfg.fov_mm)
-        scan = read_ct(source, cfg.rescale, cfg.padding)
+        if source.is_dir():
+            refuse_other_bodies(source)
+        scan = read_ct(source, cfg.rescale, cfg.padding, cfg.spacing)
         scan.notes[:0] = _link_notes(source)
-        hu, center, notes = cube_of(scan, grid, cfg.center, cfg.keep_table)
+        any_size = cfg.spacing is not None
+        hu, center, notes = cube_of(scan, grid, cfg.center, cfg.keep_table, any_size)
         made |= dict(notes=notes, center_mm=np.round(center, 3).tolist())
         write_patient(folder, hu, grid, geometry, made)
     return dict(
@@ -382,23 +389,13 @@ def prepare_ct(
     )
 
 # %% ../../nbs/05_data/02_prepare.ipynb #7e554ad2
-class _Dashes(argparse.Action):
-    "Let `--fov-mm` stand for a parameter that Python has to call `fov_mm`."
-
-    def __init__(self, option_strings, dest, **kw):
-        with_dashes = [o.replace('_', '-') for o in option_strings]
-        super().__init__(with_dashes + option_strings, dest, **kw)
-
-    def __call__(self, parser, namespace, values, option_string=None):
-        setattr(namespace, self.dest, values)
-
 def _numbers(text, n, flag):
     "`n` numbers separated by commas."
     try:
         numbers = tuple(float(t) for t in text.split(','))
     except ValueError:
         numbers = ()
-    if len(numbers) != n:
+    if len(numbers) != n or not np.isfinite(numbers).all():
         example = ','.join(['1', '-1024', '0'][:n])
         raise InputError(
             f'{flag} wants {n} numbers separated by commas, not {text!r}',
@@ -412,6 +409,14 @@ def _word_or_numbers(text, word, n, flag):
         return text or None
     numbers = _numbers(text, n, flag)
     return numbers if n > 1 else numbers[0]
+
+def _spacing(text):
+    "Voxel edges as given, one number for all three; None for an empty text."
+    numbers = 3 if ',' in text else 1
+    edges = _word_or_numbers(text, 'header', numbers, '--spacing')
+    if edges not in (None, 'header') and not np.all(np.isfinite(edges) & (np.asarray(edges) > 0)):
+        raise InputError(f'--spacing={text}: a voxel has positive edges', fix='For example --spacing=0.7,0.7,1')
+    return edges
 
 _LIMITS = {'--size': (8, 1024), '--pixels': (8, 4096), '--fov-mm': (50, 2000), '--workers': (1, 512)}
 
@@ -534,6 +539,67 @@ def report_rows(
     if by_state['failed']:
         raise SystemExit(2)
 
+# %% ../../nbs/05_data/02_prepare.ipynb #ad619fd2
+def _for_x2ct(sources, cfg):
+    "Settings for X2CT-GAN's files, with the offset of the data set; a sentence about it, or ''."
+    files = [path for _, path in sources if ct_suffix(path) == '.h5']
+    if not files or cfg.rescale is not None:
+        return cfg, ''
+
+    def stored():
+        for path in files[:: max(1, len(files) // 9)][:9]:
+            try:
+                values = read_x2ct(path)[0]
+            except InputError:  # it is refused, with its reason, when its turn comes
+                continue
+            if values.min() > -500:  # not HU already
+                yield values
+
+    offset, fat = offset_of_x2ct(stored())
+    if fat is None:
+        return cfg, ''
+    other = 2024 - offset
+    why = f'fat then lies at {fat:.0f} HU; --rescale=1,-{other} for the other offset'
+    note = f'X2CT-GAN: values taken as HU + {offset} ({why})'
+    return replace(cfg, rescale=(1.0, -float(offset))), note
+
+# %% ../../nbs/05_data/02_prepare.ipynb #2e1f18d0
+def _listed(sources, lists):
+    "The sources that the lists name; a sentence about those that are not there, or ''."
+    wanted = dict.fromkeys(scan for scans in lists.values() for scan in scans)
+    kept = [(patient, path) for patient, path in sources if patient in wanted]
+    missing = len(wanted) - len({patient for patient, _ in kept})
+    if not kept:
+        raise InputError('no scan of the lists is among the sources', fix='Folders must have the names in the lists.')
+    return kept, f'{missing} of {len(wanted)} listed scans are not among the sources' if missing else ''
+
+def _check_own_split(dest, lists):
+    "Refuse to replace a split.json with other patients than those of the lists."
+    path = Path(dest) / 'split.json'
+    if not path.exists():
+        return
+    planned = {scan for scans in lists.values() for scan in scans}
+    if not {scan for scans in read_split(path).values() for scan in scans} <= planned:
+        raise InputError('there is another split already', path, 'Move it away, or leave --split out.')
+
+def _choose(sources, dest, paths):
+    "The lists and the sources that they name, all of them without lists; warns of what is odd."
+    if not paths:
+        return {}, sources
+    lists, notes = read_lists([paths] if isinstance(paths, str) else paths)
+    _check_own_split(dest, lists)
+    sources, missing = _listed(sources, lists)
+    for note in [*notes, *([missing] if missing else [])]:
+        print(f'warning: {note}', file=sys.stderr)
+    return lists, sources
+
+def _write_split(dest, lists):
+    "Write the listed scans whose folders are complete."
+    there = {p.parent.name for p in Path(dest).glob('*/geometry.json')}
+    split = {name: [scan for scan in scans if scan in there] for name, scans in lists.items()}
+    if any(split.values()):
+        write_json({name: scans for name, scans in split.items() if scans}, Path(dest) / 'split.json')
+
 # %% ../../nbs/05_data/02_prepare.ipynb #f1f39f84
 def _views(geometry, pixels):
     "Views of a geometry.json with other pixels, or the default ones."
@@ -544,7 +610,13 @@ def _views(geometry, pixels):
 
 def _prepare(sources, dest, cfg, views, workers, shard):
     "Rows of the sources of a shard; labels the destination, unless nothing could be made."
-    all_jobs = [(path, child_of(dest, patient), cfg, views) for patient, path in sources]
+    of_x2ct, note = _for_x2ct(sources, cfg)
+    if note:
+        print(note, file=sys.stderr)
+    all_jobs = []
+    for patient, path in sources:
+        own = of_x2ct if ct_suffix(path) == '.h5' else cfg
+        all_jobs.append((path, child_of(dest, patient), own, views))
     jobs = take_shard(all_jobs, shard)
     is_new = not dest.exists()
     is_ours = not (dest / 'cohort.json').exists()
@@ -560,10 +632,12 @@ def _prepare(sources, dest, cfg, views, workers, shard):
 # %% ../../nbs/05_data/02_prepare.ipynb #cea0d92c
 _PATHS = 'CT files, DICOM folders or folders of them; the last one is the destination'
 
+_LISTS = "List of X2CT-GAN's scans to prepare, train.txt or test.txt (give it once for each)"
+
 @call_parse
 def main(
     paths: Param(_PATHS, str, nargs='*', opt=False) = (),
-    fov_mm: Param('Edge of the cube in mm', float, action=_Dashes) = 360.0,
+    fov_mm: Param('Edge of the cube in mm', float, action=DashOption) = 360.0,
     size: int = 256,  # Voxels along each edge of the cube
     pixels: int = 512,  # Rows and columns of an X-ray
     workers: int = 1,  # Processes
@@ -571,12 +645,15 @@ def main(
     table: bool = False,  # Leave the table in
     rescale: str = '',  # a,b for files that are not in HU: HU = a*value + b (--rescale=1,-1024); or signed
     padding: str = '',  # Value that is padding and becomes air (--padding=0), or none
+    spacing: str = '',  # True voxel edges x,y,z in mm (--spacing=0.7,0.7,1), or header for a child or a part of a chest
     geometry: str = '',  # geometry.json whose views to render (default: PA and left lateral)
+    split: Param(_LISTS, str, action='append') = None,
     shard: str = '',  # i/n for the i-th of n jobs that prepare into one folder (--shard 1/8)
     json: bool = False,  # Print JSON
 ):
     """Turn CT scans into patient folders: cube in HU, X-rays as line integrals and PNG, geometry.json.
-    Resumable. Example: xray2ct-prepare scans/ data/mine --workers 2"""
+    Resumable. Example: xray2ct-prepare scans/ data/mine --workers 2
+    X2CT-GAN's data: xray2ct-prepare LIDC-HDF5-256 data/x2ct --split train.txt --split test.txt"""
     with exit_on_input_error():
         t0 = time.time()
         if len(paths) < 2:
@@ -594,8 +671,10 @@ def main(
             keep_table=table,
             rescale=_word_or_numbers(rescale, 'signed', 2, '--rescale'),
             padding=_word_or_numbers(padding, 'none', 1, '--padding'),
+            spacing=_spacing(spacing),
         )
         views = _views(geometry, pixels)
-        sources = find_sources(src, Path(dest))
+        lists, sources = _choose(find_sources(src, Path(dest)), dest, split)
         rows = _prepare(sources, Path(dest), cfg, views, workers, shard)
+        _write_split(dest, lists)
         report_rows(rows, t0, dest, json)

@@ -4,12 +4,12 @@
 
 # %% auto #0
 __all__ = ['NOTICE', 'Predictor', 'in_world', 'load_predictor', 'latest_run', 'default_weights', 'below_window', 'residual',
-           'refine_volume', 'resize_volume', 'Prediction', 'reconstruct', 'prediction_summary', 'summary_lines',
-           'DashOption', 'OutputOption', 'main']
+           'refine_volume', 'resize_volume', 'Prediction', 'reconstruct', 'prediction_summary', 'summary_lines', 'main']
 
 # %% ../../nbs/12_inference/02_predictor.ipynb #d25d939e
-import argparse, sys, time
+import sys, time
 from dataclasses import dataclass
+from functools import partial
 from json import dumps
 from pathlib import Path
 import numpy as np
@@ -19,16 +19,19 @@ from fastcore.basics import patch
 from fastcore.script import Param, call_parse
 from torch import nn
 from ..config import RunCfg
-from ..core import DashFlag, InputError, exit_on_input_error, human_time
+from ..core import DashFlag, DashOption, InputError, check_writable, exit_on_input_error, human_time
+from ..core import pick_device
 from ..data.dataset import to_device
 from ..evaluation.baselines import Baselines
 from ..evaluation.uncertainty import views_per_voxel, volume_and_std
-from .inputs import read_input_xrays
-from ..io.volume import HU_RANGE, TargetCfg, unit_to_hu, write_nifti
+from .inputs import are_radiographs, read_input_xrays, read_radiographs
+from ..io.volume import HU_RANGE, TargetCfg, unit_to_hu
+from ..io.writers import check_new_folder, check_patient_name, check_volume_name, write_dicom, write_volume
 from ..physics.geometry import Geometry, Grid
 from ..physics.projection import hu_to_mu, mu_to_hu, project
 from ..physics.reconstruction import sirt
 from ..training.checkpoints import RUN_WEIGHTS, find_weights, load_weights, pretrained_weights
+from ..training.optim import tune_gpu
 
 # %% ../../nbs/12_inference/02_predictor.ipynb #5a116fd1
 @dataclass
@@ -40,7 +43,7 @@ class Predictor:
     path: Path  # The weights
     card: dict  # Other facts in the weights' file
     baselines: Baselines | None = None  # The baselines of the same training patients
-    device: str = 'cpu'  # Device of the model
+    device: torch.device = torch.device('cpu')  # Of the model, and of all that is as large as a volume
 
     @property
     def grid(self) -> Grid:
@@ -125,14 +128,15 @@ def in_world(
 # %% ../../nbs/12_inference/02_predictor.ipynb #a036381f
 def load_predictor(
     weights_or_run,  # A .safetensors file, the folder of a run, or the name of pretrained weights
-    device: str = 'cpu',  # Device of the model
+    device='cpu',  # To compute on, as `torch.device` takes it
 ) -> Predictor:
     "Read weights, their configuration and, if they lie in the same folder, the baselines."
     path = find_weights(weights_or_run)
     model, cfg, card = load_weights(path)
+    tune_gpu('fp32', device)  # no rounding to TF32
     file = path.parent / 'baselines.safetensors'
     baselines = Baselines.load(file) if file.exists() else None
-    return Predictor(model.to(device).eval(), cfg, path, card or {}, baselines, device)
+    return Predictor(model.to(device).eval(), cfg, path, card or {}, baselines, torch.device(device))
 
 def latest_run(
     runs='runs',  # Folder of runs
@@ -147,10 +151,15 @@ def latest_run(
         )
     return max(finished, key=lambda file: file.stat().st_mtime_ns).parent
 
-def default_weights() -> Path:
+def default_weights(
+    radiographs: bool = False,  # Are the inputs ordinary pictures?
+) -> Path:
     "Pretrained weights used when none are named; without them the latest run."
+    known = pretrained_weights()
+    if radiographs and 'radiograph64' in known:
+        return known['radiograph64']
     # patients, acquisition geometries and detectors varied most in the training of these
-    return pretrained_weights().get('lift64_varied') or latest_run()
+    return known.get('lift64_varied') or latest_run()
 
 # %% ../../nbs/12_inference/02_predictor.ipynb #5816ae03
 def below_window(
@@ -169,10 +178,12 @@ def residual(
     geometry: Geometry,  # Of the X-rays
     fov_mm: float,  # Edge of the cube
 ) -> list:  # V numbers, 0 = explained, 1 = as bad as an empty volume
-    "Measure the part of each X-ray that the volume leaves unexplained, |Ax-p|/|p|."
+    "Measure the part of each X-ray that the volume leaves unexplained, |Ax-p|/|p|, on the volume's device."
     mu = hu_to_mu(torch.as_tensor(hu).float())[None, None]
     pixels = integrals.shape[-1]
-    projections = project(mu, geometry.matrices()[None], fov_mm, pixels)[0, :, 0]
+    integrals = integrals.to(mu.device)
+    matrices = geometry.matrices()[None].to(mu.device)
+    projections = project(mu, matrices, fov_mm, pixels)[0, :, 0]
     return [
         float((ours - given).norm() / given.norm().clamp_min(1e-9))
         for ours, given in zip(projections, integrals)
@@ -187,10 +198,11 @@ def refine_volume(
     fov_mm: float,  # Edge of the cube
     steps: int,  # SIRT steps
 ) -> torch.Tensor:  # (n,n,n), HU
-    "Bring a volume closer to its X-rays and keep what they do not determine."
+    "Bring a volume closer to its X-rays, on its device, and keep what they do not determine."
     start = hu_to_mu(hu.float())[None, None]
-    measured = integrals[None, :, None]
-    mu = sirt(measured, matrices[None], fov_mm, hu.shape[-1], steps, start=start)
+    measured = integrals[None, :, None].to(hu.device)
+    matrices = matrices[None].to(hu.device)
+    mu = sirt(measured, matrices, fov_mm, hu.shape[-1], steps, start=start)
     return mu_to_hu(mu)[0, 0].clamp(*HU_RANGE)
 
 # %% ../../nbs/12_inference/02_predictor.ipynb #74ba7566
@@ -209,7 +221,7 @@ def resize_volume(
 class Prediction:
     "A volume with its grid and everything that a user should know about it."
 
-    hu: torch.Tensor  # (n,n,n) = [z,y,x], HU
+    hu: torch.Tensor  # (n,n,n) = [z,y,x], HU, on the CPU
     grid: Grid  # Of its voxels
     residual: dict  # View -> unexplained part of the X-ray; 'mean_volume': the same for the baseline
     measured: bool  # True if the X-rays were line integrals
@@ -239,14 +251,14 @@ def _refinement_steps(predictor, refine, measured, path):
 
 # %% ../../nbs/12_inference/02_predictor.ipynb #32ae5612
 def _predict_inputs(predictor, inputs, uncertainty):
-    "Volume and standard deviation (or None) of one patient, (n,n,n) = [z,y,x] on the CPU."
+    "Volume and standard deviation (or None) of one patient, (n,n,n) = [z,y,x] on the device."
     fov_mm = torch.tensor([predictor.cfg.data.fov_mm])
     geometry = dict(matrices=inputs.geometry.matrices()[None], fov_mm=fov_mm)
     batch = dict(xrays=inputs.xrays[None], geometry=geometry)
     if not uncertainty:
-        return in_world(predictor.predict_hu(batch)[0, 0].cpu(), predictor.cfg), None
+        return in_world(predictor.predict_hu(batch)[0, 0], predictor.cfg), None
     hu, std = predictor.predict_both(batch)
-    return in_world(hu[0, 0].cpu(), predictor.cfg), in_world(std[0, 0].cpu(), predictor.cfg)
+    return in_world(hu[0, 0], predictor.cfg), in_world(std[0, 0], predictor.cfg)
 
 def _unexplained(predictor, inputs, hu):
     "Residual of each given view, and of the mean volume if the run has baselines."
@@ -255,7 +267,7 @@ def _unexplained(predictor, inputs, hu):
     parts = dict(zip(inputs.given, residual(hu, inputs.integrals, geometry, fov_mm)))
     if predictor.baselines is not None:
         mean = predictor.baselines.for_window(*HU_RANGE).mean_volume
-        mean = in_world(mean, predictor.cfg)
+        mean = in_world(mean.to(hu.device), predictor.cfg)
         of_mean = residual(mean, inputs.integrals, geometry, fov_mm)
         parts['mean_volume'] = float(np.mean(of_mean))
     return parts
@@ -287,10 +299,17 @@ def reconstruct(
     size: int = None,  # Voxels along each edge (default: as the model predicts)
     refine: int = None,  # SIRT steps (default: as many as helped on the validation patients)
     uncertainty: bool = False,  # Predict a standard deviation per voxel too
+    radiographs: str = '',  # Read pictures as radiographs; the lateral faces 'auto', 'left' or 'right'; '' = as trained
 ) -> Prediction:
     "Reconstruct a volume from two X-rays; or from one, with a model that has view dropout."
     _check_numbers(size, refine)
-    inputs = read_input_xrays(predictor, frontal, lateral, geometry)
+    files = dict(pa=frontal, lat=lateral)
+    if not radiographs and predictor.cfg.stream.radiographs and are_radiographs(files, geometry):
+        radiographs = 'auto'
+    if radiographs:
+        inputs = read_radiographs(predictor, frontal, lateral, radiographs)
+    else:
+        inputs = read_input_xrays(predictor, frontal, lateral, geometry)
     steps = _refinement_steps(predictor, refine, inputs.measured, frontal or lateral)
     hu, std = _predict_inputs(predictor, inputs, uncertainty)
     fov_mm = predictor.cfg.data.fov_mm
@@ -300,13 +319,13 @@ def reconstruct(
         hu = opened = refine_volume(opened, inputs.integrals, matrices, fov_mm, steps)
     size = size or hu.shape[-1]
     return Prediction(
-        hu=resize_volume(hu, size),
+        hu=resize_volume(hu, size).cpu(),
         grid=Grid(size, fov_mm),
         residual=_unexplained(predictor, inputs, opened),
         measured=inputs.measured,
         notes=inputs.notes + _prediction_notes(predictor, inputs, steps),
         warnings=inputs.warnings,
-        std=None if std is None else resize_volume(std, size),
+        std=None if std is None else resize_volume(std, size).cpu(),
     )
 
 # %% ../../nbs/12_inference/02_predictor.ipynb #50d45bb8
@@ -368,59 +387,65 @@ def summary_lines(
     return [*lines, summary['notice']]
 
 # %% ../../nbs/12_inference/02_predictor.ipynb #df1f8157
-class DashOption(argparse.Action):
-    "An option whose name on the command line has dashes in place of underscores."
-
-    short_names = ()
-
-    def __init__(
-        self,
-        option_strings: list,  # As `call_parse` spells it
-        dest: str,  # The parameter of the function
-        **kwargs,  # Passed to `argparse.Action`
-    ):
-        dashed = [name.replace('_', '-') for name in option_strings]
-        super().__init__([*self.short_names, *dashed], dest, **kwargs)
-
-    def __call__(self, parser, namespace, values, option_string=None):
-        setattr(namespace, self.dest, values)
-
-class OutputOption(DashOption):
-    "The option --output, or -o for short."
-
-    short_names = ('-o',)
-
-def _check_outputs(output, uncertainty):
-    "Refuse files that are not NIfTI, and one file for two volumes."
-    for path, option in ((output, '--output'), (uncertainty or output, '--uncertainty')):
-        if not path or not path.endswith(('.nii', '.nii.gz')):
-            raise InputError(
-                'the output must end in .nii or .nii.gz',
-                path or option,
-                f'Give {option} OUT.nii.gz.',
-            )
-    if uncertainty and Path(uncertainty).resolve() == Path(output).resolve():
+def _check_outputs(output, uncertainty, dicom, patient):
+    "Refuse names that say no format, one file for two volumes, and a series that would overwrite files."
+    if output or not dicom:
+        check_volume_name(output, '--output')
+    if uncertainty:
+        check_volume_name(uncertainty, '--uncertainty')
+    if uncertainty and output and Path(uncertainty).resolve() == Path(output).resolve():
         raise InputError('the volume and its uncertainty cannot share a file', uncertainty)
+    if dicom:
+        check_new_folder(dicom)
+        check_patient_name(patient or '')
+    elif patient:
+        raise InputError('--patient is for a DICOM series', fix='Give --dicom DIR too, or leave --patient out.')
+
+def _write_outputs(made, weights, output, uncertainty, dicom, patient):
+    "Write the volume, its uncertainty and the series, as far as they were asked for."
+    if output:
+        write_volume(made.hu, made.grid, output)
+    if uncertainty:
+        write_volume(made.std, made.grid, uncertainty)
+    if dicom:
+        made_by = f'Made by xray2ct with the weights {weights.parent.name}/{weights.name}.'
+        write_dicom(made.hu, made.grid, dicom, patient=patient or '', made_by=made_by)
 
 # %% ../../nbs/12_inference/02_predictor.ipynb #3e999aef
+_OUTPUT = partial(DashOption, short_names=('-o',))
+
 @call_parse
 def main(
     frontal: str = None,  # Frontal (PA) X-ray: .npy line integrals, PNG, TIFF or DICOM
     lateral: str = None,  # Lateral X-ray of the same patient; optional for weights with view dropout
-    output: Param('NIfTI file to write, .nii or .nii.gz', str, action=OutputOption) = None,
+    output: Param('File to write: .nii.gz, .nii, .nrrd or .mha', str, action=_OUTPUT) = None,
     geometry: str = None,  # geometry.json for both (default: the one in the folder of each image)
     weights: str = None,  # .safetensors file, run folder or pretrained weights (default: lift64_varied)
     size: int = None,  # Voxels along each edge, interpolated (default: as the model predicts)
     refine: int = None,  # SIRT steps against measured X-rays (default: the number in the weights' card)
-    uncertainty: str = None,  # NIfTI file to write the standard deviation per voxel to, HU
+    uncertainty: str = None,  # File to write the standard deviation per voxel to, HU (formats as for --output)
+    dicom: str = None,  # New folder to write a DICOM CT series to, marked as synthetic; with --output or alone
+    patient: str = None,  # Patient's name and id in the DICOM series (default: anonymous)
+    radiographs: Param('Read the files as ordinary radiographs (default: if they are pictures)', action=DashFlag) = None,
+    lateral_faces: Param('Side that the lateral faces: left, right or auto', str, action=DashOption) = None,
+    device: str = None,  # cpu, cuda or cuda:1 (default: a GPU if there is one)
     json: Param('Print one JSON object in place of sentences', action=DashFlag) = None,
 ):
     """Reconstruct a CT volume in Hounsfield units from two X-rays.
-    Example: xray2ct-predict --frontal p7_pa.npy --lateral p7_lat.npy -o p7.nii.gz --size 256"""
+    Example: xray2ct-predict --frontal p7_pa.npy --lateral p7_lat.npy -o p7.nii.gz --size 256
+    As a DICOM series: xray2ct-predict --frontal p7_pa.npy --lateral p7_lat.npy --dicom p7_ct"""
     with exit_on_input_error():
         start = time.time()
-        _check_outputs(output, uncertainty)
-        predictor = load_predictor(weights or default_weights())
+        _check_outputs(output, uncertainty, dicom, patient)
+        for path in filter(None, (output, uncertainty)):
+            check_writable(path)
+        if dicom:
+            check_writable(dicom, is_folder=True)
+        own_device = pick_device(device or '')
+        pictures = bool(radiographs or lateral_faces)
+        pictures = pictures or not weights and are_radiographs(dict(pa=frontal, lat=lateral), geometry)
+        predictor = load_predictor(weights or default_weights(pictures), own_device)
+        faces = lateral_faces or 'auto'
         made = reconstruct(
             predictor,
             frontal,
@@ -429,11 +454,10 @@ def main(
             size or None,
             refine,
             uncertainty=bool(uncertainty),
+            radiographs=faces if radiographs or lateral_faces else '',
         )
         for warning in made.warnings:
             print(f'warning: {warning}', file=sys.stderr)
-        write_nifti(made.hu, made.grid, output)
-        if uncertainty:
-            write_nifti(made.std, made.grid, uncertainty)
-        summary = prediction_summary(made, output, predictor.path, time.time() - start)
+        _write_outputs(made, predictor.path, output, uncertainty, dicom, patient)
+        summary = prediction_summary(made, output or dicom, predictor.path, time.time() - start)
         print(dumps(summary, indent=1) if json else '\n'.join(summary_lines(summary)))

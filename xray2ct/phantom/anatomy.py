@@ -8,8 +8,6 @@ __all__ = ['Patient', 'sample_densities', 'sample_patient']
 # %% ../../nbs/03_phantom/05_anatomy.ipynb #6da49d2e
 from dataclasses import dataclass
 
-import numpy as np
-
 from xray2ct.phantom.atlas import (
     BOLUS,
     Drawn,

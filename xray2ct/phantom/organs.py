@@ -367,7 +367,7 @@ def body_layers(
     d = f.wall - _muscle_thickness(f, side2, front2, back2)
     top = float(f.z.max())
     if top > 40:
-        d = _with_shoulders(f, d)
+        d = _with_neck(f, _with_arms(f, d, shoulders=True))
     elif f.anatomy.patient.arms == 'down':
         d = _with_arms(f, d)
     fat = f.at('fat_front') * front2 + f.at('fat_side') * side2 + f.at('fat_back') * back2
@@ -390,31 +390,28 @@ def _muscle_thickness(
 def _with_arms(
     f: Field,  # Points
     d,  # Distance to the muscles so far, mm
+    shoulders: bool = False,  # With the shoulders too?
 ) -> np.ndarray:  # mm
     "The body with both upper arms."
     size = float(np.sqrt(f.anatomy.patient.muscle))
     points = (f.x, f.y, f.z)
     for side in (1, -1):
         head, arm = shoulder(f.anatomy.patient, side)
+        if shoulders:
+            girdle = capsule(points, (side * 34, -26, 152), head, 34 * size, 40 * size)
+            d = smin(d, girdle, 22)
         limb = capsule(points, head, head + 2 * arm, 39 * size, 33 * size)
         d = smin(d, limb, 14)
     return d
 
-def _with_shoulders(
+def _with_neck(
     f: Field,  # Points
     d,  # Distance to the muscles so far, mm
 ) -> np.ndarray:  # mm
-    "The body with shoulders, upper arms and neck."
+    "The body with the neck."
     size = float(np.sqrt(f.anatomy.patient.muscle))
-    points = (f.x, f.y, f.z)
-    for side in (1, -1):
-        head, arm = shoulder(f.anatomy.patient, side)
-        girdle = capsule(points, (side * 34, -26, 152), head, 34 * size, 40 * size)
-        d = smin(d, girdle, 22)
-        limb = capsule(points, head, head + 2 * arm, 39 * size, 33 * size)
-        d = smin(d, limb, 14)
     bend = f.anatomy.table('bend', 160.0)
-    neck = capsule(points, (0, -6 + bend, 140), (0, 6, 400), 50 * size, 54 * size)
+    neck = capsule((f.x, f.y, f.z), (0, -6 + bend, 140), (0, 6, 400), 50 * size, 54 * size)
     return smin(d, neck, 26)
 
 # %% ../../nbs/03_phantom/09_organs.ipynb #3522e231

@@ -12,8 +12,6 @@ from itertools import product
 import numpy as np
 from fastcore.basics import patch
 
-from .shapes import rng_for
-
 # %% ../../nbs/03_phantom/02_warp.ipynb #80b2487a
 def _turn(
     axis: int,  # 0, 1 or 2

@@ -10,7 +10,7 @@ __all__ = ['EXTRA_TENSORS', 'PICKLES', 'PICKLE_STARTS', 'RUN_WEIGHTS', 'BASE', '
            'suggest_resume', 'OpenedRun', 'open_run']
 
 # %% ../../nbs/10_training/02_checkpoints.ipynb #427d5212
-import errno, fcntl, io, json, os, shutil, tempfile, zlib
+import io, json, os, tempfile, zlib
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +18,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from ..config import CONVENIENCE, RunCfg, cfg_diff, cfg_from_dict, cfg_to_dict
-from ..core import InputError, atomic_path, disk_error, package_folder, read_json, sha256_of
+from ..core import InputError, atomic_folder, disk_error, file_lock, package_folder, read_json
+from ..core import remove_folder, remove_partial, sha256_of, write_bytes
 from ..models import build_model
 from ..records import free_id, run_id
 
@@ -43,11 +44,9 @@ def save_weights(
         card=json.dumps(card or {}, allow_nan=False),
     )
     try:
-        with atomic_path(path) as t:
-            t.write_bytes(to_bytes(_to_cpu(tensors), metadata=metadata))
+        return write_bytes(to_bytes(_to_cpu(tensors), metadata=metadata), path)
     except OSError as e:
         raise disk_error(e, path) from None
-    return Path(path)
 
 # %% ../../nbs/10_training/02_checkpoints.ipynb #44ea7ac1
 EXTRA_TENSORS = 'extra.'  # Prefix of tensors in a weights file that are not the network's
@@ -268,20 +267,6 @@ class Checkpoint:
 # %% ../../nbs/10_training/02_checkpoints.ipynb #dbcca1b9
 KEEP = 2  # Checkpoints that stay
 
-def _sync(path):
-    "Wait until a file, or the names in a folder, are on the disk."
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-def _drop(path):
-    "Delete a checkpoint; its name goes first, so that a kill leaves no half of it under that name."
-    hidden = path.with_name(f'.part-{os.getpid()}-old-{path.name}')
-    os.rename(path, hidden)
-    shutil.rmtree(hidden, ignore_errors=True)
-
 def list_checkpoints(
     folder,  # The run's `checkpoints`
 ) -> list:  # Folders, oldest first
@@ -303,18 +288,6 @@ def _files_of(step, weights, state, note, ema):
     return data
 
 # %% ../../nbs/10_training/02_checkpoints.ipynb #eb3c3dfb
-def _write_folder(data, part, final):
-    "Fill the hidden folder `part`, flush it, and give it its final name."
-    part.mkdir(parents=True, exist_ok=True)
-    for name, content in data.items():
-        (part / name).write_bytes(content)
-    for name in (*data, '.'):
-        _sync(part / name)
-    if final.exists():
-        _drop(final)
-    os.rename(part, final)
-    _sync(final.parent)
-
 def save_checkpoint(
     folder,  # The run's `checkpoints`
     step: int,  # Steps done
@@ -326,18 +299,17 @@ def save_checkpoint(
     "Write a checkpoint whole or not at all, then drop all but the last two."
     folder = Path(folder)
     final = folder / f'step-{step:08d}'
-    part = folder / f'.part-{os.getpid()}-{final.name}'
     try:
-        _write_folder(_files_of(step, weights, state, note, ema), part, final)
+        with atomic_folder(final) as part:
+            for name, content in _files_of(step, weights, state, note, ema).items():
+                (part / name).write_bytes(content)
     except OSError as e:
         fix = 'Free some space and run the same command again'
         last = [p.name for p in list_checkpoints(folder)[-1:]]
         fix += f': it resumes from {last[0]}.' if last else '.'
         raise disk_error(e, final, fix) from None
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
     for old in list_checkpoints(folder)[:-KEEP]:
-        _drop(old)
+        remove_folder(old)
     return final
 
 # %% ../../nbs/10_training/02_checkpoints.ipynb #ba09b445
@@ -371,8 +343,7 @@ def latest_checkpoint(
     log=print,  # Receives a line for each damaged one
 ) -> Checkpoint | None:
     "Read the newest whole checkpoint, after clearing away what a killed process left half-written."
-    for p in Path(folder).glob('.part-*'):
-        shutil.rmtree(p, ignore_errors=True)
+    remove_partial(folder)
     for p in reversed(list_checkpoints(folder)):
         try:
             return load_checkpoint(p)
@@ -438,16 +409,7 @@ def run_lock(
     folder = Path(tempfile.gettempdir()) / f'xray2ct-locks-{os.getuid()}'
     folder.mkdir(mode=0o700, exist_ok=True)
     name = sha256_of(str(Path(run).resolve()).encode())[:16]
-    with open(folder / f'{name}.lock', 'w') as f:
-        try:
-            try:
-                fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                log(f'another process is training {Path(run).name}: waiting for it')
-                fcntl.flock(f, fcntl.LOCK_EX)
-        except OSError as e:
-            if e.errno not in (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK):
-                raise
+    with file_lock(folder / f'{name}.lock', f'training {Path(run).name}', log=log):
         yield
 
 # %% ../../nbs/10_training/02_checkpoints.ipynb #911c6d5b

@@ -15,7 +15,7 @@ import traitlets as T
 from IPython import get_ipython
 from fastcore.basics import patch
 from scipy import ndimage as ndi
-from .canvas import CSS, MODES, SLICES, front_end, page_view, viewer_spec
+from .canvas import CSS, SLICES, front_end, page_view, viewer_spec
 from ..core import InputError
 from ..io.ct import Scan
 from xray2ct.viewers.slices import (
@@ -70,7 +70,8 @@ def _hu_bytes(hu) -> bytes:
 class SliceView(Readable, anywidget.AnyWidget):
     "Three linked planes of one volume, or of a comparison; traits can be set and linked from Python."
 
-    _esm, _css = front_end(*SLICES, 'live.js', render='renderSlices'), CSS
+    _esm = front_end(*SLICES, 'live.js', render='renderSlices')
+    _css = CSS
     spec = T.Dict().tag(sync=True)  # Description of the volumes, from `viewer_spec`
     cursor = T.List(T.Int()).tag(sync=True)  # Voxel (x,y,z) under the crosshair
     level = T.Float(40.0).tag(sync=True)  # HU shown as middle gray
