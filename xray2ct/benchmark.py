@@ -433,7 +433,6 @@ def bench_cohort(
             raise InputError(f'no cohort could be made: {_last_line(done.stderr)}')
         yield folder
 
-# %% ../nbs/14_apps/02_benchmark.ipynb #306a70f3
 def _header(recipe, cfg, device):
     "Date, machine, code and sizes of a record."
     return dict(
@@ -449,6 +448,7 @@ def _header(recipe, cfg, device):
         device=device.type,
     )
 
+# %% ../nbs/14_apps/02_benchmark.ipynb #306a70f3
 def measure(
     recipe: str = 'quickstart',  # What to train
     data: str = '',  # Cohort; virtual patients 0..11 are made where there is none
