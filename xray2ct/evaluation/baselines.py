@@ -16,7 +16,7 @@ from fastcore.basics import patch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch.nn import functional as F
-from ..core import InputError, atomic_path, did_you_mean, rng_of
+from ..core import InputError, atomic_path, check_regular, did_you_mean, rng_of
 from ..data.dataset import CTDataset
 from ..io.volume import downsample
 from ..physics.projection import mu_to_hu
@@ -322,6 +322,7 @@ def load(
     path,  # Written by `save`
 ) -> Baselines:
     "Read baselines; a file that is damaged or holds something else is refused."
+    check_regular(path)
     try:
         with safe_open(path, 'pt') as f:
             meta = f.metadata() or {}
@@ -333,9 +334,11 @@ def load(
                 )
             tensors = [f.get_tensor(k) for k in _TENSORS]
             return cls(*tensors, **json.loads(meta['facts']))
+    except InputError:
+        raise
     except FileNotFoundError:
         raise InputError('no such file', path) from None
-    except (SafetensorError, OSError, KeyError, TypeError) as e:
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as e:
         reason = (str(e).splitlines() or [type(e).__name__])[0][:80]
         raise InputError(
             f'not a readable file of baselines ({reason})', path, 'Copy it again, or train again.'

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['TYPICAL_INTEGRALS', 'VIEW_WORDS', 'DEFAULT_VIEWS', 'ANGLES', 'fit_to_detector', 'reference_scale', 'mean_xrays',
            'view_problems', 'view_geometry', 'geometry_differences', 'geometry_mismatch', 'given_files', 'as_picture',
-           'InputXrays', 'read_input_xrays']
+           'InputXrays', 'read_input_xrays', 'are_radiographs', 'read_radiographs']
 
 # %% ../../nbs/12_inference/01_inputs.ipynb #949e6701
 from dataclasses import dataclass, replace
@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from ..core import InputError, did_you_mean, read_json
 from ..data.cache import fit_xray
 from ..data.stream import StreamCfg
+from ..io.recognition import recognize_radiographs
 from ..io.radiographs import calibrate_like, quantiles_of, read_xray
 from ..physics.geometry import Geometry, LAT, PA, View, project_points
 from ..physics.geometry_file import geometry_from_dict
@@ -264,6 +265,19 @@ def given_files(
     return {name: files[name] for name in views}
 
 # %% ../../nbs/12_inference/01_inputs.ipynb #29ef30b5
+_DETECTOR_MM = (200, 600)  # Edges of detectors for a chest
+
+def _check_detector(size, path):
+    "Refuse a (height, width) in mm that no detector for a chest has."
+    lowest, highest = _DETECTOR_MM
+    if min(size) < lowest or max(size) > highest:
+        raise InputError(
+            f'its pixel spacing makes the detector {size[1]:.3g}x{size[0]:.3g} mm, '
+            f'which is none for a chest ({lowest} to {highest} mm)',
+            path,
+            'Correct ImagerPixelSpacing, or state detector_mm in a geometry.json and give it with --geometry.',
+        )
+
 def _acquisition(image, name, path, geometry):
     "The view of an X-ray, and a warning where the default is used."
     view, source = view_geometry(path, name, geometry)
@@ -272,6 +286,7 @@ def _acquisition(image, name, path, geometry):
     from_header = ''
     if image.pixel_mm:
         size = tuple(n * mm for n, mm in zip(image.values.shape, image.pixel_mm))
+        _check_detector(size, path)
         view = replace(view, detector_mm=size)
         from_header = ', from its pixel spacing'
     height, width = view.detector_mm
@@ -359,6 +374,16 @@ def _fit_xray_file(predictor, image, name, path, geometry, mean_xray):
         listed.append(f'{path}: {note.removeprefix("warning: ")}')
     return _FittedXray(view, integrals, model_input, notes, warnings)
 
+# %% ../../nbs/12_inference/01_inputs.ipynb #518a2658
+def _open_images(files):
+    "View -> `XrayImage` of the given files; one picture that is given for both views is refused."
+    images = {name: read_xray(path) for name, path in files.items() if path}
+    values = [image.values for image in images.values()]
+    if len(values) == 2 and np.array_equal(*values):
+        fix = 'Give the lateral X-ray with --lateral.'
+        raise InputError('the frontal and the lateral X-ray are the same picture', files['lat'], fix)
+    return images
+
 # %% ../../nbs/12_inference/01_inputs.ipynb #63011cee
 @dataclass
 class InputXrays:
@@ -387,7 +412,7 @@ def read_input_xrays(
     data = predictor.cfg.data
     files = given_files(predictor, frontal, lateral)
     means = mean_xrays(predictor)
-    images = {name: read_xray(path) for name, path in files.items() if path}
+    images = _open_images(files)
     fitted = []
     for i, (name, path) in enumerate(files.items()):
         if not path:
@@ -408,3 +433,52 @@ def read_input_xrays(
         notes=[n for x in fitted for n in x.notes],
         warnings=warnings,
     )
+
+# %% ../../nbs/12_inference/01_inputs.ipynb #4d1c0a02
+def are_radiographs(
+    files: dict,  # View -> path, or '' for none
+    geometry=None,  # geometry.json, if one is given
+) -> bool:
+    "Tell whether all given files are pictures, and nothing states their acquisition."
+    given = [Path(path) for path in files.values() if path]
+    if geometry or any((path.parent / 'geometry.json').exists() for path in given):
+        return False
+    return bool(given) and not any(read_xray(path).calibrated for path in given)
+
+def read_radiographs(
+    predictor,  # From `load_predictor`
+    frontal,  # Path, or '' for none where the model has view dropout
+    lateral,  # Path, or ''
+    faces: str = 'auto',  # Side that the patient of the lateral faces in the file: 'auto', 'left' or 'right'
+) -> InputXrays:
+    "Open ordinary radiographs of one patient, and bring them to the standard frame."
+    data = predictor.cfg.data
+    if data.xray_mode != 'line_integral' or tuple(data.views) != tuple(VIEW_WORDS):
+        raise InputError(
+            'these weights cannot read radiographs: they need a frontal and a lateral line integral',
+            getattr(predictor, 'path', None),
+            'Use --weights radiograph64 or lift64_varied.',
+        )
+    files = given_files(predictor, frontal, lateral)
+    images = {name: read_xray(path) for name, path in files.items() if path}
+    pair = recognize_radiographs({k: x.values for k, x in images.items()}, data.pixels, faces)
+    missing = [_missing_xray(name, data.pixels) for name in files if name not in images]
+    notes = [f'{files[k]}: {n}' for k, x in images.items() for n in x.notes if 'invert' not in n]
+    warnings = list(pair.warnings)
+    if not predictor.cfg.stream.radiographs:
+        warnings.append(
+            'these weights were not trained on ordinary radiographs: expect lower accuracy'
+        )
+    integrals = torch.stack([torch.from_numpy(pair.standard[name].xray) for name in images])
+    xrays = dict(zip(images, integrals))
+    empty = torch.zeros(data.pixels, data.pixels)
+    return InputXrays(
+        xrays=torch.stack([xrays.get(name, empty) for name in files])[:, None],
+        integrals=integrals,
+        geometry=Geometry(tuple(DEFAULT_VIEWS[name] for name in files), data.pixels),
+        given=tuple(images),
+        measured=False,
+        notes=[*pair.notes, *notes],
+        warnings=warnings + [w for x in missing for w in x.warnings],
+    )
+

@@ -19,11 +19,12 @@ from fastcore.basics import patch
 from fastcore.script import Param, call_parse
 from torch import nn
 from ..config import RunCfg
-from ..core import DashFlag, DashOption, InputError, exit_on_input_error, human_time, pick_device
+from ..core import DashFlag, DashOption, InputError, check_writable, exit_on_input_error, human_time
+from ..core import pick_device
 from ..data.dataset import to_device
 from ..evaluation.baselines import Baselines
 from ..evaluation.uncertainty import views_per_voxel, volume_and_std
-from .inputs import read_input_xrays
+from .inputs import are_radiographs, read_input_xrays, read_radiographs
 from ..io.volume import HU_RANGE, TargetCfg, unit_to_hu
 from ..io.writers import check_new_folder, check_patient_name, check_volume_name, write_dicom, write_volume
 from ..physics.geometry import Geometry, Grid
@@ -150,10 +151,15 @@ def latest_run(
         )
     return max(finished, key=lambda file: file.stat().st_mtime_ns).parent
 
-def default_weights() -> Path:
+def default_weights(
+    radiographs: bool = False,  # Are the inputs ordinary pictures?
+) -> Path:
     "Pretrained weights used when none are named; without them the latest run."
+    known = pretrained_weights()
+    if radiographs and 'radiograph64' in known:
+        return known['radiograph64']
     # patients, acquisition geometries and detectors varied most in the training of these
-    return pretrained_weights().get('lift64_varied') or latest_run()
+    return known.get('lift64_varied') or latest_run()
 
 # %% ../../nbs/12_inference/02_predictor.ipynb #5816ae03
 def below_window(
@@ -293,10 +299,17 @@ def reconstruct(
     size: int = None,  # Voxels along each edge (default: as the model predicts)
     refine: int = None,  # SIRT steps (default: as many as helped on the validation patients)
     uncertainty: bool = False,  # Predict a standard deviation per voxel too
+    radiographs: str = '',  # Read pictures as radiographs; the lateral faces 'auto', 'left' or 'right'; '' = as trained
 ) -> Prediction:
     "Reconstruct a volume from two X-rays; or from one, with a model that has view dropout."
     _check_numbers(size, refine)
-    inputs = read_input_xrays(predictor, frontal, lateral, geometry)
+    files = dict(pa=frontal, lat=lateral)
+    if not radiographs and predictor.cfg.stream.radiographs and are_radiographs(files, geometry):
+        radiographs = 'auto'
+    if radiographs:
+        inputs = read_radiographs(predictor, frontal, lateral, radiographs)
+    else:
+        inputs = read_input_xrays(predictor, frontal, lateral, geometry)
     steps = _refinement_steps(predictor, refine, inputs.measured, frontal or lateral)
     hu, std = _predict_inputs(predictor, inputs, uncertainty)
     fov_mm = predictor.cfg.data.fov_mm
@@ -387,6 +400,10 @@ def _check_outputs(output, uncertainty, dicom, patient):
         check_patient_name(patient or '')
     elif patient:
         raise InputError('--patient is for a DICOM series', fix='Give --dicom DIR too, or leave --patient out.')
+    for path in filter(None, (output, uncertainty)):
+        check_writable(path)
+    if dicom:
+        check_writable(dicom, is_folder=True)
 
 def _write_outputs(made, weights, output, uncertainty, dicom, patient):
     "Write the volume, its uncertainty and the series, as far as they were asked for."
@@ -410,7 +427,11 @@ def main(
     weights: str = None,  # .safetensors file, run folder or pretrained weights (default: lift64_varied)
     size: int = None,  # Voxels along each edge, interpolated (default: as the model predicts)
     refine: int = None,  # SIRT steps against measured X-rays (default: the number in the weights' card)
-    uncertainty: str = None,  # NIfTI file to write the standard deviation per voxel to, HU
+    uncertainty: str = None,  # File to write the standard deviation per voxel to, HU (formats as for --output)
+    dicom: str = None,  # New folder to write a DICOM CT series to, marked as synthetic; with --output or alone
+    patient: str = None,  # Patient's name and id in the DICOM series (default: anonymous)
+    radiographs: Param('Read the files as ordinary radiographs (default: if pictures)', action=DashFlag) = None,
+    lateral_faces: Param('Side that the lateral faces: left, right or auto', str, action=DashOption) = None,
     device: str = None,  # cpu, cuda or cuda:1 (default: a GPU if there is one)
     json: Param('Print one JSON object in place of sentences', action=DashFlag) = None,
 ):
@@ -419,8 +440,11 @@ def main(
     As a DICOM series: xray2ct-predict --frontal p7_pa.npy --lateral p7_lat.npy --dicom p7_ct"""
     with exit_on_input_error():
         start = time.time()
-        _check_outputs(output, uncertainty)
-        predictor = load_predictor(weights or default_weights(), pick_device(device or ''))
+        _check_outputs(output, uncertainty, dicom, patient)
+        own_device = pick_device(device or '')
+        faces = lateral_faces or ('auto' if radiographs else '')
+        pictures = bool(faces) or not weights and are_radiographs(dict(pa=frontal, lat=lateral), geometry)
+        predictor = load_predictor(weights or default_weights(pictures), own_device)
         made = reconstruct(
             predictor,
             frontal,
@@ -429,6 +453,7 @@ def main(
             size or None,
             refine,
             uncertainty=bool(uncertainty),
+            radiographs=faces,
         )
         for warning in made.warnings:
             print(f'warning: {warning}', file=sys.stderr)

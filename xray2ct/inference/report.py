@@ -21,7 +21,8 @@ from markupsafe import Markup
 from PIL import Image
 from ..viewers.canvas import CSS, SCRIPT, page_view, script_hash
 from ..config import cfg_to_dict
-from ..core import InputError, exit_on_input_error, human_time, n_params, pick_device, read_json, write_text
+from ..core import InputError, check_writable, exit_on_input_error, human_time
+from ..core import n_params, pick_device, read_json, write_text
 from ..data.dataset import CTDataset
 from ..training.logging import read_metrics
 from ..metrics import get_protocol, psnr
@@ -565,6 +566,8 @@ def write_report(
     if not run.is_dir():
         fix = 'Give the folder of a run, such as runs/quickstart-mini-s0-1a2b3c4.'
         raise InputError('no such run', run, fix)
+    target = Path(out or run / 'report.html')
+    check_writable(target)
     predictor = load_predictor(run, device)
     scores = read_scores(run)
     if not scores:
@@ -586,7 +589,7 @@ def write_report(
         facts=run_facts(predictor, record),
         settings=dumps(cfg_to_dict(predictor.cfg), indent=1),
     )
-    return write_text(page, out or run / 'report.html')
+    return write_text(page, target)
 
 # %% ../../nbs/12_inference/04_report.ipynb #447c7969
 @call_parse

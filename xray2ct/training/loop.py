@@ -603,6 +603,7 @@ def opening_lines(
         f'baseline: mean volume, {run.history.baseline:.2f} dB ({cfg.protocol}){resuming}',
     ]
 
+# %% ../../nbs/10_training/06_loop.ipynb #bf8843b1
 def finish(
     run: Run,  # After its last step
 ) -> dict:  # The record

@@ -28,6 +28,7 @@ from ..data.augmentation import with_augmented_copies
 from ..data.dataset import CTDataset, data_hash, to_device, toy_dataset
 from ..data.leakage import leakage_gate
 from ..data.patients import patient_files, pick_xray, split_patients
+from ..data.radiograph_set import radiograph_dataset
 from ..data.stream import VirtualStream
 from ..evaluation.baselines import Baselines, fit_baselines
 from ..evaluation.scoring import score_prediction
@@ -142,6 +143,8 @@ def load_splits(
             leakage_gate(dict(train=training, validation=validation), cfg.data.leakage, root)
 
         from_main(check, root, 'reading the patients')
+    if cfg.stream.patients and cfg.stream.radiographs:
+        validation = radiograph_dataset(root, validation, quiet)
     return training, validation
 
 # %% ../../nbs/10_training/04_setup.ipynb #749cd248
