@@ -258,6 +258,7 @@ def _source(card, cfg):
         source += f'; {stream.radiographs:.0%} of the samples are pairs of simulated radiographs without geometry'
     return source
 
+# %% ../../nbs/12_inference/05_export.ipynb #6f21aa11
 def _origin(card, cfg, size):
     "Sentences about the grid, the training and the size of the file."
     data = cfg.data

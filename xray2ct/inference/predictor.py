@@ -420,7 +420,7 @@ def main(
     uncertainty: str = None,  # File to write the standard deviation per voxel to, HU (formats as for --output)
     dicom: str = None,  # New folder to write a DICOM CT series to, marked as synthetic; with --output or alone
     patient: str = None,  # Patient's name and id in the DICOM series (default: anonymous)
-    radiographs: Param('Read the files as ordinary radiographs (default: if they are pictures)', action=DashFlag) = None,
+    radiographs: Param('Read the files as radiographs (default: if they are pictures)', action=DashFlag) = None,
     lateral_faces: Param('Side that the lateral faces: left, right or auto', str, action=DashOption) = None,
     json: Param('Print one JSON object in place of sentences', action=DashFlag) = None,
 ):
