@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['PART_PREFIX', 'atomic_path', 'remove_folder', 'atomic_folder', 'remove_partial', 'link_file', 'check_writable',
-           'write_bytes', 'write_text', 'write_json', 'read_json', 'file_lock', 'child_of', 'package_folder',
-           'sha256_of']
+           'write_bytes', 'write_text', 'write_json', 'check_regular', 'read_json', 'file_lock', 'child_of',
+           'package_folder', 'sha256_of']
 
 # %% ../../nbs/01_core/02_files.ipynb #1d11bd7d
 import errno, fcntl, hashlib, json, os, secrets, shutil, socket, tempfile, time
@@ -213,11 +213,20 @@ def _to_plain(x):
     raise TypeError(f'JSON cannot store a {type(x).__name__}')
 
 # %% ../../nbs/01_core/02_files.ipynb #acdcf9a2
+def check_regular(
+    path,  # File or folder that will be read
+):
+    "Refuse a pipe, a socket or a device, whose reader would wait for ever."
+    path = Path(path)
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise InputError('it is a pipe or a device, not a file', path, 'Save its content as a file.')
+
 def read_json(
     path,  # JSON file of any origin
 ):
     "Read a JSON file; a missing or broken one is an `InputError` that names it."
     path = Path(path)
+    check_regular(path)
     try:
         return json.loads(path.read_text(encoding='utf-8'))
     except (FileNotFoundError, NotADirectoryError):
@@ -226,7 +235,9 @@ def read_json(
         raise InputError('it is a folder', path, 'Give the JSON file.') from None
     except PermissionError:
         raise InputError('no permission to read it', path) from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as e:
+    except OSError as e:
+        raise InputError(f'it cannot be read ({e.strerror})', path) from None
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as e:
         raise InputError(f'not valid JSON ({e})', path, 'Restore or delete it.') from None
 
 # %% ../../nbs/01_core/02_files.ipynb #0ab8ed8d

@@ -21,10 +21,10 @@ from ..physics.geometry import Geometry, Grid
 from ..physics.geometry_file import geometry_from_dict
 from ..io.radiographs import read_xray
 from .patients import PatientFiles, find_patients, pick_xray
-from ..io.hounsfield import check_hu
-from ..io.formats import read_nifti, reason_of
+from ..io.hounsfield import check_holes, check_hu
+from ..io.formats import read_array, read_nifti
 from ..io.ct import Scan, read_ct
-from ..io.volume import HU_RANGE, center_of, downsample, resample
+from ..io.volume import HU_RANGE, center_of, downsample, resample, size_problem
 
 # %% ../../nbs/05_data/04_cache.ipynb #e3d91642
 XRAY_MODES = ('line_integral', 'png8')
@@ -80,20 +80,9 @@ class DataCfg:
         return {name: value for name, value in asdict(self).items() if name in _ARRAY_FIELDS}
 
 # %% ../../nbs/05_data/04_cache.ipynb #c7a70cc0
-def _load_array(path):
-    "An array file, or `InputError`."
-    try:
-        return np.load(path)
-    except (OSError, EOFError, ValueError) as e:
-        raise InputError(
-            f'it cannot be read as an array; cut off or damaged ({reason_of(e)[:90]})',
-            path,
-            'Copy it again.',
-        ) from None
-
 def _array_scan(path, fov_mm):
     "A bare array (x,y,z), which has no affine, as a scan that fills the cube."
-    a = _load_array(path)
+    a = read_array(path)
     if a.ndim != 3 or len(set(a.shape)) > 1:
         raise InputError(
             f'an array of shape {a.shape} without spacing cannot be put into a cube',
@@ -102,6 +91,7 @@ def _array_scan(path, fov_mm):
         )
     hu = np.ascontiguousarray(a.transpose(2, 1, 0), dtype=np.float32)
     notes = check_hu(hu, path)
+    check_holes(hu, path)
     notes.append('no affine in a .npy: taken as (x,y,z) in RAS order, filling the cube')
     return Scan(hu, Grid(len(hu), fov_mm).affine, notes, path)
 
@@ -112,10 +102,11 @@ def documented_ct(
 ):  # (n,n,n) float32 HU, axes as they lie in the file
     "The documented loader: no orientation, no spacing, trilinear without antialiasing."
     is_array = str(path).endswith('.npy')
-    a = _load_array(path).astype(np.float32) if is_array else read_nifti(path)[0]
+    a = read_array(path).astype(np.float32) if is_array else read_nifti(path)[0]
     if a.ndim != 3:
         raise InputError(f'it is not a volume: shape {a.shape}', path, 'Give one scan, three axes.')
     check_hu(a, path)
+    check_holes(a.T, path)
     a = np.ascontiguousarray(a, dtype=np.float32)
     if lowpass:
         return downsample(a, n)
@@ -133,6 +124,12 @@ def _fills_cube(scan, center, fov_mm):
     same_axes = np.allclose(scan.affine[:3, :3], ours, atol=1e-4)
     return same_axes and np.allclose(center_of(scan, 'volume'), center, atol=1e-2)
 
+def _size_notes(hu, fov_mm):
+    "A warning about a cube (n,n,n) with a body that is no adult chest."
+    small = downsample(hu, min(64, len(hu)))
+    problem = size_problem(Scan(small, Grid(len(small), fov_mm).affine))
+    return [f'warning: {problem}; was its spacing lost?'] if problem else []
+
 def read_volume(
     path,  # NIfTI, or .npy
     cfg: DataCfg,  # Sizes and resize
@@ -148,7 +145,8 @@ def read_volume(
         hu = downsample(scan.hu, cfg.n)
     else:
         hu = resample(scan, Grid(cfg.n, cfg.fov_mm), center_mm=center)
-    return np.asarray(hu, dtype=np.float32).clip(*HU_RANGE), list(scan.notes)
+    hu = np.asarray(hu, dtype=np.float32).clip(*HU_RANGE)
+    return hu, [*scan.notes, *_size_notes(hu, cfg.fov_mm)]
 
 # %% ../../nbs/05_data/04_cache.ipynb #d65f96fe
 def fit_xray(

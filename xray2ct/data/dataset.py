@@ -78,6 +78,11 @@ def _select_files(root, ids, cfg):
         )
     return [f for f in files if not f.problems], incomplete
 
+# %% ../../nbs/05_data/05_dataset.ipynb #325e27b9
+def _is_about_size(note):
+    "True for the note that a body is no adult chest."
+    return note.startswith('warning: the ') and 'adult chest' in note
+
 def _assumptions(entries, skipped):
     "Sentences about what a dataset assumes or leaves out."
     notes = []
@@ -91,6 +96,12 @@ def _assumptions(entries, skipped):
             'the default acquisition is assumed '
             '(source-detector 1800 mm, source-isocenter 1500 mm, detector 440 mm)'
         )
+    doubts = [e for e in entries if any(_is_about_size(note) for note in e['notes'])]
+    if doubts:
+        patient = doubts[0]['patient']
+        note = next(note for note in doubts[0]['notes'] if _is_about_size(note))
+        more = f' (and {len(doubts) - 1} more)' if len(doubts) > 1 else ''
+        notes.append(f'{patient}{more}: {note.removeprefix("warning: ")}')
     if skipped:
         reasons = '; '.join(f'{f.patient} ({f.problems[0]})' for f in skipped[:5])
         notes.append(f'{len(skipped)} incomplete folders left out: {reasons}')

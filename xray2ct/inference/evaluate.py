@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['SPLIT_CAUTIONS', 'choose_patients', 'patient_part', 'known_patients', 'MeanVolume', 'baselines_of', 'predict_without',
-           'calibration_report', 'uncertainty_statement', 'protocol_and_input', 'score', 'best_device', 'main']
+           'calibration_report', 'uncertainty_statement', 'protocol_and_input', 'score', 'render_protocols', 'main']
 
 # %% ../../nbs/12_inference/03_evaluate.ipynb #db56aa68
 import re, sys, warnings
@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from fastcore.script import Param, call_parse
-from ..core import DashFlag, DashOption, InputError, did_you_mean, exit_on_input_error
-from ..core import read_json, sha256_of, write_json
-from ..core.distributed import is_main, process_group
+from ..core import DashFlag, DashOption, InputError, check_writable, did_you_mean, exit_on_input_error
+from ..core import pick_device, read_json, sha256_of, write_json
+from ..core.distributed import device_group, is_main
 from ..data.cohort import virtual_id
 from ..data.dataset import CTDataset
 from ..data.patients import find_patients, read_split
@@ -50,6 +50,7 @@ def _pick_split(lists, split, path):
         raise InputError(f'the split has no patients called {split!r}', path, fix)
     return split
 
+# %% ../../nbs/12_inference/03_evaluate.ipynb #15f3ea98
 def choose_patients(
     data,  # Cohort folder, or one patient's folder
     split: str = '',  # 'train', 'validation', 'test', 'all'; '' = test, else validation, else all
@@ -279,7 +280,7 @@ def score(
 ) -> dict:  # From `evaluate`, with weights, recipe, patients, notes and uncertainty
     "Score weights on the patients of a folder; call it on every process of a group."
     p, radiographs = protocol_and_input(protocol)
-    predictor = weights if isinstance(weights, Predictor) else load_predictor(weights, best_device())
+    predictor = weights if isinstance(weights, Predictor) else load_predictor(weights, pick_device())
     show = progress and is_main()
     dataset, chosen, notes = _open_patients(data, split, predictor.cfg.data, quiet=not show)
     known = known_patients(predictor, dataset)
@@ -303,10 +304,6 @@ def score(
         uncertainty=None if drop_view or radiographs else calibration_report(predictor, dataset),
     )
 
-def best_device() -> str:
-    "A GPU if there is one, else the CPU."
-    return 'cuda' if torch.cuda.is_available() else 'cpu'
-
 # %% ../../nbs/12_inference/03_evaluate.ipynb #7e4ebbcb
 def _read_result(path):
     "The JSON of another run, or None without a path."
@@ -329,39 +326,100 @@ def _print_result(result):
     if 'comparison' in result:
         print('\n' + render_comparison(result['comparison']))
 
+# %% ../../nbs/12_inference/03_evaluate.ipynb #716a6067
+def _protocols(text, compare):
+    "The names of protocols between commas; every one exists and stands once."
+    names = list(dict.fromkeys(name.strip() for name in text.split(',')))
+    for name in names:
+        protocol_and_input(name)
+    if compare and len(names) > 1:
+        raise InputError('--compare takes one protocol', fix='Give one --protocol.')
+    return names
+
+def _means(result, name):
+    "Row -> mean scores of the model, the baselines and the controls."
+    rows = {name: result['mean']}
+    rows |= {f'baseline: {k}': v for k, v in result['baselines'].items()}
+    return rows | {f'control: {k}': v for k, v in result['controls'].items()}
+
+def render_protocols(
+    results: dict,  # Protocol -> result of `score` on the same patients
+    name: str = 'model',  # Of the model
+) -> str:
+    "One table with PSNR and SSIM in several protocols."
+    columns = {protocol: _means(result, name) for protocol, result in results.items()}
+    first = next(iter(columns.values()))
+    model, *others = first
+    ranked = [model, *sorted(others, key=lambda row: (row.startswith('control'), -first[row]['psnr']))]
+    lines = [' ' * 26 + ''.join(f'{protocol:>18s}' for protocol in results)]
+    lines.append(' ' * 26 + '    PSNR dB   SSIM' * len(results))
+    for row in ranked:
+        scores = [f'{c[row]["psnr"]:11.2f}{c[row]["ssim"]:7.3f}' if row in c else ' ' * 18 for c in columns.values()]
+        lines.append(f'{row[:26]:26s}' + ''.join(scores))
+    for protocol in results:
+        p, _ = protocol_and_input(protocol)
+        legacy = ' (legacy: to compare with reported numbers)' if p.legacy else ''
+        average = 'mean of slices' if p.averaging == 'slice' else 'whole volumes'
+        lines.append(f'{protocol}: HU {p.lo:g} to {p.hi:g}, peak {p.peak_hu:g}, {average}{legacy}')
+    grid = next(iter(results.values()))['grid']
+    lines.append(f'at {grid["n"]}^3 in {grid["fov_mm"]:g} mm; columns must not be compared with each other')
+    return '\n'.join(lines)
+
+def _print_protocols(results):
+    "Print the table of several protocols."
+    result = next(iter(results.values()))
+    print(f'{result["recipe"]} on {result["patients"]}')
+    print(render_protocols(results, result['recipe']))
+
+# %% ../../nbs/12_inference/03_evaluate.ipynb #5c70f8e5
+def _deliver(results, json):
+    "Print the results by protocol, or write them as JSON; several protocols share one object."
+    (first, *others) = results.values()
+    result = dict(protocols=results) if others else first
+    if json == '-':
+        print(dumps(result, indent=1, allow_nan=False))
+        return
+    if json:
+        write_json(result, json)
+    if others:
+        _print_protocols(results)
+    else:
+        _print_result(first)
+
 # %% ../../nbs/12_inference/03_evaluate.ipynb #4e050004
 @call_parse
 def main(
     weights: str,  # Run folder, .safetensors file, or name of pretrained weights
     data: str,  # Cohort folder, or one patient's folder
-    protocol: str = 'documented',  # documented, documented_peak1, wide, x2ct, x2ct_legacy or radiograph
+    protocol: str = 'documented',  # documented, documented_peak1, wide, x2ct, x2ct_legacy, radiograph; or wide,x2ct
     split: str = None,  # train, validation, test or all (default: test, else validation, else all)
     json: str = None,  # Write the result as JSON to this file; - prints it in place of the table
     compare: str = None,  # JSON of another run on the same patients
     no_controls: Param('Skip the controls: X-rays of a wrong patient, and shuffled', action=DashFlag) = None,
     allow_train: Param('Score patients that the model was trained on', action=DashFlag) = None,
     drop_view: Param('X-ray to withhold from the model: pa or lat', str, action=DashOption) = None,
-    device: str = None,  # cpu or cuda (default: a GPU if there is one)
+    device: str = None,  # cpu, cuda or cuda:1 (default: a GPU if there is one)
 ):
     """Score weights on patients, with baselines, controls and confidence intervals.
-    Example: xray2ct-evaluate runs/ID data/virtual_test --json scores.json"""
-    with exit_on_input_error(), process_group():
+    Example: xray2ct-evaluate runs/ID data/virtual_test --json scores.json
+    X2CT-GAN's data: xray2ct-evaluate lift64 data/x2ct --protocol x2ct,x2ct_legacy"""
+    with exit_on_input_error(), device_group(device or '') as own_device:
+        if json and json != '-':
+            check_writable(json)
         other = _read_result(compare)
-        protocol_and_input(protocol)
-        predictor = load_predictor(weights, device or best_device())
+        protocols = _protocols(protocol, compare)
+        predictor = load_predictor(weights, own_device)
         chosen = dict(split=split or '', drop_view=drop_view or '')
         options = dict(controls=not no_controls, allow_train=bool(allow_train))
-        result = score(predictor, data, protocol, **chosen, **options) | dict(weights=weights)
+        results = {}
+        for name in protocols:
+            results[name] = score(predictor, data, name, **chosen, **options) | dict(weights=weights)
+        result = results[protocols[0]]
         if other is not None:
             names = (other.get('recipe', Path(compare).stem), result['recipe'])
             result['comparison'] = compare_runs(other, result, names)
         if not is_main():
             return
-        for note in result['notes']:
+        for note in dict.fromkeys(note for r in results.values() for note in r['notes']):
             print(f'note: {note}', file=sys.stderr)
-        if json == '-':
-            print(dumps(result, indent=1, allow_nan=False))
-            return
-        if json:
-            write_json(result, json)
-        _print_result(result)
+        _deliver(results, json)

@@ -15,7 +15,8 @@ import torch.nn.functional as F
 from fastcore.script import call_parse
 from ..training.checkpoints import EXTRA_TENSORS, read_tensors, save_weights, without_base
 from ..config import cfg_from_dict
-from ..core import InputError, child_of, exit_on_input_error, progress, read_json, write_text
+from ..core import InputError, check_writable, child_of, exit_on_input_error
+from ..core import progress, read_json, write_text
 from ..evaluation.statistics import bootstrap_ci
 from ..physics.geometry import Geometry, LAT, PA, View
 from ..metrics import get_protocol, psnr
@@ -373,6 +374,7 @@ def main(
         target = child_of(out, f'{name}.safetensors')
         if target.exists() and not replace:
             raise InputError('it exists already', target, 'Choose another name, or add --replace.')
+        check_writable(target)
         predictor = load_predictor(run)
         cfg = predictor.cfg
         validation = load_splits(cfg, data)[1]

@@ -265,6 +265,19 @@ def given_files(
     return {name: files[name] for name in views}
 
 # %% ../../nbs/12_inference/01_inputs.ipynb #29ef30b5
+_DETECTOR_MM = (200, 600)  # Edges of detectors for a chest
+
+def _check_detector(size, path):
+    "Refuse a (height, width) in mm that no detector for a chest has."
+    lowest, highest = _DETECTOR_MM
+    if min(size) < lowest or max(size) > highest:
+        raise InputError(
+            f'its pixel spacing makes the detector {size[1]:.3g}x{size[0]:.3g} mm, '
+            f'which is none for a chest ({lowest} to {highest} mm)',
+            path,
+            'Correct ImagerPixelSpacing, or state detector_mm in a geometry.json and give it with --geometry.',
+        )
+
 def _acquisition(image, name, path, geometry):
     "The view of an X-ray, and a warning where the default is used."
     view, source = view_geometry(path, name, geometry)
@@ -273,6 +286,7 @@ def _acquisition(image, name, path, geometry):
     from_header = ''
     if image.pixel_mm:
         size = tuple(n * mm for n, mm in zip(image.values.shape, image.pixel_mm))
+        _check_detector(size, path)
         view = replace(view, detector_mm=size)
         from_header = ', from its pixel spacing'
     height, width = view.detector_mm
@@ -360,6 +374,16 @@ def _fit_xray_file(predictor, image, name, path, geometry, mean_xray):
         listed.append(f'{path}: {note.removeprefix("warning: ")}')
     return _FittedXray(view, integrals, model_input, notes, warnings)
 
+# %% ../../nbs/12_inference/01_inputs.ipynb #518a2658
+def _open_images(files):
+    "View -> `XrayImage` of the given files; one picture that is given for both views is refused."
+    images = {name: read_xray(path) for name, path in files.items() if path}
+    values = [image.values for image in images.values()]
+    if len(values) == 2 and np.array_equal(*values):
+        fix = 'Give the lateral X-ray with --lateral.'
+        raise InputError('the frontal and the lateral X-ray are the same picture', files['lat'], fix)
+    return images
+
 # %% ../../nbs/12_inference/01_inputs.ipynb #63011cee
 @dataclass
 class InputXrays:
@@ -388,7 +412,7 @@ def read_input_xrays(
     data = predictor.cfg.data
     files = given_files(predictor, frontal, lateral)
     means = mean_xrays(predictor)
-    images = {name: read_xray(path) for name, path in files.items() if path}
+    images = _open_images(files)
     fitted = []
     for i, (name, path) in enumerate(files.items()):
         if not path:

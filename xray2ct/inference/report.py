@@ -21,7 +21,8 @@ from markupsafe import Markup
 from PIL import Image
 from ..viewers.canvas import CSS, SCRIPT, page_view, script_hash
 from ..config import cfg_to_dict
-from ..core import InputError, exit_on_input_error, human_time, n_params, read_json, write_text
+from ..core import InputError, check_writable, exit_on_input_error, human_time
+from ..core import n_params, pick_device, read_json, write_text
 from ..data.dataset import CTDataset
 from ..training.logging import read_metrics
 from ..metrics import get_protocol, psnr
@@ -558,13 +559,16 @@ def write_report(
     run,  # A run's folder
     data=(),  # Folders where the scored patients may be
     out=None,  # HTML file (default: report.html in the run's folder)
+    device='cpu',  # To predict on
 ) -> Path:
     "Write the report of a run."
     run = Path(run)
     if not run.is_dir():
         fix = 'Give the folder of a run, such as runs/quickstart-mini-s0-1a2b3c4.'
         raise InputError('no such run', run, fix)
-    predictor = load_predictor(run)
+    target = Path(out or run / 'report.html')
+    check_writable(target)
+    predictor = load_predictor(run, device)
     scores = read_scores(run)
     if not scores:
         fix = f'Run: xray2ct-evaluate {run} DATA --json {run}/scores.json'
@@ -585,7 +589,7 @@ def write_report(
         facts=run_facts(predictor, record),
         settings=dumps(cfg_to_dict(predictor.cfg), indent=1),
     )
-    return write_text(page, out or run / 'report.html')
+    return write_text(page, target)
 
 # %% ../../nbs/12_inference/04_report.ipynb #447c7969
 @call_parse
@@ -597,11 +601,12 @@ def main(
         action='append',
     ) = None,
     out: str = '',  # HTML file (default: report.html in the run's folder)
+    device: str = '',  # cpu, cuda or cuda:1 (default: a GPU if there is one)
     json: bool = False,  # Print JSON
 ):
     "Write one self-contained HTML page about a run. Example: xray2ct-report runs/quickstart-mini-s0-1a2b3c4"
     with exit_on_input_error():
-        path = write_report(run, data or (), out or None)
+        path = write_report(run, data or (), out or None, pick_device(device))
         size = path.stat().st_size
         if json:
             print(dumps(dict(report=str(path), bytes=size)))

@@ -6,13 +6,14 @@
 __all__ = ['CT_SUFFIXES', 'Scan', 'check_affine', 'ct_suffix', 'canonical', 'read_ct']
 
 # %% ../../nbs/04_io/04_ct.ipynb #8de6ffe5
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 import nibabel as nib
 import numpy as np
-from ..core import InputError
+from ..core import InputError, check_regular
 from .hounsfield import check_holes, check_hu, crop_padding, padding_mask
-from .formats import read_itk, read_nifti
+from .formats import offset_of_x2ct, read_itk, read_nifti, read_x2ct
 from .dicom import _fill_gaps, is_dicom, read_dicom
 
 # %% ../../nbs/04_io/04_ct.ipynb #fc574d55
@@ -74,6 +75,8 @@ def _affine_notes(matrix, spacing):
     return notes
 
 # %% ../../nbs/04_io/04_ct.ipynb #5f91ef7a
+_SMALLEST_MM = 0.1  # No CT of a chest has smaller voxels
+
 def check_affine(
     affine,  # (4,4) voxel index (x,y,z) -> RAS mm
     shape,  # (nx,ny,nz)
@@ -88,8 +91,9 @@ def check_affine(
             path,
             'Convert the scan from DICOM again, or write a correct s-form into the header.',
         )
-    size = (spacing * shape).max()
-    if not 60 <= size <= 3000:
+    sizes = spacing * shape
+    size = sizes.min() if spacing.min() < _SMALLEST_MM else sizes.max()
+    if spacing.min() < _SMALLEST_MM or not 60 <= size <= 3000:
         edges = ' x '.join(f'{s:.3g}' for s in spacing)
         raise InputError(
             f'the box would be {size:.3g} mm wide (spacing {edges}), '
@@ -100,7 +104,7 @@ def check_affine(
     return _affine_notes(matrix, spacing)
 
 # %% ../../nbs/04_io/04_ct.ipynb #ecb0f312
-CT_SUFFIXES = ('.nii', '.nii.gz', '.nrrd', '.nhdr', '.mha', '.mhd')
+CT_SUFFIXES = ('.nii', '.nii.gz', '.nrrd', '.nhdr', '.mha', '.mhd', '.h5')
 
 def ct_suffix(
     path,  # File name
@@ -131,8 +135,14 @@ def _rescaled(values, rescale):
     note = f'values converted: HU = {slope:g}*value + {intercept:g}'
     return values * np.float32(slope) + np.float32(intercept), note
 
-def _other_rescale(error, stored, path):
+def _other_rescale(error, stored, path, rescale):
     "The error of a conversion that does not give HU, with what the stored values are."
+    padding = re.search(r'--padding=([-+.\de]+)', error.fix or '')
+    if padding and rescale != 'signed':
+        slope, intercept = rescale
+        as_stored = (float(padding[1]) - intercept) / slope
+        fix = error.fix.replace(padding[0], f'--padding={as_stored:g}')
+        return InputError(f'after --rescale, {error.what}', path, fix)
     what = 'Hounsfield units'
     fix = 'Leave --rescale out.'
     try:
@@ -165,7 +175,7 @@ def _without_padding(values, padding, affine, path):
             notes += more
     return values, mask, affine, notes
 
-# %% ../../nbs/04_io/04_ct.ipynb #cf4276a5
+# %% ../../nbs/04_io/04_ct.ipynb #ab44cd73
 def _read_stored(path):
     "Values (x,y,z), affine to RAS mm and notes, by the reader that the name asks for."
     if path.is_dir():
@@ -173,6 +183,8 @@ def _read_stored(path):
     suffix = ct_suffix(path)
     if suffix in ('.nii', '.nii.gz'):
         return read_nifti(path)
+    if suffix == '.h5':
+        return read_x2ct(path)
     if suffix:
         return read_itk(path)
     if is_dicom(path):
@@ -181,17 +193,42 @@ def _read_stored(path):
         fix = f'Known: {", ".join(CT_SUFFIXES)} and folders of DICOM slices.'
     raise InputError('not a kind of CT file that can be read', path, fix)
 
+# %% ../../nbs/04_io/04_ct.ipynb #ad53dde1
+def _with_spacing(affine, spacing_mm):
+    "The affine (4,4) with other voxel edges (x,y,z) in mm; a note."
+    edges = np.broadcast_to(np.asarray(spacing_mm, dtype=np.float64), 3)
+    affine = np.array(affine)
+    affine[:3, :3] *= edges / np.linalg.norm(affine[:3, :3], axis=0).clip(1e-9)
+    stated = ' x '.join(f'{s:g}' for s in edges)
+    return affine, f'spacing set to {stated} mm'
+
+def _offset_note(offset, fat):
+    "The sentence about the offset of X2CT-GAN's values."
+    other = 1000 if offset == 1024 else 1024
+    why = f'fat then lies at {fat:.0f} HU' if fat is not None else 'no peak of fat was found'
+    return f'taken as HU + {offset} ({why}; --rescale=1,-{other} for the other offset)'
+
+# %% ../../nbs/04_io/04_ct.ipynb #cf4276a5
 def read_ct(
-    path,  # .nii, .nii.gz, .nrrd, .nhdr, .mha, .mhd, or a folder of DICOM slices
+    path,  # .nii, .nii.gz, .nrrd, .nhdr, .mha, .mhd, .h5 of X2CT-GAN, or a folder of DICOM slices
     rescale=None,  # (a,b) for values that are not HU: HU = a*value + b; 'signed' for signed numbers read as unsigned
     padding=None,  # A value of the file that is padding, or 'none' if nothing is
+    spacing=None,  # True voxel edges (x,y,z) in mm where the file's are wrong; 'header' says that they are right
 ) -> Scan:  # In RAS order, HU never below -1024
     "Read a chest CT, or raise an `InputError` that says what is wrong with it."
     path = Path(path)
     if not path.exists():
         raise InputError('no such file or folder', path)
+    check_regular(path)
     values, affine, notes = _read_stored(path)
+    if spacing not in (None, 'header'):
+        affine, note = _with_spacing(affine, spacing)
+        notes.append(note)
     stored = values
+    if ct_suffix(path) == '.h5' and rescale is None and values.min() > -500:
+        offset, fat = offset_of_x2ct([values])
+        rescale = (1, -offset)
+        notes.append(_offset_note(offset, fat))
     is_padding = None
     if padding not in (None, 'none'):
         values, is_padding, *rest = _without_padding(values, padding, affine, path)
@@ -207,7 +244,7 @@ def read_ct(
     try:
         notes += check_hu(values, path, padding_is_known=padding is not None)
     except InputError as e:
-        raise e if rescale is None else _other_rescale(e, stored, path) from None
-    if padding is None:
-        check_holes(values, path)
+        raise e if rescale is None else _other_rescale(e, stored, path, rescale) from None
+    if padding != 'none':
+        check_holes(values, path, air_too=padding is None)
     return Scan(np.maximum(values, -1024), affine, notes, path)

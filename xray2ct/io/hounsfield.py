@@ -44,14 +44,19 @@ def _rescale_by(offset):
     "The remedy for values that are HU + `offset`."
     return f'Convert it {_CONVERT}; here probably `--rescale=1,{-offset}`.'
 
+def _share(values, low, high):
+    "Share of the values between two numbers."
+    between = (values > low) & (values < high)
+    return float(between.mean())
+
 def _offset_of(inner):
     "The usual offset that puts most of the voxels (k,) among soft tissue and others among air and lung, or None."
     best = None
     most = 0.05
     for offset in _OFFSETS:
         hu = inner - offset
-        soft = float(((hu > -150) & (hu < 250)).mean())
-        air = float(((hu > -1100) & (hu < -600)).mean())
+        soft = _share(hu, -150, 250)
+        air = _share(hu, -1100, -600)
         if soft > most and air > 0.01:
             best = offset
             most = soft
@@ -67,6 +72,8 @@ def _range_fault(lo, hi):
             '0..1 over -1024..3071 would be `--rescale 4095,-1024`.'
         )
         return 'normalized, not Hounsfield units', fix
+    if -3.1 <= lo <= -0.5 and hi <= 20:
+        return 'thousandths of Hounsfield units', f'Convert it {_CONVERT}; here probably `--rescale=1000,0`.'
     if lo >= 0 and hi <= 255:
         fix = f'Use the original, or undo the window {_CONVERT}; most windows have lost bone and air.'
         return 'an 8-bit picture, not Hounsfield units', fix
@@ -75,10 +82,21 @@ def _range_fault(lo, hi):
 def _is_wrapped(v):
     "True if the values form two heaps of many values, one near zero and one below 65536."
     high = v[v > 50000]
-    between = float(((v > 8000) & (v <= 50000)).mean())
+    between = _share(v, 8000, 50001)
     if between > 1e-3 or not 0.01 * v.size < high.size < 0.99 * v.size:
         return False
     return len(np.unique(high)) > 50 or high.max() - high.min() > 200
+
+def _has_specks(v, padding):
+    "True if single values below zero were wrapped to just below 65536, far above all others but padding."
+    high = v[v > 8000]
+    if padding is not None:
+        high = high[high != padding]
+    if not high.size:
+        return False
+    lowest = high.min()
+    highest = high.max()
+    return bool(lowest > 50000 and highest < 66000)
 
 def _low_fault(v):
     "(fault, remedy) where much lies below -1200 in many values, as no padding does, or None."
@@ -89,13 +107,36 @@ def _low_fault(v):
     if low.size - n_padding < 0.1 * v.size:
         return None
     median = np.median(low)
+    soft_at_zero = _share(v, -150, 250)
+    soft_at_offset = _share(v, -1174, -774)
+    if soft_at_zero > max(0.05, soft_at_offset):
+        what = f'air lies near {median:.0f} and soft tissue near 0, so the scale is off'
+        return what, f'Convert it {_CONVERT}; here probably `--rescale={-1000 / median:.2g},0`.'
     if -2200 < median < -1400:
         what = f'air lies near {median:.0f}, so the offset of 1024 was subtracted twice'
         return what, f'Convert it {_CONVERT}; here probably `--rescale=1,1024`.'
     what = f'{100 * low.size / v.size:.0f} % lie far below air'
     return what, f'Is this a CT of a patient? If the scale is off, convert it {_CONVERT}.'
 
-def _offset_fault(inner, lo):
+# %% ../../nbs/04_io/01_hounsfield.ipynb #0c4971fe
+def _is_inverted(v):
+    "True if air is 1000 and not -1000: the edges of the box are dense, and soft tissue lies near 0."
+    edges = _box_edges(v)
+    around = float(np.median(edges))
+    if not 600 < around < 1300:
+        return False
+    soft = _share(v, -250, 150)
+    air = _share(v, -1100, -600)
+    return soft > 0.05 and air < 0.01
+
+def _rescale_with_padding(offset, padding):
+    "The remedy for values that are HU + `offset` around padding, which may be None."
+    fix = _rescale_by(offset)
+    if padding is None or padding - offset < AIR_BELOW:
+        return fix
+    return f'{fix} Add `--padding={padding:g}`: that value is padding.'
+
+def _offset_fault(inner, lo, padding):
     "(fault, remedy) where an offset was left in, judged on what is not padding, or None."
     offset = _offset_of(inner)
     dense = float((inner > 700).mean())
@@ -103,19 +144,19 @@ def _offset_fault(inner, lo):
     if lo >= 0:
         if offset is None:
             return 'never negative, and no usual offset fits', f'Use the original, or convert it {_CONVERT}.'
-        return f'never negative, so the offset of {offset} is missing', _rescale_by(offset)
+        return f'never negative, so the offset of {offset} is missing', _rescale_with_padding(offset, padding)
     if dense > max(0.02, 0.7 * bone) and offset is not None:
         what = f'{100 * dense:.0f} % are denser than 700, so the offset of {offset} is missing'
-        return what, _rescale_by(offset)
+        return what, _rescale_with_padding(offset, padding)
 
 # %% ../../nbs/04_io/01_hounsfield.ipynb #82400fe3
 def _content_fault(values):
     "(fault, remedy) that the shares of air, soft tissue and bone give away, or None."
-    air = float(((values >= LOWEST_HU) & (values < -400)).mean())
+    air = _share(values, LOWEST_HU - 1, -400)
     if air < 0.002:
         fix = f'The values are clipped to a window or are not HU; use the original, or convert it {_CONVERT}.'
         return 'no air or lung', fix
-    soft = float(((values > -200) & (values < 300)).mean())
+    soft = _share(values, -200, 300)
     if soft < 0.002:
         return 'no soft tissue', f'Is this a CT of a patient? If the scale is off, convert it {_CONVERT}.'
     dense = float((values > 4500).mean())
@@ -128,11 +169,15 @@ def _scale_fault(v, padding):
     fault = _range_fault(float(v.min()), float(v.max()))
     if fault:
         return fault
-    if _is_wrapped(sample):
+    if _is_wrapped(sample) or _has_specks(v, padding):
         what = 'negative numbers are wrapped around at 65536 (signed ones stored as unsigned)'
         return what, 'Read them as signed 16-bit numbers with `--rescale=signed`.'
+    if _is_inverted(v):
+        return 'inverted: air is near 1000', f'Convert it {_CONVERT}; here probably `--rescale=-1,0`.'
     if -400 < v.min() < 0:
-        return _content_fault(sample)
+        fault = _content_fault(sample)
+        has_offset = fault and _offset_of(sample) is not None
+        return _offset_fault(sample, 0, padding) if has_offset else fault
     keep = sample >= LOWEST_HU
     is_air = padding is not None and LOWEST_HU <= padding < AIR_BELOW
     if padding is not None and not is_air:
@@ -142,10 +187,10 @@ def _scale_fault(v, padding):
         return 'nothing but padding', 'Is this the right file?'
     lo = float(inner.min())
     hi = float(inner.max())
-    fault = _range_fault(lo, hi) or _low_fault(sample)
+    fault = _low_fault(sample) or _range_fault(lo, hi)
     if is_air:
         inner = inner[inner != padding]
-    return fault or _offset_fault(inner, lo) or _content_fault(sample[keep])
+    return fault or _offset_fault(inner, lo, padding) or _content_fault(sample[keep])
 
 # %% ../../nbs/04_io/01_hounsfield.ipynb #5ef317f6
 def _full_slices(mask):
@@ -190,9 +235,21 @@ def _padding_fault(v, padding):
     return what, f'Make it air with `--padding={value}`, or keep it with `--padding=none`.'
 
 # %% ../../nbs/04_io/01_hounsfield.ipynb #e0cfa555
+def _between(tissue, is_empty):
+    "True (n,) for the runs of empty slices whose neighbors on both sides hold tissue."
+    labels, _ = ndi.label(is_empty)
+    found = np.zeros_like(is_empty)
+    for run in ndi.find_objects(labels):
+        before = run[0].start - 1
+        after = run[0].stop
+        if before >= 0 and after < len(tissue):
+            found[run] = tissue[before] and tissue[after]
+    return found
+
 def check_holes(
     v,  # (D,H,W) = [z,y,x] values
     path,  # For the message
+    air_too=True,  # Does a slice of pure air count?
 ):
     "Refuse a volume with empty slices between others."
     for axis, name in enumerate('zyx'):
@@ -204,8 +261,11 @@ def check_holes(
             continue
         is_empty[: used[0]] = False
         is_empty[used[-1] :] = False
-        if axis:
+        if not air_too:
             is_empty &= lowest > AIR_BELOW
+        elif axis:
+            tissue = (across > -400).mean(1) > 0.2
+            is_empty &= (lowest > AIR_BELOW) | _between(tissue, is_empty)
         holes = np.flatnonzero(is_empty)
         if holes.size:
             raise InputError(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from fastcore.basics import patch
 from tqdm import tqdm
-from ..core import InputError
+from ..core import InputError, check_regular
 
 # %% ../../nbs/10_training/03_logging.ipynb #89f286d5
 TIMES = ('seconds', 'wait')  # Keys that differ from run to run
@@ -47,12 +47,16 @@ def read_metrics(
         path = path / 'metrics.jsonl'
     if not path.exists():
         raise InputError('no such file', path)
+    check_regular(path)
     rows = []
-    for line in path.read_text(encoding='utf-8').splitlines():
+    for line in path.read_text(encoding='utf-8', errors='replace').splitlines():
         try:
-            rows.append(json.loads(line))
-        except ValueError:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
             break
+        if not isinstance(row, dict) or not isinstance(row.get('step'), (int, float)):
+            break
+        rows.append(row)
     steps = [r for r in rows if 'val_psnr' not in r]
     validations = [r for r in rows if 'val_psnr' in r]
     return steps, validations
