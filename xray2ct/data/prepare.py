@@ -136,8 +136,8 @@ def safe_id(
     return plain
 
 def _stem(path):
-    "Name without the ending of a CT file."
-    return path.name[: len(path.name) - len(ct_suffix(path))].removesuffix('_ct_xray_data')
+    "Name without the ending of a CT file; empty where all scans of X2CT-GAN have the same one."
+    return path.name[: len(path.name) - len(ct_suffix(path))].removesuffix('ct_xray_data').rstrip('_')
 
 _SCAN_TAGS = ('PatientID', 'StudyInstanceUID', 'SeriesInstanceUID')
 
@@ -236,8 +236,7 @@ def find_sources(
             except PermissionError as e:
                 raise InputError('no permission to read it', e.filename) from None
         else:
-            is_x2ct = path.name == 'ct_xray_data.h5'  # one name for all scans; the folder's name tells them apart
-            found = [(path.absolute().parent.name if is_x2ct else _stem(path) or path.name, path)]
+            found = [(_stem(path) or path.absolute().parent.name, path)]
         if not found:
             fix = f'Known: {", ".join(CT_SUFFIXES)} and folders of DICOM slices.'
             raise InputError('no CT in it', path, fix)
