@@ -380,6 +380,32 @@ def test_cohort_refuses(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+# ---- device -----------------------------------------------------------------------------------------------------------------------------------
+
+DEVICES = {'gpu': 'is not known', 'cuda': 'cannot be used', 'cuda:1': 'cannot be used'}
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason='this machine has a GPU')
+@pytest.mark.parametrize('device', DEVICES)
+def test_a_device_that_cannot_be_used(device, run_dir, cohort, tmp_path):
+    words = ('--device', device)
+    before = listing(tmp_path)
+    for said in (
+        predict(run_dir, *pair(cohort), tmp_path / 'o.nii.gz', *words),
+        run('xray2ct-evaluate', run_dir, cohort, *words),
+        run('xray2ct-report', run_dir, *words),
+        run('python -m xray2ct.train', 'smoke', '--runs', tmp_path / 'runs', *words),
+    ):
+        refused(said, f'--device {device} {DEVICES[device]}')
+    assert listing(tmp_path) == before
+    refused(predict(run_dir, *pair(cohort), tmp_path / 'o.nii.gz', *words, how=process), DEVICES[device])
+
+
+def test_predict_and_evaluate_on_a_chosen_device(run_dir, cohort, tmp_path):
+    assert predict(run_dir, *pair(cohort), tmp_path / 'o.nii.gz', '--device', 'cpu').code == 0
+    assert run('xray2ct-evaluate', run_dir, cohort, '--device', 'cpu', '--no-controls').code == 0
+
+
 # ---- evaluate ---------------------------------------------------------------------------------------------------------------------------------
 
 

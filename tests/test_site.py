@@ -166,7 +166,7 @@ def test_what_the_site_serves_is_small():
 
 def test_front_page_speaks_of_the_pictures_and_pages_that_are_there():
     text = (ROOT / 'README.md').read_text()
-    assert f'{CASE["psnr"]:.2f} dB' in text and f'{CASE["updates"]} optimizer steps' in text, (
+    assert f'{CASE["psnr"]:.2f} dB' in text and f'{CASE["steps"]} optimizer steps' in text, (
         'run `python tools/readme.py --run`'
     )
     for folder in ('tutorials', 'explanations'):

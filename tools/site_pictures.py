@@ -31,21 +31,21 @@ def median_patient(predictor, data):
     known = set(predictor.training_ids) & set(ds.ids)
     if known:
         raise InputError(
-            f'the model has learnt from {sorted(known)[0]}',
+            f'the model learned from {sorted(known)[0]}',
             data,
             'Show it a cohort that it has not seen.',
         )
     rows = []
     with torch.inference_mode():
-        for i, who in enumerate(ds.ids):
+        for i, patient in enumerate(ds.ids):
             b = ds.batch([i])
             hu, truth = predictor.predict_hu(b).cpu(), b['volume'].float()
-            rows.append(dict(patient=who, i=i, psnr=float(psnr(hu, truth, 'documented')[0])))
+            rows.append(dict(patient=patient, i=i, psnr=float(psnr(hu, truth, 'documented')[0])))
     return ds, sorted(rows, key=lambda r: r['psnr'])[len(rows) // 2], rows
 
 
-def floor_of(predictor, cohort, row):
-    "The mean training volume on a patient, fitted to the window: from the stored scores of these weights, or from the baselines beside them; None if there are neither."
+def baseline_of(predictor, cohort, row):
+    "PSNR of the mean training volume on a patient, from the stored scores of these weights or from their baselines; None if there are neither."
     stored = ROOT / 'results/scores' / f'{predictor.cfg.recipe}-{cohort}.json'
     if stored.exists():
         s = read_json(stored)
@@ -218,7 +218,7 @@ def main():
         predictor = load_predictor(a.weights)
         ds, row, rows = median_patient(predictor, Path(a.data))
         b = ds.batch([row['i']])
-        baseline = floor_of(predictor, Path(a.data).name, row | dict(batch=b))
+        baseline = baseline_of(predictor, Path(a.data).name, row | dict(batch=b))
         fov = float(b['geometry']['fov_mm'][0])
         with torch.inference_mode():
             pred = in_world(predictor.predict_hu(b)[0, 0].cpu(), predictor.cfg).numpy()
@@ -236,14 +236,14 @@ def main():
             cohort=Path(a.data).name,
             rule=f'the median of {len(rows)} patients by PSNR',
             psnr=round(row['psnr'], 2),
-            floor_mean_volume=None if baseline is None else round(baseline, 2),
+            mean_volume_psnr=None if baseline is None else round(baseline, 2),
             protocol='documented',
             mean_psnr=round(statistics.mean(r['psnr'] for r in rows), 2),
             recipe=cfg.recipe,
             scale=cfg.scale,
             weights=predictor.card.get('name') or predictor.path.parent.name,
             file=predictor.path.name,
-            updates=predictor.card.get('step', cfg.train.steps),
+            steps=predictor.card.get('step', cfg.train.steps),
             voxels=pred.shape[0],
             fov_mm=fov,
             truth_voxels=n,
@@ -257,7 +257,7 @@ def main():
         for k, v in sizes.items():
             print(f'{v:>10,} {k}')
         print(
-            f'{sum(sizes.values()):>10,} in all; {case["patient"]}: {case["psnr"]} dB, the mean volume has {case["floor_mean_volume"]} dB; {case["rule"]}'
+            f'{sum(sizes.values()):>10,} in all; {case["patient"]}: {case["psnr"]} dB, the mean volume has {case["mean_volume_psnr"]} dB; {case["rule"]}'
         )
 
 

@@ -4,12 +4,13 @@
 
 # %% auto #0
 __all__ = ['CONVOLUTIONS', 'VARIANTS', 'GROUPS', 'OTHER', 'call_seconds', 'median_seconds', 'threads', 'matmul_peak',
-           'step_flops', 'make_step', 'time_in_turns', 'step_rates', 'trainer_rate', 'render_rates', 'top_ops',
-           'op_groups', 'bench_cohort', 'measure', 'bench_table', 'write_bench', 'main']
+           'step_flops', 'make_step', 'time_in_turns', 'step_rates', 'trainer_rate', 'render_rates', 'stream_rates',
+           'top_ops', 'op_groups', 'bench_cohort', 'measure', 'full_size_rows', 'bench_table', 'write_bench', 'main']
 
 # %% ../nbs/14_apps/02_benchmark.ipynb #bdaac18b
 import os, re, subprocess, sys, tempfile, time
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from datetime import datetime, timezone
 from json import dumps
 from pathlib import Path
@@ -17,8 +18,9 @@ import torch
 from fastcore.script import call_parse
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
-from .core import InputError, exit_on_input_error, machine, n_params, read_json, write_json
-from .data.dataset import toy_dataset, to_device
+from .core import InputError, exit_on_input_error, machine, n_params, pick_device, read_json, write_json
+from .data.dataset import make_loader, toy_dataset, to_device
+from .data.stream import VirtualStream
 from .io.volume import hu_to_unit
 from .losses.terms import compute_loss
 from .models import build_model
@@ -28,6 +30,7 @@ from .recipes import get_recipe
 from .records import code_version
 from .training.logging import read_metrics
 from .training.optim import make_optimizer, weights_channels_last
+from .training.step import make_train_state, supervised_step
 
 # %% ../nbs/14_apps/02_benchmark.ipynb #b2184958
 def _synchronize():
@@ -153,7 +156,7 @@ def make_step(
     wants_aux = cfg.loss.aux or cfg.loss.uncertainty
 
     def step():
-        with torch.autocast(device, dtype) if dtype != torch.float32 else nullcontext():
+        with torch.autocast(torch.device(device).type, dtype) if dtype != torch.float32 else nullcontext():
             pred, aux = model(data, aux=True) if wants_aux else (model(data), ())
         loss(pred.float(), target, cfg.loss, cfg.target, data, aux)[0].backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -260,12 +263,13 @@ def render_rates(
     n: int,  # Voxels along each edge
     pixels: int,  # Pixels along each edge
     seconds: float = 2.0,  # Duration for each projector
+    device='cpu',  # Of the volume
 ) -> dict:  # Name -> X-rays per second (a pair is two)
     "Measure the X-rays per second of nanodrr and of our projector."
     geometry = Geometry(pixels=pixels)
-    hu = toy_dataset(1, n=n, pixels=8)[0]['volume']
+    hu = toy_dataset(1, n=n, pixels=8)[0]['volume'].to(device)
     mu = hu_to_mu(hu)[None]
-    matrices = geometry.matrices()[None]
+    matrices = geometry.matrices()[None].to(device)
     projectors = dict(
         nanodrr=lambda: render_xrays(hu[0], geometry, 360.0),
         ours=lambda: project(mu, matrices, 360.0, pixels),
@@ -274,18 +278,67 @@ def render_rates(
     with torch.no_grad():
         return {name: views / median_seconds(f, seconds) for name, f in projectors.items()}
 
+# %% ../nbs/14_apps/02_benchmark.ipynb #18542d1d
+def _loader_rate(stream, batch, workers, seconds):
+    "Patients per second of a loader, without the batches that were made in advance."
+    indices = ([first + i for i in range(batch)] for first in range(0, len(stream), batch))
+    loader = make_loader(stream, indices, workers)
+    for _ in range(1 + 2 * max(1, workers)):
+        next(loader)
+    patients = 0
+    start = time.perf_counter()
+    while patients < 2 * batch * max(1, workers) or time.perf_counter() - start < seconds:
+        next(loader)
+        patients += batch
+    rate = patients / (time.perf_counter() - start)
+    loader.close()
+    return rate
+
+def stream_rates(
+    cfg,  # `RunCfg`: its stream, or that of lift64_varied; sizes and batch
+    seconds: float = 4.0,  # For each way, at least
+    workers: int = 0,  # Worker processes of the second way; 0: a core less than there are
+) -> dict:  # Name -> patients per second
+    "Measure how fast a stream makes patients, new and known ones."
+    varied = cfg if cfg.stream.patients else get_recipe('lift64_varied')
+    workers = workers or max(1, (os.cpu_count() or 1) - 1)
+    size = (cfg.data.n, cfg.data.pixels, cfg.data.views, cfg.data.fov_mm, varied.detector)
+    rates = {}
+    for kind, patients in (('new', 10**6), ('known', 1)):
+        stream = VirtualStream(replace(varied.stream, patients=patients), *size)
+        for number in (0, workers):
+            words = f'{number} worker{"s" if number > 1 else ""}' if number else 'a thread'
+            rates[f'{kind} patients, {words}'] = _loader_rate(stream, cfg.train.batch, number, seconds)
+    return rates
+
 # %% ../nbs/14_apps/02_benchmark.ipynb #785402a5
+def _profiled(f, device, **options):
+    "Profile of a call, and a function from one of its events to its own time: on a GPU that of its kernels."
+    gpu = torch.device(device).type == 'cuda'
+    activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if gpu else [])]
+    with profile(activities=activities, **options) as p:
+        f()
+        _synchronize()
+
+    def own_time(event):
+        if not gpu:
+            return event.self_cpu_time_total
+        is_operator = event.device_type == torch.autograd.DeviceType.CPU  # not a kernel, which would count twice
+        return event.self_device_time_total if is_operator else 0
+
+    return p, own_time
+
 def top_ops(
     f,  # Called without arguments
     n: int = 8,  # Rows
+    device='cpu',  # That computes
 ) -> list:  # dicts of op, calls, share of the time
     "List the operators that take longest, by their own time."
     f()
-    with profile(activities=[ProfilerActivity.CPU]) as p:
-        f()
-    events = sorted(p.key_averages(), key=lambda e: -e.self_cpu_time_total)
-    total = sum(e.self_cpu_time_total for e in events) or 1
-    return [dict(op=e.key, calls=e.count, share=e.self_cpu_time_total / total) for e in events[:n]]
+    p, own_time = _profiled(f, device)
+    events = sorted(p.key_averages(), key=own_time, reverse=True)
+    total = sum(map(own_time, events)) or 1
+    return [dict(op=e.key, calls=e.count, share=own_time(e) / total) for e in events[:n]]
 
 # %% ../nbs/14_apps/02_benchmark.ipynb #0c2976ed
 GROUPS = dict(  # Name -> pattern of operators that belong to it
@@ -307,43 +360,50 @@ def _group_of(event):
 def op_groups(
     f,  # Called without arguments
     repeats: int = 5,  # Profiles, of which the middle one counts for each group
+    device='cpu',  # That computes
 ) -> dict:  # Group -> share of the time, the rest under 'loss and other arithmetic'
     "Share the time among kinds of work, by the operators' own time."
     f()
     spent = {group: [0.0] * repeats for group in (*GROUPS, OTHER)}
     for i in range(repeats):
-        with profile(activities=[ProfilerActivity.CPU], record_shapes=True) as p:
-            f()
+        p, own_time = _profiled(f, device, record_shapes=True)
         for event in p.key_averages(group_by_input_shape=True):
-            spent[_group_of(event)][i] += event.self_cpu_time_total
+            spent[_group_of(event)][i] += own_time(event)
     middle = {group: _middle(times) for group, times in spent.items()}
     total = sum(middle.values()) or 1
     return {group: time / total for group, time in middle.items()}
 
 # %% ../nbs/14_apps/02_benchmark.ipynb #1e81bdd3
-def _peaks(seconds):
+def _peaks(seconds, device):
     "Peak of the matrix product in both precisions, GFLOP/s."
     dtypes = dict(fp32=torch.float32, bf16=torch.bfloat16)
-    return {name: matmul_peak(dtype, seconds=seconds / 4) for name, dtype in dtypes.items()}
+    n = 8192 if device.type == 'cuda' else 2048
+    return {name: matmul_peak(dtype, n, device, seconds / 4) for name, dtype in dtypes.items()}
 
-def _measure_steps(cfg, seconds, compiled, log):
-    "Rates of one step, of the projectors, and shares of the operators."
+def _measure_steps(cfg, seconds, compiled, log, device):
+    "Rates of one step, of the projectors and of the stream, and shares of the operators."
     batch = cfg.train.batch
     out = {}
     log('one step, twice')
-    out['update'], out['cpu_gains'] = step_rates(cfg, batch, seconds=seconds, compiled=compiled)
+    out['update'], out['cpu_gains'] = step_rates(cfg, batch, device, seconds, compiled)
     log('X-rays')
-    out['xrays_per_s'] = render_rates(128, cfg.data.pixels, seconds / 2)
+    out['xrays_per_s'] = render_rates(128, cfg.data.pixels, seconds / 2, device)
+    log('the stream of virtual patients')
+    out['stream_per_s'] = stream_rates(cfg, seconds)
     log('profile')
-    step = make_step(cfg, torch.bfloat16, True, batch)
-    return out | dict(top_ops=top_ops(step), groups=op_groups(step))
+    step = make_step(cfg, torch.bfloat16, True, batch, device)
+    return out | dict(top_ops=top_ops(step, device=device), groups=op_groups(step, device=device))
 
-def _measure_trainer(recipe, data, steps, compiled, log):
+def _measure_trainer(recipe, data, steps, compiled, log, device):
     "Rates of the trainer by number of processes."
     out = {}
     same_cost = ['data.split=hash', 'data.augmented_copies=0']  # warped copies take minutes to make
+    same_cost += ['--device', device.type]
+    names = ['1', '2', '2, compiled'] if compiled else ['1', '2']
+    if device.type == 'cuda' and torch.cuda.device_count() == 1:
+        names = names[:1]  # two processes need two GPUs
     with bench_cohort(data) as root:
-        for name in ('1', '2', '2, compiled') if compiled else ('1', '2'):
+        for name in names:
             n = int(name[0])
             words = f'{n} process' if n == 1 else f'{n} processes'
             log(f'the trainer with {name.replace(str(n), words)}')
@@ -388,30 +448,101 @@ def measure(
     seconds: float = 8.0,  # For each of the others
     log=print,  # Called with each line of progress
     compiled: bool = False,  # torch.compile too?
+    device='cpu',  # To compute on
 ) -> dict:  # Plain values for JSON
     "Take every measurement on this machine."
     cfg = get_recipe(recipe)
+    device = torch.device(device)
     cores = os.cpu_count() or 1
     if data and not Path(data).is_dir():
         fix = 'Leave --data out to measure on a small cohort made for it.'
         raise InputError('no such folder', data, fix)
-    out = _header(recipe, cfg)
+    out = _header(recipe, cfg) | dict(device=device.type)
     with threads(cores):
         model = build_model(cfg.model)
         out['parameters'] = n_params(model)
         out['gflop_per_sample'] = step_flops(model, _toy_batch(cfg, cfg.train.batch))
         log('peak of the matrix product')
-        before = _peaks(seconds)
-        out |= _measure_steps(cfg, seconds, compiled, log)
-    out['trainer'] = _measure_trainer(recipe, data, steps, compiled, log)
+        before = _peaks(seconds, device)
+        out |= _measure_steps(cfg, seconds, compiled, log, device)
+    out['trainer'] = _measure_trainer(recipe, data, steps, compiled, log, device)
     with threads(cores):
-        after = _peaks(seconds)
+        after = _peaks(seconds, device)
     out['peak_gflops'] = {k: max(before[k], after[k]) for k in before}
     out['peak_spread'] = {k: min(before[k], after[k]) / out['peak_gflops'][k] for k in before}
     best = max(t['samples_per_s'] for t in out['trainer'].values())
     out['achieved_gflops'] = best * out['gflop_per_sample']
     out['fraction_of_peak'] = out['achieved_gflops'] / max(out['peak_gflops'].values())
     return out
+
+# %% ../nbs/14_apps/02_benchmark.ipynb #659265ea
+def _random_batch(cfg, patients, device):
+    "X-rays and volumes of noise, in the sizes of a recipe."
+    geometry = replace(Geometry().select(*cfg.data.views), pixels=cfg.data.pixels)
+    matrices = geometry.matrices().expand(patients, -1, -1, -1)
+    n, pixels = cfg.data.n, cfg.data.pixels
+    batch = dict(
+        xrays=torch.rand(patients, len(cfg.data.views), 1, pixels, pixels),
+        volume=2000 * torch.rand(patients, 1, n, n, n) - 1000,
+        geometry=dict(matrices=matrices, fov_mm=torch.full((patients,), cfg.data.fov_mm)),
+        patient=[str(i) for i in range(patients)],
+    )
+    return to_device(batch, device)
+
+def _counted_gflop(cfg):
+    "Operations per patient and step, GFLOP."
+    with torch.device('meta'):
+        batch = _random_batch(cfg, 1, 'meta')
+        if cfg.train.crop:
+            batch['crop'] = (torch.zeros(1, 3, dtype=torch.long), cfg.train.crop)
+        return step_flops(build_model(cfg.model).train(), batch)
+
+def _timed_step(cfg, patients, device, seconds):
+    "Seconds of a step with so many patients, and the most memory that it takes, GB (0 on a CPU)."
+    state = make_train_state(cfg, patients, device)
+    batch = _random_batch(cfg, patients, device)
+    if device.type == 'cuda':
+        torch.cuda.reset_peak_memory_stats(device)
+    duration = median_seconds(lambda: supervised_step(state, batch), seconds)
+    memory = torch.cuda.max_memory_allocated(device) / 1e9 if device.type == 'cuda' else 0.0
+    return duration, memory, state.precision
+
+# %% ../nbs/14_apps/02_benchmark.ipynb #31161b50
+def _full_size_row(cfg, device, seconds):
+    "Measurements of one recipe, with the largest microbatch that fits."
+    patients = cfg.train.batch // cfg.train.accumulate
+    cfg = replace(cfg, train=replace(cfg.train, accumulate=1))
+    if cfg.loss.perceptual:
+        cfg = replace(cfg, loss=replace(cfg.loss, vgg_weights='random'))
+    if device.type == 'cpu':
+        cfg = replace(cfg, train=replace(cfg.train, precision='auto'))
+    while True:
+        try:
+            duration, memory, precision = _timed_step(cfg, patients, device, seconds)
+            break
+        except torch.OutOfMemoryError:
+            if patients == 1:
+                return dict(out_of_memory=True)
+            patients //= 2
+            torch.cuda.empty_cache()
+    gflops = _counted_gflop(cfg) * patients / duration
+    row = dict(patients=patients, samples_per_s=patients / duration, memory_gb=memory, precision=precision)
+    return row | dict(gflops=gflops)
+
+def full_size_rows(
+    names,  # Of recipes
+    device,  # `torch.device` to compute on
+    seconds: float = 2.0,  # For each, about
+    scale: str = 'full',  # Or 'mini'
+):  # Generator: the machine with its peak; for each recipe patients, samples_per_s, memory_gb, gflops, fraction_of_peak
+    "Time one step of each recipe as the trainer takes it."
+    peaks = _peaks(seconds, device)
+    yield dict(machine=machine(), device=device.type, peak_gflops=peaks)
+    for name in names:
+        row = _full_size_row(get_recipe(name, scale), device, seconds)
+        if 'gflops' in row:
+            row['fraction_of_peak'] = row['gflops'] / max(peaks.values())
+        yield dict(recipe=name) | row
 
 # %% ../nbs/14_apps/02_benchmark.ipynb #86a294f4
 def _fraction(r, rate):
@@ -438,6 +569,14 @@ def _gain_rows(r):
         gains = {'fp32 contiguous': 1.0, 'bf16 channels-last': r.get('cpu_gain')}
     pairs = list(gains.items())[1:]
     return [(f'gain in CPU time, {name}', f'{gain:8.2f} times') for name, gain in pairs if gain]
+
+def _stream_rows(r):
+    "Rates at which a stream makes patients, next to the rate at which a step uses them; not in older records."
+    used = max(r['update'].values())
+    return [
+        (f'stream, {name}', f'{rate:8.2f} patients/s, {100 * rate / used:5.1f} % of what a step uses')
+        for name, rate in r.get('stream_per_s', {}).items()
+    ]
 
 def _trainer_rows(r):
     "Rates of the trainer with its waiting and memory."
@@ -467,6 +606,7 @@ def bench_table(
     ]
     for name, rate in r['xrays_per_s'].items():
         rows.append((f'X-rays of 128^3, {r["pixels"]}^2, {name}', f'{rate:8.1f} X-rays/s'))
+    rows += _stream_rows(r)
     width = max(len(name) for name, _ in rows)
     return '\n'.join([machine_line, *(f'{name.ljust(width)}  {text}' for name, text in rows)])
 
@@ -489,6 +629,8 @@ def main(
     out: str = 'results/bench',  # Folder for the record
     json: bool = False,  # Print JSON
     compiled: bool = False,  # Measure torch.compile too, which takes a minute or two longer
+    device: str = '',  # cpu, cuda or cuda:1 (default: a GPU if there is one)
+    full: str = '',  # Full-scale recipes, with commas: one step of each is measured, and nothing else
 ):
     """Measure training, rendering and memory against this machine's own peak, and keep a record.
     Example: python -m xray2ct.benchmark --data data/virtual100"""
@@ -497,6 +639,11 @@ def main(
         print(f'measuring: {line}', file=sys.stderr)
 
     with exit_on_input_error():
-        r = measure(recipe, data, steps, float(seconds), log=log, compiled=compiled)
+        own_device = pick_device(device)
+        if full:
+            for row in full_size_rows(full.split(','), own_device, float(seconds)):
+                print(dumps(row), flush=True)
+            return
+        r = measure(recipe, data, steps, float(seconds), log, compiled, own_device)
         path = write_bench(r, out)
         print(dumps(r, indent=1) if json else f'{bench_table(r)}\nrecord {path}')

@@ -223,11 +223,8 @@ def _flip(xrays, volume, cfg):
     if cfg.augment == 'flip':
         # documented volumes keep the axes of their files, x first
         axis = -3 if cfg.resize.startswith('documented') else -1
-        frontal = torch.tensor(
-            [view == 'pa' for view in cfg.views],
-            device=xrays.device,
-        )
-        flipped = coin & frontal.view(1, -1, 1, 1, 1)
+        never = torch.zeros_like(coin)
+        flipped = torch.cat([coin if view == 'pa' else never for view in cfg.views], 1)
     else:
         axis = -1
         flipped = coin
@@ -276,5 +273,5 @@ def random_crop(
     for patient, start in zip(volume, first.tolist()):
         z, y, x = (slice(k, k + size) for k in start)
         cubes.append(patient[:, z, y, x])
-    crop = (first.to(volume.device), size)
+    crop = (first.to(volume.device, non_blocking=True), size)
     return dict(batch, volume=torch.stack(cubes), crop=crop)

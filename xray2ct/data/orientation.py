@@ -339,6 +339,7 @@ class Match:
     projections: torch.Tensor = None  # (V,PIXELS,PIXELS) of the CT as given
     anatomy_turn: Turn = None  # The turn that anatomy asks for
     turned: bool = False  # True if a turn (of the CT or of an X-ray) is what is wrong
+    top: float = None  # Agreement of the best explanation
 
 def _explain_ct(m):
     "The sentence about a CT that is turned."
@@ -415,7 +416,7 @@ def match(
     m.anatomy_turn, certainty, evidence = estimate_orientation(hu)
     odd = _anatomy_is_odd(m.anatomy_turn, certainty, evidence)
     fits = _explain_xrays(xrays, projections[0], free)
-    top = max(m.best, _mean_score(fits))
+    top = m.top = max(m.best, _mean_score(fits))
     gains = top - m.agrees > margin
     m.turned = gains and top >= min_agreement
     if -agreement(xrays, projections[0], free).mean() > 0.6:

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['IMAGE_SUFFIXES', 'SPLITS', 'PatientFiles', 'pick_xray', 'patient_files', 'scan_patients', 'find_patients', 'fold_of',
-           'read_split', 'split_patients']
+           'read_split', 'split_patients', 'patient_of', 'read_lists']
 
 # %% ../../nbs/05_data/01_patients.ipynb #dc69d118
 import hashlib
@@ -231,3 +231,61 @@ def split_patients(
         return dict(test=ids)
     fix = did_you_mean(how, ('file', 'file:PATH', 'hash', 'documented', 'test'))
     raise InputError(f'data.split={how} is not a rule', fix=fix)
+
+# %% ../../nbs/05_data/01_patients.ipynb #5b8632c3
+_LIST_WORDS = dict(train='train', val='validation', test='test')
+
+def patient_of(
+    scan: str,  # Such as 'LIDC-IDRI-0442.20000101.5405.1'
+) -> str:  # Such as 'LIDC-IDRI-0442'
+    "The patient in the name of a scan: what stands before the first dot."
+    return scan.split('.')[0]
+
+def _read_list(path):
+    "The split that a list's name says, and its scans."
+    path = Path(path)
+    split = next((s for word, s in _LIST_WORDS.items() if word in path.stem.lower()), None)
+    if split is None:
+        fix = 'Name it train.txt, val.txt or test.txt.'
+        raise InputError('the name of a list must say its split', path, fix)
+    try:
+        lines = path.read_text(encoding='utf-8').splitlines()
+    except (OSError, UnicodeDecodeError) as e:
+        raise InputError(f'this list cannot be read ({type(e).__name__})', path) from None
+    scans = list(dict.fromkeys(line.strip() for line in lines if line.strip()))
+    if not scans:
+        raise InputError('the list is empty', path, 'Give one scan per line.')
+    for scan in scans:
+        child_of(path, scan)
+    return split, scans
+
+# %% ../../nbs/05_data/01_patients.ipynb #7bdea76c
+def _in_two_lists(lists):
+    "Sentences about patients of the train list that are in another list too."
+    notes = []
+    train = {patient_of(scan): scan for scan in lists.get('train', [])}
+    for split in ('validation', 'test'):
+        for scan in lists.get(split, []):
+            patient = patient_of(scan)
+            if patient in train:
+                notes.append(
+                    f'patient {patient} is in two lists: {train[patient]} (train) and {scan} ({split}); '
+                    'its scans are left out of train'
+                )
+    return notes
+
+def read_lists(
+    paths,  # Text files, one scan per line; the name of each says its split
+):  # {'train': [scans], 'test': [scans]}; sentences about patients in two lists
+    "Read published lists of scans; a patient of another list is left out of training."
+    lists = {}
+    for path in paths:
+        split, scans = _read_list(path)
+        if split in lists:
+            raise InputError(f'there are two lists for {split!r}', path, 'Give one of them.')
+        lists[split] = scans
+    notes = _in_two_lists(lists)
+    held_out = {patient_of(scan) for split in lists if split != 'train' for scan in lists[split]}
+    if 'train' in lists:
+        lists['train'] = [scan for scan in lists['train'] if patient_of(scan) not in held_out]
+    return {name: lists[name] for name in SPLITS if name in lists}, notes

@@ -26,6 +26,8 @@ from ..physics.geometry import Geometry, Grid
 from ..physics.geometry_file import geometry_from_dict, geometry_to_dict
 from ..physics.projection import render_xrays
 from ..io.dicom import dicom_headers, files_below, overlap
+from .patients import read_lists, read_split
+from ..io.formats import offset_of_x2ct, read_x2ct
 from ..io.series import refuse_other_bodies
 from ..io.ct import CT_SUFFIXES, ct_suffix, read_ct
 from ..io.volume import HU_RANGE, cube_of, write_nifti
@@ -135,7 +137,7 @@ def safe_id(
 
 def _stem(path):
     "Name without the ending of a CT file."
-    return path.name[: len(path.name) - len(ct_suffix(path))]
+    return path.name[: len(path.name) - len(ct_suffix(path))].removesuffix('_ct_xray_data')
 
 _SCAN_TAGS = ('PatientID', 'StudyInstanceUID', 'SeriesInstanceUID')
 
@@ -537,6 +539,67 @@ def report_rows(
     if by_state['failed']:
         raise SystemExit(2)
 
+# %% ../../nbs/05_data/02_prepare.ipynb #ad619fd2
+def _for_x2ct(sources, cfg):
+    "Settings for X2CT-GAN's files, with the offset of the data set; a sentence about it, or ''."
+    files = [path for _, path in sources if ct_suffix(path) == '.h5']
+    if not files or cfg.rescale is not None:
+        return cfg, ''
+
+    def stored():
+        for path in files[:: max(1, len(files) // 9)][:9]:
+            try:
+                values = read_x2ct(path)[0]
+            except InputError:  # it is refused, with its reason, when its turn comes
+                continue
+            if values.min() > -500:  # not HU already
+                yield values
+
+    offset, fat = offset_of_x2ct(stored())
+    if fat is None:
+        return cfg, ''
+    other = 2024 - offset
+    why = f'fat then lies at {fat:.0f} HU; --rescale=1,-{other} for the other offset'
+    note = f'X2CT-GAN: values taken as HU + {offset} ({why})'
+    return replace(cfg, rescale=(1.0, -float(offset))), note
+
+# %% ../../nbs/05_data/02_prepare.ipynb #2e1f18d0
+def _listed(sources, lists):
+    "The sources that the lists name; a sentence about those that are not there, or ''."
+    wanted = dict.fromkeys(scan for scans in lists.values() for scan in scans)
+    kept = [(patient, path) for patient, path in sources if patient in wanted]
+    missing = len(wanted) - len({patient for patient, _ in kept})
+    if not kept:
+        raise InputError('no scan of the lists is among the sources', fix='Folders must have the names in the lists.')
+    return kept, f'{missing} of {len(wanted)} listed scans are not among the sources' if missing else ''
+
+def _check_own_split(dest, lists):
+    "Refuse to replace a split.json with other patients than those of the lists."
+    path = Path(dest) / 'split.json'
+    if not path.exists():
+        return
+    planned = {scan for scans in lists.values() for scan in scans}
+    if not {scan for scans in read_split(path).values() for scan in scans} <= planned:
+        raise InputError('there is another split already', path, 'Move it away, or leave --split out.')
+
+def _choose(sources, dest, paths):
+    "The lists and the sources that they name, all of them without lists; warns of what is odd."
+    if not paths:
+        return {}, sources
+    lists, notes = read_lists([paths] if isinstance(paths, str) else paths)
+    _check_own_split(dest, lists)
+    sources, missing = _listed(sources, lists)
+    for note in [*notes, *([missing] if missing else [])]:
+        print(f'warning: {note}', file=sys.stderr)
+    return lists, sources
+
+def _write_split(dest, lists):
+    "Write the listed scans whose folders are complete."
+    there = {p.parent.name for p in Path(dest).glob('*/geometry.json')}
+    split = {name: [scan for scan in scans if scan in there] for name, scans in lists.items()}
+    if any(split.values()):
+        write_json({name: scans for name, scans in split.items() if scans}, Path(dest) / 'split.json')
+
 # %% ../../nbs/05_data/02_prepare.ipynb #f1f39f84
 def _views(geometry, pixels):
     "Views of a geometry.json with other pixels, or the default ones."
@@ -547,7 +610,13 @@ def _views(geometry, pixels):
 
 def _prepare(sources, dest, cfg, views, workers, shard):
     "Rows of the sources of a shard; labels the destination, unless nothing could be made."
-    all_jobs = [(path, child_of(dest, patient), cfg, views) for patient, path in sources]
+    of_x2ct, note = _for_x2ct(sources, cfg)
+    if note:
+        print(note, file=sys.stderr)
+    all_jobs = []
+    for patient, path in sources:
+        own = of_x2ct if ct_suffix(path) == '.h5' else cfg
+        all_jobs.append((path, child_of(dest, patient), own, views))
     jobs = take_shard(all_jobs, shard)
     is_new = not dest.exists()
     is_ours = not (dest / 'cohort.json').exists()
@@ -563,6 +632,8 @@ def _prepare(sources, dest, cfg, views, workers, shard):
 # %% ../../nbs/05_data/02_prepare.ipynb #cea0d92c
 _PATHS = 'CT files, DICOM folders or folders of them; the last one is the destination'
 
+_LISTS = "List of X2CT-GAN's scans to prepare, train.txt or test.txt (give it once for each)"
+
 @call_parse
 def main(
     paths: Param(_PATHS, str, nargs='*', opt=False) = (),
@@ -576,11 +647,13 @@ def main(
     padding: str = '',  # Value that is padding and becomes air (--padding=0), or none
     spacing: str = '',  # True voxel edges x,y,z in mm (--spacing=0.7,0.7,1), or header for a child or a part of a chest
     geometry: str = '',  # geometry.json whose views to render (default: PA and left lateral)
+    split: Param(_LISTS, str, action='append') = None,
     shard: str = '',  # i/n for the i-th of n jobs that prepare into one folder (--shard 1/8)
     json: bool = False,  # Print JSON
 ):
     """Turn CT scans into patient folders: cube in HU, X-rays as line integrals and PNG, geometry.json.
-    Resumable. Example: xray2ct-prepare scans/ data/mine --workers 2"""
+    Resumable. Example: xray2ct-prepare scans/ data/mine --workers 2
+    X2CT-GAN's data: xray2ct-prepare LIDC-HDF5-256 data/x2ct --split train.txt --split test.txt"""
     with exit_on_input_error():
         t0 = time.time()
         if len(paths) < 2:
@@ -601,6 +674,7 @@ def main(
             spacing=_spacing(spacing),
         )
         views = _views(geometry, pixels)
-        sources = find_sources(src, Path(dest))
+        lists, sources = _choose(find_sources(src, Path(dest)), dest, split)
         rows = _prepare(sources, Path(dest), cfg, views, workers, shard)
+        _write_split(dest, lists)
         report_rows(rows, t0, dest, json)

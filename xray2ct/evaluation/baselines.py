@@ -68,10 +68,10 @@ class Baselines:
 
 # %% ../../nbs/08_evaluation/02_baselines.ipynb #339c47ee
 @patch
-def _clamped_chunks(self: Baselines):
-    "Generate pieces (N,m) of the training volumes, inside the window, as 32-bit floats."
+def _clamped_chunks(self: Baselines, device='cpu'):
+    "Generate pieces (N,m) of the training volumes on a device, inside the window, as 32-bit floats."
     for piece in self.volumes.flatten(1).split(CHUNK, 1):
-        yield piece.float().clamp(self.lo, self.hi)
+        yield piece.to(device).float().clamp(self.lo, self.hi)
 
 @patch
 def _volume(self: Baselines, pieces):
@@ -241,14 +241,22 @@ def _nearest(self: Baselines, xrays):
         unit.append(F.normalize(difference - difference.mean(1, keepdim=True)))
     return (unit[0] @ unit[1].T).argmax(1)
 
+@patch
+def _blend(self: Baselines, weights, device):
+    "Sums (B,1,n,n,n) of the training volumes with weights (N,B), on a device."
+    n = self.volumes.shape[-1]
+    per_patient = weights.T.to(device)
+    pieces = [per_patient @ piece for piece in self._clamped_chunks(device)]
+    return torch.cat(pieces, 1).view(-1, 1, n, n, n)
+
 # %% ../../nbs/08_evaluation/02_baselines.ipynb #d8cb3f26
 @patch
 def _sirt(self: Baselines, batch, n, n_iter=30):
     "Two-view reconstruction (B,1,n,n,n) in HU, without any other patient."
-    matrices = batch['geometry']['matrices'].cpu()
-    fov_mm = batch['geometry']['fov_mm'].cpu()
-    xrays = small_xrays(batch['xrays'].cpu())[:, :, None]
-    mu = sirt(xrays, matrices, fov_mm, min(n, SMALL_PIXELS), n_iter)
+    geometry = batch['geometry']
+    xrays = small_xrays(batch['xrays'])[:, :, None]
+    size = min(n, SMALL_PIXELS)
+    mu = sirt(xrays, geometry['matrices'], geometry['fov_mm'], size, n_iter)
     return downsample(mu_to_hu(mu), n)
 
 # %% ../../nbs/08_evaluation/02_baselines.ipynb #c5920c74
@@ -274,24 +282,23 @@ def predict(
         raise InputError(f'there is no baseline {name!r} here', fix=did_you_mean(name, self.names))
     n = self.volumes.shape[-1]
     B = len(batch['xrays'])
+    device = batch['xrays'].device
     xrays = small_xrays(batch['xrays']).cpu()
     if name in ('ridge', 'nearest'):
         self._check_views(xrays)
     if name == 'zero':
-        out = torch.full((B, 1, n, n, n), (self.lo + self.hi) / 2)
+        out = torch.full((B, 1, n, n, n), (self.lo + self.hi) / 2, device=device)
     elif name == 'constant':
-        out = torch.full((B, 1, n, n, n), self.constant)
+        out = torch.full((B, 1, n, n, n), self.constant, device=device)
     elif name == 'sirt':
         out = self._sirt(batch, n)
     elif name == 'nearest':
-        out = self.volumes[self._nearest(xrays)][:, None].float()
+        out = self.volumes[self._nearest(xrays)][:, None].to(device).float()
     elif name == 'ridge':
-        weights = self._ridge(xrays)
-        pieces = [weights.T @ piece for piece in self._clamped_chunks()]
-        out = torch.cat(pieces, 1).view(B, 1, n, n, n)
+        out = self._blend(self._ridge(xrays), device)
     else:
-        out = getattr(self, name).expand(B, 1, n, n, n)
-    return out.clamp(self.lo, self.hi).to(batch['xrays'].device)
+        out = getattr(self, name).to(device).expand(B, 1, n, n, n)
+    return out.clamp(self.lo, self.hi)
 
 # %% ../../nbs/08_evaluation/02_baselines.ipynb #c8dae2a9
 BASELINES_FORMAT = 'xray2ct-baselines-1'

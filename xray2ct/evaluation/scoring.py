@@ -365,6 +365,11 @@ def _paired_rows(a, b):
             f'one result is scored under {a["protocol"]!r}, the other under {b["protocol"]!r}',
             fix='Score both under one protocol.',
         )
+    inputs = [r.get('input', 'line integrals') for r in (a, b)]
+    if inputs[0] != inputs[1]:
+        raise InputError(
+            f'one result is on {inputs[0]}, the other on {inputs[1]}', fix='Score both on the same input.'
+        )
     rows_a = {r['patient']: r for r in a['cases']}
     rows_b = {r['patient']: r for r in b['cases']}
     unpaired = sorted(rows_a.keys() ^ rows_b.keys())

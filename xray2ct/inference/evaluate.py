@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['SPLIT_CAUTIONS', 'choose_patients', 'known_patients', 'MeanVolume', 'baselines_of', 'predict_without',
-           'calibration_report', 'uncertainty_statement', 'score', 'best_device', 'main']
+           'calibration_report', 'uncertainty_statement', 'protocol_and_input', 'score', 'render_protocols', 'main']
 
 # %% ../../nbs/12_inference/03_evaluate.ipynb #db56aa68
 import sys, warnings
@@ -15,11 +15,13 @@ import numpy as np
 import torch
 from fastcore.script import Param, call_parse
 from ..core import DashFlag, DashOption, InputError, check_writable, did_you_mean, exit_on_input_error
-from ..core import read_json, sha256_of, write_json
-from ..core.distributed import is_main, process_group
+from ..core import pick_device, read_json, sha256_of, write_json
+from ..core.distributed import device_group, is_main
 from ..data.cohort import virtual_id
 from ..data.dataset import CTDataset
 from ..data.patients import find_patients, read_split
+from ..data.radiograph_set import radiograph_dataset
+from ..evaluation.radiograph import radiograph_scores, radiograph_statement
 from ..evaluation.scoring import compare_runs, evaluate, render_comparison, render_scores
 from ..evaluation.uncertainty import calibration, uncertainty_cases
 from .inputs import geometry_mismatch
@@ -209,15 +211,23 @@ def uncertainty_statement(
     )
 
 # %% ../../nbs/12_inference/03_evaluate.ipynb #cfb25a7e
+def protocol_and_input(
+    protocol,  # Name or `Protocol`; 'radiograph' is 'documented' on ordinary pictures
+) -> tuple:  # `Protocol`; True for pictures
+    "Return the window and peak of a protocol, and whether the input is ordinary pictures."
+    if protocol == 'radiograph':
+        return get_protocol('documented'), True
+    return get_protocol(protocol), False
+
 def _open_patients(data, split, cfg, quiet):
-    "The patients to score, the choice in words, and what reading them had to assume."
+    "Cohort folder, the patients to score, the choice in words, and what reading them had to assume."
     root, ids, chosen = choose_patients(data, split, cfg.views)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter('always')
         dataset = CTDataset(root, ids, replace(cfg, cache=''), quiet=quiet)
     messages = [str(w.message) for w in caught]
     more = [m for m in messages if not any(note in m for note in dataset.notes)]
-    return dataset, chosen, [*dataset.notes, *more]
+    return root, dataset, chosen, [*dataset.notes, *more]
 
 def _refuse_known(known, dataset, data):
     "Raise an error that names patients that were trained on."
@@ -248,7 +258,7 @@ def _score_notes(predictor, dataset, known, drop_view):
 def score(
     weights,  # Run folder, .safetensors file, name of pretrained weights, or a loaded `Predictor`
     data,  # Cohort folder, or one patient's folder
-    protocol='documented',  # Name or `Protocol`
+    protocol='documented',  # Name or `Protocol`; 'radiograph' is the first on pictures, with aligned predictions
     split: str = '',  # As in `choose_patients`
     controls: bool = True,  # Score also with wrong and with shuffled X-rays
     allow_train: bool = False,  # Score patients that were trained on
@@ -257,28 +267,29 @@ def score(
     drop_view: str = '',  # X-ray that is withheld from the model: 'pa' or 'lat'
 ) -> dict:  # From `evaluate`, with weights, recipe, patients, notes and uncertainty
     "Score weights on the patients of a folder; call it on every process of a group."
-    p = get_protocol(protocol)
-    predictor = weights if isinstance(weights, Predictor) else load_predictor(weights, best_device())
+    p, radiographs = protocol_and_input(protocol)
+    predictor = weights if isinstance(weights, Predictor) else load_predictor(weights, pick_device())
     show = progress and is_main()
-    dataset, chosen, notes = _open_patients(data, split, predictor.cfg.data, quiet=not show)
+    root, dataset, chosen, notes = _open_patients(data, split, predictor.cfg.data, quiet=not show)
     known = known_patients(predictor, dataset)
     if known and not allow_train:
         _refuse_known(known, dataset, data)
     baselines, remarks = baselines_of(predictor, p)
     notes += remarks + _score_notes(predictor, dataset, known, drop_view)
     predict = predict_without(predictor, drop_view)
-    scores = evaluate(predict, dataset, p, baselines, controls, progress, predictor.device)
+    settings = dict(controls=controls, progress=progress, device=predictor.device)
+    if radiographs:
+        pictures = radiograph_dataset(root, dataset, quiet=not show, own_frame=True)
+        scores = radiograph_scores(predict, pictures, dataset, p, baselines, **settings)
+    else:
+        scores = evaluate(predict, dataset, p, baselines, **settings)
     return scores | dict(
         weights=str(predictor.path if weights is predictor else weights),
         recipe=predictor.cfg.recipe,
         patients=chosen,
         notes=notes,
-        uncertainty=None if drop_view else calibration_report(predictor, dataset),
+        uncertainty=None if drop_view or radiographs else calibration_report(predictor, dataset),
     )
-
-def best_device() -> str:
-    "A GPU if there is one, else the CPU."
-    return 'cuda' if torch.cuda.is_available() else 'cpu'
 
 # %% ../../nbs/12_inference/03_evaluate.ipynb #7e4ebbcb
 def _read_result(path):
@@ -295,46 +306,102 @@ def _print_result(result):
     "Print the table, and the comparison if there is one."
     print(f'{result["recipe"]} on {result["patients"]}')
     print(render_scores(result, result['recipe']))
+    if 'calibrated' in result:
+        print(radiograph_statement(result))
     if result['uncertainty']:
         print(uncertainty_statement(result['uncertainty']))
     if 'comparison' in result:
         print('\n' + render_comparison(result['comparison']))
+
+# %% ../../nbs/12_inference/03_evaluate.ipynb #716a6067
+def _protocols(text, compare):
+    "The names of protocols between commas; every one exists and stands once."
+    names = list(dict.fromkeys(name.strip() for name in text.split(',')))
+    for name in names:
+        protocol_and_input(name)
+    if compare and len(names) > 1:
+        raise InputError('--compare takes one protocol', fix='Give one --protocol.')
+    return names
+
+def _means(result, name):
+    "Row -> mean scores of the model, the baselines and the controls."
+    rows = {name: result['mean']}
+    rows |= {f'baseline: {k}': v for k, v in result['baselines'].items()}
+    return rows | {f'control: {k}': v for k, v in result['controls'].items()}
+
+def render_protocols(
+    results: dict,  # Protocol -> result of `score` on the same patients
+    name: str = 'model',  # Of the model
+) -> str:
+    "One table with PSNR and SSIM in several protocols."
+    columns = {protocol: _means(result, name) for protocol, result in results.items()}
+    first = next(iter(columns.values()))
+    model, *others = first
+    ranked = [model, *sorted(others, key=lambda row: (row.startswith('control'), -first[row]['psnr']))]
+    lines = [' ' * 26 + ''.join(f'{protocol:>18s}' for protocol in results)]
+    lines.append(' ' * 26 + '    PSNR dB   SSIM' * len(results))
+    for row in ranked:
+        scores = [f'{c[row]["psnr"]:11.2f}{c[row]["ssim"]:7.3f}' if row in c else ' ' * 18 for c in columns.values()]
+        lines.append(f'{row[:26]:26s}' + ''.join(scores))
+    for protocol in results:
+        p = get_protocol(protocol)
+        legacy = ' (legacy: to compare with reported numbers)' if p.legacy else ''
+        average = 'mean of slices' if p.averaging == 'slice' else 'whole volumes'
+        lines.append(f'{protocol}: HU {p.lo:g} to {p.hi:g}, peak {p.peak_hu:g}, {average}{legacy}')
+    grid = next(iter(results.values()))['grid']
+    lines.append(f'at {grid["n"]}^3 in {grid["fov_mm"]:g} mm; columns must not be compared with each other')
+    return '\n'.join(lines)
+
+def _print_protocols(results):
+    "Print the table of several protocols."
+    result = next(iter(results.values()))
+    print(f'{result["recipe"]} on {result["patients"]}')
+    print(render_protocols(results, result['recipe']))
 
 # %% ../../nbs/12_inference/03_evaluate.ipynb #4e050004
 @call_parse
 def main(
     weights: str,  # Run folder, .safetensors file, or name of pretrained weights
     data: str,  # Cohort folder, or one patient's folder
-    protocol: str = 'documented',  # documented, documented_peak1, wide, x2ct or x2ct_legacy
+    protocol: str = 'documented',  # documented, documented_peak1, wide, x2ct, x2ct_legacy, radiograph, or several: wide,x2ct
     split: str = None,  # train, validation, test or all (default: test, else validation, else all)
     json: str = None,  # Write the result as JSON to this file; - prints it in place of the table
     compare: str = None,  # JSON of another run on the same patients
     no_controls: Param('Skip the controls: X-rays of a wrong patient, and shuffled', action=DashFlag) = None,
     allow_train: Param('Score patients that the model was trained on', action=DashFlag) = None,
     drop_view: Param('X-ray to withhold from the model: pa or lat', str, action=DashOption) = None,
-    device: str = None,  # cpu or cuda (default: a GPU if there is one)
+    device: str = None,  # cpu, cuda or cuda:1 (default: a GPU if there is one)
 ):
     """Score weights on patients, with baselines, controls and confidence intervals.
-    Example: xray2ct-evaluate runs/ID data/virtual_test --json scores.json"""
-    with exit_on_input_error(), process_group():
+    Example: xray2ct-evaluate runs/ID data/virtual_test --json scores.json
+    X2CT-GAN's data: xray2ct-evaluate lift64 data/x2ct --protocol x2ct,x2ct_legacy"""
+    with exit_on_input_error(), device_group(device or '') as own_device:
         if json and json != '-':
             check_writable(json)
         other = _read_result(compare)
-        get_protocol(protocol)
-        predictor = load_predictor(weights, device or best_device())
+        protocols = _protocols(protocol, compare)
+        predictor = load_predictor(weights, own_device)
         chosen = dict(split=split or '', drop_view=drop_view or '')
         options = dict(controls=not no_controls, allow_train=bool(allow_train))
-        result = score(predictor, data, protocol, **chosen, **options) | dict(weights=weights)
+        results = {}
+        for name in protocols:
+            results[name] = score(predictor, data, name, **chosen, **options) | dict(weights=weights)
+        result = results[protocols[0]]
         if other is not None:
             names = (other.get('recipe', Path(compare).stem), result['recipe'])
             result['comparison'] = compare_runs(other, result, names)
         if not is_main():
             return
-        for note in result['notes']:
+        for note in dict.fromkeys(note for r in results.values() for note in r['notes']):
             print(f'note: {note}', file=sys.stderr)
+        if len(results) > 1:
+            result = dict(protocols=results)
         if json == '-':
             print(dumps(result, indent=1, allow_nan=False))
             return
         if json:
             write_json(result, json)
-        _print_result(result)
+        if len(results) > 1:
+            _print_protocols(results)
+        else:
+            _print_result(result)

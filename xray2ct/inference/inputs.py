@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['TYPICAL_INTEGRALS', 'VIEW_WORDS', 'DEFAULT_VIEWS', 'ANGLES', 'fit_to_detector', 'reference_scale', 'mean_xrays',
            'view_problems', 'view_geometry', 'geometry_differences', 'geometry_mismatch', 'given_files', 'as_picture',
-           'InputXrays', 'read_input_xrays']
+           'InputXrays', 'read_input_xrays', 'are_radiographs', 'read_radiographs']
 
 # %% ../../nbs/12_inference/01_inputs.ipynb #949e6701
 from dataclasses import dataclass, replace
@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from ..core import InputError, did_you_mean, read_json
 from ..data.cache import fit_xray
 from ..data.stream import StreamCfg
+from ..io.recognition import recognize_radiographs
 from ..io.radiographs import calibrate_like, quantiles_of, read_xray
 from ..physics.geometry import Geometry, LAT, PA, View, project_points
 from ..physics.geometry_file import geometry_from_dict
@@ -432,3 +433,52 @@ def read_input_xrays(
         notes=[n for x in fitted for n in x.notes],
         warnings=warnings,
     )
+
+# %% ../../nbs/12_inference/01_inputs.ipynb #4d1c0a02
+def are_radiographs(
+    files: dict,  # View -> path, or '' for none
+    geometry=None,  # geometry.json, if one is given
+) -> bool:
+    "Tell whether all given files are pictures, and nothing states their acquisition."
+    given = [Path(path) for path in files.values() if path]
+    if geometry or any((path.parent / 'geometry.json').exists() for path in given):
+        return False
+    return bool(given) and not any(read_xray(path).calibrated for path in given)
+
+def read_radiographs(
+    predictor,  # From `load_predictor`
+    frontal,  # Path, or '' for none where the model has view dropout
+    lateral,  # Path, or ''
+    faces: str = 'auto',  # Side that the patient of the lateral faces in the file: 'auto', 'left' or 'right'
+) -> InputXrays:
+    "Open ordinary radiographs of one patient, and bring them to the standard frame."
+    data = predictor.cfg.data
+    if data.xray_mode != 'line_integral' or tuple(data.views) != tuple(VIEW_WORDS):
+        raise InputError(
+            'these weights cannot read radiographs: they need a frontal and a lateral line integral',
+            getattr(predictor, 'path', None),
+            'Use --weights radiograph64 or lift64_varied.',
+        )
+    files = given_files(predictor, frontal, lateral)
+    images = {name: read_xray(path) for name, path in files.items() if path}
+    pair = recognize_radiographs({k: x.values for k, x in images.items()}, data.pixels, faces)
+    missing = [_missing_xray(name, data.pixels) for name in files if name not in images]
+    notes = [f'{files[k]}: {n}' for k, x in images.items() for n in x.notes if 'invert' not in n]
+    warnings = list(pair.warnings)
+    if not predictor.cfg.stream.radiographs:
+        warnings.append(
+            'these weights were not trained on ordinary radiographs: expect lower accuracy'
+        )
+    integrals = torch.stack([torch.from_numpy(pair.standard[name].xray) for name in images])
+    xrays = dict(zip(images, integrals))
+    empty = torch.zeros(data.pixels, data.pixels)
+    return InputXrays(
+        xrays=torch.stack([xrays.get(name, empty) for name in files])[:, None],
+        integrals=integrals,
+        geometry=Geometry(tuple(DEFAULT_VIEWS[name] for name in files), data.pixels),
+        given=tuple(images),
+        measured=False,
+        notes=[*pair.notes, *notes],
+        warnings=warnings + [w for x in missing for w in x.warnings],
+    )
+

@@ -20,16 +20,18 @@ from fastcore.script import Param, call_parse
 from torch import nn
 from ..config import RunCfg
 from ..core import DashFlag, DashOption, InputError, check_writable, exit_on_input_error, human_time
+from ..core import pick_device
 from ..data.dataset import to_device
 from ..evaluation.baselines import Baselines
 from ..evaluation.uncertainty import views_per_voxel, volume_and_std
-from .inputs import read_input_xrays
+from .inputs import are_radiographs, read_input_xrays, read_radiographs
 from ..io.volume import HU_RANGE, TargetCfg, unit_to_hu
 from ..io.writers import check_new_folder, check_patient_name, check_volume_name, write_dicom, write_volume
 from ..physics.geometry import Geometry, Grid
 from ..physics.projection import hu_to_mu, mu_to_hu, project
 from ..physics.reconstruction import sirt
 from ..training.checkpoints import RUN_WEIGHTS, find_weights, load_weights, pretrained_weights
+from ..training.optim import tune_gpu
 
 # %% ../../nbs/12_inference/02_predictor.ipynb #5a116fd1
 @dataclass
@@ -41,7 +43,7 @@ class Predictor:
     path: Path  # The weights
     card: dict  # Other facts in the weights' file
     baselines: Baselines | None = None  # The baselines of the same training patients
-    device: str = 'cpu'  # Device of the model
+    device: torch.device = torch.device('cpu')  # Of the model, and of all that is as large as a volume
 
     @property
     def grid(self) -> Grid:
@@ -126,14 +128,15 @@ def in_world(
 # %% ../../nbs/12_inference/02_predictor.ipynb #a036381f
 def load_predictor(
     weights_or_run,  # A .safetensors file, the folder of a run, or the name of pretrained weights
-    device: str = 'cpu',  # Device of the model
+    device='cpu',  # To compute on, as `torch.device` takes it
 ) -> Predictor:
     "Read weights, their configuration and, if they lie in the same folder, the baselines."
     path = find_weights(weights_or_run)
     model, cfg, card = load_weights(path)
+    tune_gpu('fp32', device)  # no rounding to TF32
     file = path.parent / 'baselines.safetensors'
     baselines = Baselines.load(file) if file.exists() else None
-    return Predictor(model.to(device).eval(), cfg, path, card or {}, baselines, device)
+    return Predictor(model.to(device).eval(), cfg, path, card or {}, baselines, torch.device(device))
 
 def latest_run(
     runs='runs',  # Folder of runs
@@ -148,10 +151,15 @@ def latest_run(
         )
     return max(finished, key=lambda file: file.stat().st_mtime_ns).parent
 
-def default_weights() -> Path:
+def default_weights(
+    radiographs: bool = False,  # Are the inputs ordinary pictures?
+) -> Path:
     "Pretrained weights used when none are named; without them the latest run."
+    known = pretrained_weights()
+    if radiographs and 'radiograph64' in known:
+        return known['radiograph64']
     # patients, acquisition geometries and detectors varied most in the training of these
-    return pretrained_weights().get('lift64_varied') or latest_run()
+    return known.get('lift64_varied') or latest_run()
 
 # %% ../../nbs/12_inference/02_predictor.ipynb #5816ae03
 def below_window(
@@ -170,10 +178,12 @@ def residual(
     geometry: Geometry,  # Of the X-rays
     fov_mm: float,  # Edge of the cube
 ) -> list:  # V numbers, 0 = explained, 1 = as bad as an empty volume
-    "Measure the part of each X-ray that the volume leaves unexplained, |Ax-p|/|p|."
+    "Measure the part of each X-ray that the volume leaves unexplained, |Ax-p|/|p|, on the volume's device."
     mu = hu_to_mu(torch.as_tensor(hu).float())[None, None]
     pixels = integrals.shape[-1]
-    projections = project(mu, geometry.matrices()[None], fov_mm, pixels)[0, :, 0]
+    integrals = integrals.to(mu.device)
+    matrices = geometry.matrices()[None].to(mu.device)
+    projections = project(mu, matrices, fov_mm, pixels)[0, :, 0]
     return [
         float((ours - given).norm() / given.norm().clamp_min(1e-9))
         for ours, given in zip(projections, integrals)
@@ -188,10 +198,11 @@ def refine_volume(
     fov_mm: float,  # Edge of the cube
     steps: int,  # SIRT steps
 ) -> torch.Tensor:  # (n,n,n), HU
-    "Bring a volume closer to its X-rays and keep what they do not determine."
+    "Bring a volume closer to its X-rays, on its device, and keep what they do not determine."
     start = hu_to_mu(hu.float())[None, None]
-    measured = integrals[None, :, None]
-    mu = sirt(measured, matrices[None], fov_mm, hu.shape[-1], steps, start=start)
+    measured = integrals[None, :, None].to(hu.device)
+    matrices = matrices[None].to(hu.device)
+    mu = sirt(measured, matrices, fov_mm, hu.shape[-1], steps, start=start)
     return mu_to_hu(mu)[0, 0].clamp(*HU_RANGE)
 
 # %% ../../nbs/12_inference/02_predictor.ipynb #74ba7566
@@ -210,7 +221,7 @@ def resize_volume(
 class Prediction:
     "A volume with its grid and everything that a user should know about it."
 
-    hu: torch.Tensor  # (n,n,n) = [z,y,x], HU
+    hu: torch.Tensor  # (n,n,n) = [z,y,x], HU, on the CPU
     grid: Grid  # Of its voxels
     residual: dict  # View -> unexplained part of the X-ray; 'mean_volume': the same for the baseline
     measured: bool  # True if the X-rays were line integrals
@@ -240,14 +251,14 @@ def _refinement_steps(predictor, refine, measured, path):
 
 # %% ../../nbs/12_inference/02_predictor.ipynb #32ae5612
 def _predict_inputs(predictor, inputs, uncertainty):
-    "Volume and standard deviation (or None) of one patient, (n,n,n) = [z,y,x] on the CPU."
+    "Volume and standard deviation (or None) of one patient, (n,n,n) = [z,y,x] on the device."
     fov_mm = torch.tensor([predictor.cfg.data.fov_mm])
     geometry = dict(matrices=inputs.geometry.matrices()[None], fov_mm=fov_mm)
     batch = dict(xrays=inputs.xrays[None], geometry=geometry)
     if not uncertainty:
-        return in_world(predictor.predict_hu(batch)[0, 0].cpu(), predictor.cfg), None
+        return in_world(predictor.predict_hu(batch)[0, 0], predictor.cfg), None
     hu, std = predictor.predict_both(batch)
-    return in_world(hu[0, 0].cpu(), predictor.cfg), in_world(std[0, 0].cpu(), predictor.cfg)
+    return in_world(hu[0, 0], predictor.cfg), in_world(std[0, 0], predictor.cfg)
 
 def _unexplained(predictor, inputs, hu):
     "Residual of each given view, and of the mean volume if the run has baselines."
@@ -256,7 +267,7 @@ def _unexplained(predictor, inputs, hu):
     parts = dict(zip(inputs.given, residual(hu, inputs.integrals, geometry, fov_mm)))
     if predictor.baselines is not None:
         mean = predictor.baselines.for_window(*HU_RANGE).mean_volume
-        mean = in_world(mean, predictor.cfg)
+        mean = in_world(mean.to(hu.device), predictor.cfg)
         of_mean = residual(mean, inputs.integrals, geometry, fov_mm)
         parts['mean_volume'] = float(np.mean(of_mean))
     return parts
@@ -288,10 +299,17 @@ def reconstruct(
     size: int = None,  # Voxels along each edge (default: as the model predicts)
     refine: int = None,  # SIRT steps (default: as many as helped on the validation patients)
     uncertainty: bool = False,  # Predict a standard deviation per voxel too
+    radiographs: str = '',  # Read pictures as radiographs; the lateral faces 'auto', 'left' or 'right'; '' = as trained
 ) -> Prediction:
     "Reconstruct a volume from two X-rays; or from one, with a model that has view dropout."
     _check_numbers(size, refine)
-    inputs = read_input_xrays(predictor, frontal, lateral, geometry)
+    files = dict(pa=frontal, lat=lateral)
+    if not radiographs and predictor.cfg.stream.radiographs and are_radiographs(files, geometry):
+        radiographs = 'auto'
+    if radiographs:
+        inputs = read_radiographs(predictor, frontal, lateral, radiographs)
+    else:
+        inputs = read_input_xrays(predictor, frontal, lateral, geometry)
     steps = _refinement_steps(predictor, refine, inputs.measured, frontal or lateral)
     hu, std = _predict_inputs(predictor, inputs, uncertainty)
     fov_mm = predictor.cfg.data.fov_mm
@@ -301,13 +319,13 @@ def reconstruct(
         hu = opened = refine_volume(opened, inputs.integrals, matrices, fov_mm, steps)
     size = size or hu.shape[-1]
     return Prediction(
-        hu=resize_volume(hu, size),
+        hu=resize_volume(hu, size).cpu(),
         grid=Grid(size, fov_mm),
         residual=_unexplained(predictor, inputs, opened),
         measured=inputs.measured,
         notes=inputs.notes + _prediction_notes(predictor, inputs, steps),
         warnings=inputs.warnings,
-        std=None if std is None else resize_volume(std, size),
+        std=None if std is None else resize_volume(std, size).cpu(),
     )
 
 # %% ../../nbs/12_inference/02_predictor.ipynb #50d45bb8
@@ -408,6 +426,9 @@ def main(
     uncertainty: str = None,  # File to write the standard deviation per voxel to, HU (formats as for --output)
     dicom: str = None,  # New folder to write a DICOM CT series to, marked as synthetic; with --output or alone
     patient: str = None,  # Patient's name and id in the DICOM series (default: anonymous)
+    radiographs: Param('Read the files as ordinary radiographs (default: if they are pictures)', action=DashFlag) = None,
+    lateral_faces: Param('Side that the lateral faces: left, right or auto', str, action=DashOption) = None,
+    device: str = None,  # cpu, cuda or cuda:1 (default: a GPU if there is one)
     json: Param('Print one JSON object in place of sentences', action=DashFlag) = None,
 ):
     """Reconstruct a CT volume in Hounsfield units from two X-rays.
@@ -418,7 +439,13 @@ def main(
         _check_outputs(output, uncertainty, dicom, patient)
         for path in filter(None, (output, uncertainty)):
             check_writable(path)
-        predictor = load_predictor(weights or default_weights())
+        if dicom:
+            check_writable(dicom, is_folder=True)
+        own_device = pick_device(device or '')
+        pictures = bool(radiographs or lateral_faces)
+        pictures = pictures or not weights and are_radiographs(dict(pa=frontal, lat=lateral), geometry)
+        predictor = load_predictor(weights or default_weights(pictures), own_device)
+        faces = lateral_faces or 'auto'
         made = reconstruct(
             predictor,
             frontal,
@@ -427,6 +454,7 @@ def main(
             size or None,
             refine,
             uncertainty=bool(uncertainty),
+            radiographs=faces if radiographs or lateral_faces else '',
         )
         for warning in made.warnings:
             print(f'warning: {warning}', file=sys.stderr)

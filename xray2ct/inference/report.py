@@ -22,7 +22,7 @@ from PIL import Image
 from ..viewers.canvas import CSS, SCRIPT, page_view, script_hash
 from ..config import cfg_to_dict
 from ..core import InputError, check_writable, exit_on_input_error, human_time
-from ..core import n_params, read_json, write_text
+from ..core import n_params, pick_device, read_json, write_text
 from ..data.dataset import CTDataset
 from ..training.logging import read_metrics
 from ..metrics import get_protocol, psnr
@@ -559,6 +559,7 @@ def write_report(
     run,  # A run's folder
     data=(),  # Folders where the scored patients may be
     out=None,  # HTML file (default: report.html in the run's folder)
+    device='cpu',  # To predict on
 ) -> Path:
     "Write the report of a run."
     run = Path(run)
@@ -567,7 +568,7 @@ def write_report(
         raise InputError('no such run', run, fix)
     target = Path(out or run / 'report.html')
     check_writable(target)
-    predictor = load_predictor(run)
+    predictor = load_predictor(run, device)
     scores = read_scores(run)
     if not scores:
         fix = f'Run: xray2ct-evaluate {run} DATA --json {run}/scores.json'
@@ -600,11 +601,12 @@ def main(
         action='append',
     ) = None,
     out: str = '',  # HTML file (default: report.html in the run's folder)
+    device: str = '',  # cpu, cuda or cuda:1 (default: a GPU if there is one)
     json: bool = False,  # Print JSON
 ):
     "Write one self-contained HTML page about a run. Example: xray2ct-report runs/quickstart-mini-s0-1a2b3c4"
     with exit_on_input_error():
-        path = write_report(run, data or (), out or None)
+        path = write_report(run, data or (), out or None, pick_device(device))
         size = path.stat().st_size
         if json:
             print(dumps(dict(report=str(path), bytes=size)))

@@ -13,7 +13,7 @@ import nibabel as nib
 import numpy as np
 from ..core import InputError, check_regular
 from .hounsfield import check_holes, check_hu, crop_padding, padding_mask
-from .formats import read_itk, read_nifti
+from .formats import offset_of_x2ct, read_itk, read_nifti, read_x2ct
 from .dicom import _fill_gaps, is_dicom, read_dicom
 
 # %% ../../nbs/04_io/04_ct.ipynb #fc574d55
@@ -104,7 +104,7 @@ def check_affine(
     return _affine_notes(matrix, spacing)
 
 # %% ../../nbs/04_io/04_ct.ipynb #ecb0f312
-CT_SUFFIXES = ('.nii', '.nii.gz', '.nrrd', '.nhdr', '.mha', '.mhd')
+CT_SUFFIXES = ('.nii', '.nii.gz', '.nrrd', '.nhdr', '.mha', '.mhd', '.h5')
 
 def ct_suffix(
     path,  # File name
@@ -175,7 +175,7 @@ def _without_padding(values, padding, affine, path):
             notes += more
     return values, mask, affine, notes
 
-# %% ../../nbs/04_io/04_ct.ipynb #cf4276a5
+# %% ../../nbs/04_io/04_ct.ipynb #ab44cd73
 def _read_stored(path):
     "Values (x,y,z), affine to RAS mm and notes, by the reader that the name asks for."
     if path.is_dir():
@@ -183,6 +183,8 @@ def _read_stored(path):
     suffix = ct_suffix(path)
     if suffix in ('.nii', '.nii.gz'):
         return read_nifti(path)
+    if suffix == '.h5':
+        return read_x2ct(path)
     if suffix:
         return read_itk(path)
     if is_dicom(path):
@@ -200,8 +202,15 @@ def _with_spacing(affine, spacing_mm):
     stated = ' x '.join(f'{s:g}' for s in edges)
     return affine, f'spacing set to {stated} mm'
 
+def _offset_note(offset, fat):
+    "The sentence about the offset of X2CT-GAN's values."
+    other = 1000 if offset == 1024 else 1024
+    why = f'fat then lies at {fat:.0f} HU' if fat is not None else 'no peak of fat was found'
+    return f'taken as HU + {offset} ({why}; --rescale=1,-{other} for the other offset)'
+
+# %% ../../nbs/04_io/04_ct.ipynb #cf4276a5
 def read_ct(
-    path,  # .nii, .nii.gz, .nrrd, .nhdr, .mha, .mhd, or a folder of DICOM slices
+    path,  # .nii, .nii.gz, .nrrd, .nhdr, .mha, .mhd, .h5 of X2CT-GAN, or a folder of DICOM slices
     rescale=None,  # (a,b) for values that are not HU: HU = a*value + b; 'signed' for signed numbers read as unsigned
     padding=None,  # A value of the file that is padding, or 'none' if nothing is
     spacing=None,  # True voxel edges (x,y,z) in mm where the file's are wrong; 'header' says that they are right
@@ -216,6 +225,10 @@ def read_ct(
         affine, note = _with_spacing(affine, spacing)
         notes.append(note)
     stored = values
+    if ct_suffix(path) == '.h5' and rescale is None and values.min() > -500:
+        offset, fat = offset_of_x2ct([values])
+        rescale = (1, -offset)
+        notes.append(_offset_note(offset, fat))
     is_padding = None
     if padding not in (None, 'none'):
         values, is_padding, *rest = _without_padding(values, padding, affine, path)

@@ -422,7 +422,7 @@ def projection_new_term(
 ) -> torch.Tensor:  # (B,)
     "L1 between the line integrals of prediction and truth, from a direction that is drawn at random."
     first = _matrices(pair)[:, 0]
-    degrees = 360 * torch.rand(len(first)).to(first)
+    degrees = 360 * torch.rand(len(first)).to(first, non_blocking=True)
     return _projection_error(pair, turn_views(first, degrees)[:, None])
 
 # %% ../../nbs/07_losses/02_terms.ipynb #db79571e

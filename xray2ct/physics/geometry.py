@@ -468,7 +468,7 @@ def turn_views(
 ) -> torch.Tensor:  # (...,3,4)
     "Matrices of the same views with other azimuths."
     a = torch.deg2rad(degrees)
-    identity = torch.eye(4).to(matrices)
+    identity = torch.eye(4, dtype=matrices.dtype, device=matrices.device)
     turn = identity.repeat(*degrees.shape, 1, 1)
     turn[..., 0, 0] = a.cos()
     turn[..., 0, 1] = a.sin()

@@ -4,18 +4,20 @@
 
 # %% auto #0
 __all__ = ['WINDOW', 'reduced', 'gray', 'case_images', 'open_run_record', 'save_case_images', 'read_cases', 'show_cases',
-           'run_summary', 'versus', 'format_difference', 'as_expected', 'findings', 'show_progress', 'show_differences',
-           'main']
+           'picture_of', 'png_of', 'run_summary', 'versus', 'format_difference', 'as_expected', 'findings',
+           'show_progress', 'show_differences', 'main']
 
 # %% ../../nbs/13_studies/03_figures.ipynb #62dc966f
-import glob, sys
+import glob, io, sys
 from dataclasses import replace
 from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
+import PIL.Image
 import torch
 import torch.nn.functional as F
 from fastcore.script import Param, call_parse
+from IPython.display import Image
 from ..core import InputError, atomic_path, child_of, exit_on_input_error, read_json
 from ..core.plot import XRAY_LETTERS, LETTERS, plane, show_image
 from ..data.dataset import CTDataset
@@ -222,6 +224,28 @@ def show_cases(
     for i in range(rows):
         _draw_case(axs[i], cases, i)
     return fig
+
+# %% ../../nbs/13_studies/03_figures.ipynb #c4a7e202
+def picture_of(
+    fig,  # Matplotlib figure; it is closed
+) -> PIL.Image.Image:  # RGB
+    "Turn a figure into a picture of the same pixels, without transparency."
+    fig.canvas.draw()
+    picture = PIL.Image.fromarray(np.asarray(fig.canvas.buffer_rgba())[..., :3])
+    plt.close(fig)
+    return picture
+
+def png_of(
+    fig,  # Matplotlib figure; it is closed
+    colors: int = 0,  # Largest number of colors, for charts; 0 keeps all, for pictures
+) -> Image:  # What a notebook stores and shows
+    "Turn a figure into a PNG of the same pixels, without transparency."
+    picture = picture_of(fig)
+    if colors:
+        picture = picture.quantize(colors, dither=PIL.Image.Dither.NONE)
+    buffer = io.BytesIO()
+    picture.save(buffer, format='png', compress_level=9, compress_type=0)
+    return Image(buffer.getvalue(), format='png')
 
 # %% ../../nbs/13_studies/03_figures.ipynb #b0909c6d
 def _over(recs, own, group, name):

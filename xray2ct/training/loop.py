@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from ..config import RunCfg, cfg_to_dict
 from ..core import InputError, explain_disk_errors, machine, n_params, write_json
-from ..core.distributed import barrier, from_main, gather_lists, is_main, mean_over_ranks, rank_world, shard
+from ..core.distributed import barrier, from_main, gather_lists, is_main, mean_over_ranks, meet, rank_world, shard
 from ..data.dataset import data_hash, mean_volume, to_device
 from ..evaluation.baselines import Baselines
 from ..evaluation.scoring import evaluate
@@ -497,14 +497,17 @@ def _steps(run, batches):
             stop_now = alone and stop.requested
             if not (validate_now or stop_now or check_due(state.step, cfg)):
                 continue
-            rows, stopping = monitor.collect(stop.requested)
+            due = is_main() and saver.due(state.step)
+            rows, stopping, saving = monitor.collect(stop.requested, due)
             _log_rows(run, rows, time.monotonic() - mark)
             if validate_now:
                 validate_and_log(run)
             history.wall_s = history.prior_s + time.monotonic() - run.started
-            last = stopping or state.step == cfg.train.steps
-            if is_main() and (last or saver.due(state.step)):
+            saving = saving or stopping or state.step == cfg.train.steps
+            if is_main() and saving:
                 saver.save(state, history)
+            if saving or validate_now:
+                meet('writing a checkpoint')
             if stopping:
                 return True
             mark = time.monotonic()
@@ -545,7 +548,7 @@ def set_up(
         )
     history.data_hash = hashes[0]
     from_main(lambda: write_json(cfg_to_dict(cfg), run.folder / 'config.json'), run.folder)
-    run.baselines, history.baseline = fit_or_load_baselines(run.folder, *run.sets, cfg.protocol)
+    run.baselines, history.baseline = fit_or_load_baselines(run.folder, *run.sets, cfg.protocol, run.device)
     lo, hi = (cfg.target.lo, cfg.target.hi) if cfg.target.clip else HU_RANGE
     mean = hu_to_unit(mean_volume(run.training, lo, hi), cfg.target)
     state = make_train_state(cfg, len(run.training), run.device, mean)
@@ -608,7 +611,8 @@ def finish(
     validation = run.validation
     tune_gpu('fp32', state.device)
     with evaluating(state) as model:
-        rows = baseline_rows(run.folder, run.baselines, validation, cfg.protocol, history.data_hash)
+        known = (run.folder, run.baselines, validation, cfg.protocol, history.data_hash)
+        rows = baseline_rows(*known, run.device)
         scores = evaluate(
             lambda batch: output_hu(model, batch, cfg),
             validation,

@@ -25,9 +25,10 @@ from xray2ct.core.distributed import (
     shard,
 )
 from ..data.augmentation import with_augmented_copies
-from ..data.dataset import CTDataset, data_hash, toy_dataset
+from ..data.dataset import CTDataset, data_hash, to_device, toy_dataset
 from ..data.leakage import leakage_gate
 from ..data.patients import patient_files, pick_xray, split_patients
+from ..data.radiograph_set import radiograph_dataset
 from ..data.stream import VirtualStream
 from ..evaluation.baselines import Baselines, fit_baselines
 from ..evaluation.scoring import score_prediction
@@ -142,6 +143,8 @@ def load_splits(
             leakage_gate(dict(train=training, validation=validation), cfg.data.leakage, root)
 
         from_main(check, root, 'reading the patients')
+    if cfg.stream.patients and cfg.stream.radiographs:
+        validation = radiograph_dataset(root, validation, quiet)
     return training, validation
 
 # %% ../../nbs/10_training/04_setup.ipynb #749cd248
@@ -225,6 +228,7 @@ def fit_or_load_baselines(
     training,  # Training patients
     validation,  # Validation patients
     protocol: str,  # To score under
+    device='cpu',  # To score on
 ) -> tuple:  # (`Baselines`, mean PSNR of the mean volume over the validation patients, dB)
     "Fit the baselines once, on rank 0, and keep them in the run's folder."
     path = Path(run) / 'baselines.safetensors'
@@ -239,15 +243,15 @@ def fit_or_load_baselines(
     baselines = Baselines.load(path) if path.exists() else fit_baselines(training, lo, hi)
     scores = []
     for i in shard(len(validation), *rank_world()):
-        batch = validation.batch([i])
+        batch = to_device(validation.batch([i]), device)
         predicted = baselines.predict('mean_volume', batch)
         scores.append(psnr(predicted, batch['volume'], protocol).item())
     return baselines, mean_over_ranks(torch.tensor(scores))
 
 # %% ../../nbs/10_training/04_setup.ipynb #df05d561
-def _case_rows(baselines, validation, i, protocol):
+def _case_rows(baselines, validation, i, protocol, device):
     "(patient, baseline -> scores) of one patient."
-    batch = validation.batch([i])
+    batch = to_device(validation.batch([i]), device)
     volume = batch['volume'].float()
     scores = {
         name: score_prediction(baselines.predict(name, batch), volume, protocol)
@@ -261,6 +265,7 @@ def baseline_rows(
     validation,  # Validation patients
     protocol: str,  # To score under
     key: str,  # Hash of both data sets
+    device='cpu',  # To score on
 ) -> dict:  # Patient -> baseline -> scores
     "Score the baselines on the validation patients, once for all runs on the same patients."
     path = Path(run) / 'baselines.json'
@@ -273,7 +278,7 @@ def baseline_rows(
     if known is not None:
         return known
     local_ids = shard(len(validation), *rank_world())
-    rows = dict(gather_lists([_case_rows(baselines, validation, i, protocol) for i in local_ids]))
+    rows = dict(gather_lists([_case_rows(baselines, validation, i, protocol, device) for i in local_ids]))
 
     def write():
         link_or_make(path, key, lambda f: write_json(rows, f))

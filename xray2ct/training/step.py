@@ -101,6 +101,7 @@ def ddp_options(
     return dict(
         device_ids=[device.index] if gpu else None,
         gradient_as_bucket_view=True,
+        broadcast_buffers=False,  # `evaluating` does
         find_unused_parameters=world > 2 and not gpu,  # keeps the order of the buckets
         static_graph=gpu and one_pass,
     )
@@ -324,7 +325,8 @@ def _on_any_rank(names):
 def collect(
     self: LossMonitor,
     stop: bool = False,  # This process was asked to stop
-) -> tuple:  # (plain rows, averaged over processes; True if any process was asked to stop)
+    save: bool = False,  # This process wants to write a checkpoint
+) -> tuple:  # (plain rows, averaged over processes; stop and save of any process)
     "Wait for the device, check, and return the pending steps; every process must call."
     rows = self.pending
     self.pending = []
@@ -332,11 +334,11 @@ def collect(
     table = torch.stack(
         [torch.stack([r[k].double().mean() for k in keys] + [self._is_bad(r)]) for r in rows]
     )
-    message = torch.cat([table.flatten(), table.new_tensor([float(stop)])])
+    message = torch.cat([table.flatten(), table.new_tensor([float(stop), float(save)])])
     if dist.is_initialized():
         dist.all_reduce(message)
     message = message.cpu()
-    table = message[:-1].view(table.shape)
+    table = message[:-2].view(table.shape)
     for row, bad in zip(rows, table[:, -1]):
         if not bad == 0:
             self._fail(row)
@@ -345,7 +347,7 @@ def collect(
     for row, sums in zip(rows, table):
         kept = {k: v for k, v in row.items() if k != 'patient' and not torch.is_tensor(v)}
         plain.append(kept | dict(zip(keys, (sums[:-1] / world).tolist())))
-    return plain, bool(message[-1] > 0)
+    return plain, bool(message[-2] > 0), bool(message[-1] > 0)
 
 # %% ../../nbs/10_training/05_step.ipynb #2a1dfe3c
 def state_of(

@@ -20,7 +20,7 @@ from ..physics.geometry import Grid
 from ..core.plot import LETTERS, plane
 from ..io.formats import read_itk, read_nifti
 from ..io.dicom import read_dicom
-from ..io.ct import Scan, canonical, ct_suffix
+from ..io.ct import Scan, canonical, ct_suffix, read_ct
 
 # %% ../../nbs/11_viewers/01_slices.ipynb #28f2c338
 def as_int16(
@@ -39,6 +39,11 @@ def as_int16(
     return out
 
 # %% ../../nbs/11_viewers/01_slices.ipynb #38984c46
+def _x2ct_in_hu(path):
+    "Voxels (x,y,z) in HU, affine and notes of a file of X2CT-GAN."
+    scan = read_ct(path)
+    return scan.hu.T, scan.affine, scan.notes
+
 def _reader_of(
     path: Path,  # A file, or a folder of DICOM slices
 ):  # Function from the path to (voxels, affine, notes)
@@ -48,6 +53,8 @@ def _reader_of(
     suffix = ct_suffix(path)
     if suffix in ('.nii', '.nii.gz'):
         return read_nifti
+    if suffix == '.h5':
+        return _x2ct_in_hu
     if suffix:
         return read_itk
     fix = 'Give NIfTI, NRRD, MHA or a folder of DICOM slices.'
