@@ -410,6 +410,10 @@ def _word_or_numbers(text, word, n, flag):
     numbers = _numbers(text, n, flag)
     return numbers if n > 1 else numbers[0]
 
+def _center(text):
+    "A word, or three numbers in mm."
+    return text if text in ('body', 'volume', 'world') else _numbers(text, 3, '--center')
+
 def _spacing(text):
     "Voxel edges as given, one number for all three; None for an empty text."
     numbers = 3 if ',' in text else 1
@@ -662,12 +666,11 @@ def main(
         _check_sizes(size, pixels, fov_mm, workers)
         if Path(dest).is_dir():
             check_writable(dest, is_folder=True)
-        is_word = center in ('body', 'volume', 'world')
         cfg = PrepareCfg(
             size=size,
             fov_mm=fov_mm,
             pixels=pixels,
-            center=center if is_word else _numbers(center, 3, '--center'),
+            center=_center(center),
             keep_table=table,
             rescale=_word_or_numbers(rescale, 'signed', 2, '--rescale'),
             padding=_word_or_numbers(padding, 'none', 1, '--padding'),

@@ -292,6 +292,11 @@ def score(
     )
 
 # %% ../../nbs/12_inference/03_evaluate.ipynb #7e4ebbcb
+def _check_json(path):
+    "Refuse a result file that cannot be written; '-' is the terminal."
+    if path and path != '-':
+        check_writable(path)
+
 def _read_result(path):
     "The JSON of another run, or None without a path."
     if not path:
@@ -376,8 +381,7 @@ def main(
     Example: xray2ct-evaluate runs/ID data/virtual_test --json scores.json
     X2CT-GAN's data: xray2ct-evaluate lift64 data/x2ct --protocol x2ct,x2ct_legacy"""
     with exit_on_input_error(), device_group(device or '') as own_device:
-        if json and json != '-':
-            check_writable(json)
+        _check_json(json)
         other = _read_result(compare)
         protocols = _protocols(protocol, compare)
         predictor = load_predictor(weights, own_device)
