@@ -392,7 +392,7 @@ class Case:
     def output(self, name, check):
         "A path to write; sometimes one that cannot be written."
         path = self.folder / 'out' / name
-        how = self.rng.choice(['new'] * 12 + ['below_file', 'folder', 'read_only', 'exists'])
+        how = self.rng.choice(['new'] * 24 + ['below_file', 'folder', 'read_only', 'exists'])
         if how == 'below_file':
             (self.folder / 'out').touch()
         elif how == 'folder':
