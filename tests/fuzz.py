@@ -522,7 +522,7 @@ def cohort_case(case):
     case.words = ['--workers', '1']
     if case.rng.random() < 0.5 and not dest.parent.exists():
         dest.mkdir(parents=True)
-        label = dict(name='0:1', scale='mini', size=16, pixels=16, seeds=[0, 1])
+        label = dict(name='0:1', scale='mini', size=32, pixels=16, seeds=[0, 1])
         (dest / 'cohort.json').write_bytes(mutate_json(case.rng, json.dumps(label).encode()))
     case.option('--scale', '--shard', '--workers')
     case.words += [name, dest] if not name.startswith('-') else [dest, '--', name]
@@ -665,7 +665,7 @@ def warm_up(root):
     "What every process computes once, such as the average chest: the forked children share it."
     torch.set_num_threads(1)
     tqdm.monitor_interval = 0  # a thread of the parent would not live in its children
-    cohort_module.SCALES = dict(mini=(16, 16), full=(16, 32))  # the sizes do not matter here
+    cohort_module.SCALES = dict(mini=(32, 16), full=(32, 32))  # the sizes do not matter here
     for source in ('scan.nii.gz', 'dicom'):
         cfg = PrepareCfg(size=16, pixels=16)
         prepare_ct(root / 'templates' / 'scans' / source, root / 'warm' / source, cfg, Geometry(pixels=16))

@@ -398,8 +398,8 @@ def _check_outputs(output, uncertainty, dicom, patient):
     for path in filter(None, (output, uncertainty)):
         check_writable(path)
     if dicom:
-        check_writable(dicom, is_folder=True)
         check_new_folder(dicom)
+        check_writable(dicom, is_folder=True)
         check_patient_name(patient or '')
     elif patient:
         raise InputError('--patient is for a DICOM series', fix='Give --dicom DIR too, or leave --patient out.')
