@@ -672,8 +672,6 @@ def main(
         t0 = time.time()
         src, dest = _sources_and_destination(paths)
         _check_sizes(size, pixels, fov_mm, workers)
-        if Path(dest).is_dir():
-            check_writable(dest, is_folder=True)
         cfg = PrepareCfg(
             size=size,
             fov_mm=fov_mm,
