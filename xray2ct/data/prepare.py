@@ -410,10 +410,6 @@ def _word_or_numbers(text, word, n, flag):
     numbers = _numbers(text, n, flag)
     return numbers if n > 1 else numbers[0]
 
-def _center(text):
-    "A word, or three numbers in mm."
-    return text if text in ('body', 'volume', 'world') else _numbers(text, 3, '--center')
-
 def _spacing(text):
     "Voxel edges as given, one number for all three; None for an empty text."
     numbers = 3 if ',' in text else 1
@@ -676,7 +672,7 @@ def main(
             size=size,
             fov_mm=fov_mm,
             pixels=pixels,
-            center=_center(center),
+            center=center if center in ('body', 'volume', 'world') else _numbers(center, 3, '--center'),
             keep_table=table,
             rescale=_word_or_numbers(rescale, 'signed', 2, '--rescale'),
             padding=_word_or_numbers(padding, 'none', 1, '--padding'),
