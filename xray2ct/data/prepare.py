@@ -634,6 +634,16 @@ _PATHS = 'CT files, DICOM folders or folders of them; the last one is the destin
 
 _LISTS = "List of X2CT-GAN's scans to prepare, train.txt or test.txt (give it once for each)"
 
+def _sources_and_destination(paths):
+    "The sources and the destination, which can be written to if it exists."
+    if len(paths) < 2:
+        raise InputError('a source and a destination are needed', fix='xray2ct-prepare SRC... DEST')
+    *src, dest = paths
+    if Path(dest).is_dir():
+        check_writable(dest, is_folder=True)
+    return src, dest
+
+# %% ../../nbs/05_data/02_prepare.ipynb #07e966c9
 @call_parse
 def main(
     paths: Param(_PATHS, str, nargs='*', opt=False) = (),
@@ -656,12 +666,8 @@ def main(
     X2CT-GAN's data: xray2ct-prepare LIDC-HDF5-256 data/x2ct --split train.txt --split test.txt"""
     with exit_on_input_error():
         t0 = time.time()
-        if len(paths) < 2:
-            raise InputError('a source and a destination are needed', fix='xray2ct-prepare SRC... DEST')
-        *src, dest = paths
+        src, dest = _sources_and_destination(paths)
         _check_sizes(size, pixels, fov_mm, workers)
-        if Path(dest).is_dir():
-            check_writable(dest, is_folder=True)
         is_word = center in ('body', 'volume', 'world')
         cfg = PrepareCfg(
             size=size,

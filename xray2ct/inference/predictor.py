@@ -400,6 +400,10 @@ def _check_outputs(output, uncertainty, dicom, patient):
         check_patient_name(patient or '')
     elif patient:
         raise InputError('--patient is for a DICOM series', fix='Give --dicom DIR too, or leave --patient out.')
+    for path in filter(None, (output, uncertainty)):
+        check_writable(path)
+    if dicom:
+        check_writable(dicom, is_folder=True)
 
 def _write_outputs(made, weights, output, uncertainty, dicom, patient):
     "Write the volume, its uncertainty and the series, as far as they were asked for."
@@ -426,7 +430,7 @@ def main(
     uncertainty: str = None,  # File to write the standard deviation per voxel to, HU (formats as for --output)
     dicom: str = None,  # New folder to write a DICOM CT series to, marked as synthetic; with --output or alone
     patient: str = None,  # Patient's name and id in the DICOM series (default: anonymous)
-    radiographs: Param('Read the files as ordinary radiographs (default: if they are pictures)', action=DashFlag) = None,
+    radiographs: Param('Read the files as ordinary radiographs (default: if pictures)', action=DashFlag) = None,
     lateral_faces: Param('Side that the lateral faces: left, right or auto', str, action=DashOption) = None,
     device: str = None,  # cpu, cuda or cuda:1 (default: a GPU if there is one)
     json: Param('Print one JSON object in place of sentences', action=DashFlag) = None,
@@ -437,15 +441,10 @@ def main(
     with exit_on_input_error():
         start = time.time()
         _check_outputs(output, uncertainty, dicom, patient)
-        for path in filter(None, (output, uncertainty)):
-            check_writable(path)
-        if dicom:
-            check_writable(dicom, is_folder=True)
         own_device = pick_device(device or '')
-        pictures = bool(radiographs or lateral_faces)
-        pictures = pictures or not weights and are_radiographs(dict(pa=frontal, lat=lateral), geometry)
+        faces = lateral_faces or ('auto' if radiographs else '')
+        pictures = bool(faces) or not weights and are_radiographs(dict(pa=frontal, lat=lateral), geometry)
         predictor = load_predictor(weights or default_weights(pictures), own_device)
-        faces = lateral_faces or 'auto'
         made = reconstruct(
             predictor,
             frontal,
@@ -454,7 +453,7 @@ def main(
             size or None,
             refine,
             uncertainty=bool(uncertainty),
-            radiographs=faces if radiographs or lateral_faces else '',
+            radiographs=faces,
         )
         for warning in made.warnings:
             print(f'warning: {warning}', file=sys.stderr)

@@ -603,6 +603,7 @@ def opening_lines(
         f'baseline: mean volume, {run.history.baseline:.2f} dB ({cfg.protocol}){resuming}',
     ]
 
+# %% ../../nbs/10_training/06_loop.ipynb #bf8843b1
 def finish(
     run: Run,  # After its last step
 ) -> dict:  # The record
@@ -611,8 +612,7 @@ def finish(
     validation = run.validation
     tune_gpu('fp32', state.device)
     with evaluating(state) as model:
-        known = (run.folder, run.baselines, validation, cfg.protocol, history.data_hash)
-        rows = baseline_rows(*known, run.device)
+        rows = baseline_rows(run.folder, run.baselines, validation, cfg.protocol, history.data_hash, run.device)
         scores = evaluate(
             lambda batch: output_hu(model, batch, cfg),
             validation,
