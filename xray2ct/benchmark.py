@@ -294,6 +294,12 @@ def _loader_rate(stream, batch, workers, seconds):
     loader.close()
     return rate
 
+def _way(workers):
+    "Loader in words."
+    if not workers:
+        return 'a thread'
+    return '1 worker' if workers == 1 else f'{workers} workers'
+
 def stream_rates(
     cfg,  # `RunCfg`: its stream, or that of lift64_varied; sizes and batch
     seconds: float = 4.0,  # For each way, at least
@@ -307,8 +313,8 @@ def stream_rates(
     for kind, patients in (('new', 10**6), ('known', 1)):
         stream = VirtualStream(replace(varied.stream, patients=patients), *size)
         for number in (0, workers):
-            words = f'{number} worker{"s" if number > 1 else ""}' if number else 'a thread'
-            rates[f'{kind} patients, {words}'] = _loader_rate(stream, cfg.train.batch, number, seconds)
+            rate = _loader_rate(stream, cfg.train.batch, number, seconds)
+            rates[f'{kind} patients, {_way(number)}'] = rate
     return rates
 
 # %% ../nbs/14_apps/02_benchmark.ipynb #785402a5
@@ -411,6 +417,7 @@ def _measure_trainer(recipe, data, steps, compiled, log, device):
             out[name] = trainer_rate(recipe, root, n, steps, settings)
     return out
 
+# %% ../nbs/14_apps/02_benchmark.ipynb #746df82f
 @contextmanager
 def bench_cohort(
     data: str = '',  # A cohort, or '' for a small one that is thrown away
@@ -426,8 +433,7 @@ def bench_cohort(
             raise InputError(f'no cohort could be made: {_last_line(done.stderr)}')
         yield folder
 
-# %% ../nbs/14_apps/02_benchmark.ipynb #306a70f3
-def _header(recipe, cfg):
+def _header(recipe, cfg, device):
     "Date, machine, code and sizes of a record."
     return dict(
         date=datetime.now(timezone.utc).isoformat(timespec='seconds'),
@@ -439,8 +445,10 @@ def _header(recipe, cfg):
         pixels=cfg.data.pixels,
         batch=cfg.train.batch,
         load=os.getloadavg()[0],
+        device=device.type,
     )
 
+# %% ../nbs/14_apps/02_benchmark.ipynb #306a70f3
 def measure(
     recipe: str = 'quickstart',  # What to train
     data: str = '',  # Cohort; virtual patients 0..11 are made where there is none
@@ -448,16 +456,15 @@ def measure(
     seconds: float = 8.0,  # For each of the others
     log=print,  # Called with each line of progress
     compiled: bool = False,  # torch.compile too?
-    device='cpu',  # To compute on
+    device=torch.device('cpu'),  # To compute on
 ) -> dict:  # Plain values for JSON
     "Take every measurement on this machine."
     cfg = get_recipe(recipe)
-    device = torch.device(device)
     cores = os.cpu_count() or 1
     if data and not Path(data).is_dir():
         fix = 'Leave --data out to measure on a small cohort made for it.'
         raise InputError('no such folder', data, fix)
-    out = _header(recipe, cfg) | dict(device=device.type)
+    out = _header(recipe, cfg, device)
     with threads(cores):
         model = build_model(cfg.model)
         out['parameters'] = n_params(model)
@@ -497,6 +504,7 @@ def _counted_gflop(cfg):
             batch['crop'] = (torch.zeros(1, 3, dtype=torch.long), cfg.train.crop)
         return step_flops(build_model(cfg.model).train(), batch)
 
+# %% ../nbs/14_apps/02_benchmark.ipynb #1681793d
 def _timed_step(cfg, patients, device, seconds):
     "Seconds of a step with so many patients, and the most memory that it takes, GB (0 on a CPU)."
     state = make_train_state(cfg, patients, device)
@@ -529,6 +537,7 @@ def _full_size_row(cfg, device, seconds):
     row = dict(patients=patients, samples_per_s=patients / duration, memory_gb=memory, precision=precision)
     return row | dict(gflops=gflops)
 
+# %% ../nbs/14_apps/02_benchmark.ipynb #fe2fcf24
 def full_size_rows(
     names,  # Of recipes
     device,  # `torch.device` to compute on

@@ -134,7 +134,7 @@ def lift64_real(scale) -> RunCfg:  # scale is 'mini' or 'full'
 # %% ../../nbs/09_config/04_lift.ipynb #7ad1c202
 @recipe
 def radiograph64(scale) -> RunCfg:  # scale is 'mini' or 'full'
-    """The lifter for ordinary radiographs: lift64_real goes on with two pictures of each patient in place of line integrals.
+    """The lifter for ordinary radiographs: lift64_real goes on with two pictures in place of line integrals.
 
     Size, position, tone curve and border of each picture are unknown, and the patient moves between the views. The
     network gets the pictures in the standard frame and the default acquisition; the volume lies in that frame.

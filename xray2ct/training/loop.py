@@ -612,8 +612,7 @@ def finish(
     validation = run.validation
     tune_gpu('fp32', state.device)
     with evaluating(state) as model:
-        known = (run.folder, run.baselines, validation, cfg.protocol, history.data_hash)
-        rows = baseline_rows(*known, run.device)
+        rows = baseline_rows(run.folder, run.baselines, validation, cfg.protocol, history.data_hash, run.device)
         scores = evaluate(
             lambda batch: output_hu(model, batch, cfg),
             validation,

@@ -101,7 +101,6 @@ def ddp_options(
     return dict(
         device_ids=[device.index] if gpu else None,
         gradient_as_bucket_view=True,
-        broadcast_buffers=False,  # `evaluating` does
         find_unused_parameters=world > 2 and not gpu,  # keeps the order of the buckets
         static_graph=gpu and one_pass,
     )
