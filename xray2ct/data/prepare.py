@@ -669,12 +669,11 @@ def main(
         t0 = time.time()
         src, dest = _sources_and_destination(paths)
         _check_sizes(size, pixels, fov_mm, workers)
-        is_word = center in ('body', 'volume', 'world')
         cfg = PrepareCfg(
             size=size,
             fov_mm=fov_mm,
             pixels=pixels,
-            center=center if is_word else _numbers(center, 3, '--center'),
+            center=center if center in ('body', 'volume', 'world') else _numbers(center, 3, '--center'),
             keep_table=table,
             rescale=_word_or_numbers(rescale, 'signed', 2, '--rescale'),
             padding=_word_or_numbers(padding, 'none', 1, '--padding'),
