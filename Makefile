@@ -1,4 +1,4 @@
-# make train   set up, build the virtual patients, train, score, reconstruct a real chest (about a quarter of an hour)
+# make train   set up, reconstruct a real chest with pretrained weights; then draw patients, train, score (a quarter of an hour)
 # make test    set up, run every notebook and every test, open the site in a browser
 # make test-gpu  on a machine with a GPU: the tests that need one (tools/gpu_check.sh adds a benchmark and a short training)
 # make docs    set up, build the documentation site in _docs (npm fetches two libraries the first time; no network after that)

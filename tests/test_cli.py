@@ -16,7 +16,7 @@ from xray2ct.evaluation.baselines import fit_baselines
 from xray2ct.physics.geometry import Geometry, Grid
 from xray2ct.physics.geometry_file import geometry_to_dict
 from xray2ct.models import build_model
-from xray2ct.recipes import get_recipe
+from xray2ct.recipes import get_recipe, list_recipes
 from xray2ct.train import command_parser
 from xray2ct.io.volume import hu_to_unit, write_nifti
 
@@ -149,6 +149,62 @@ def test_help_of_a_real_process(name):
 def test_a_word_that_is_no_option():
     said = process('xray2ct-report', 'runs/x', '--no-such-option')
     assert said.code == 2 and 'no-such-option' in said.err and 'Traceback' not in said.err, said
+
+
+def check_screen(text):
+    "The list of recipes fits on one screen and holds every recipe."
+    lines = text.splitlines()
+    assert len(lines) <= 24 and max(map(len, lines)) <= 100, text
+    assert set(list_recipes()) <= set(text.split()) and 'Traceback' not in text, text
+
+
+def test_train_without_a_recipe_lists_them():
+    said = process('python -m xray2ct.train')
+    assert (said.code, said.out) == (2, ''), said
+    check_screen(said.err)
+    refused(process('python -m xray2ct.train', 'smoke', '--sede', 3), '--sede', '--help')
+
+
+def torchrun(tmp, *args):
+    "Two real processes; a folder of metadata stands for the installed package, because the tests also run from the source alone."
+    info = tmp / 'xray2ct-0.dist-info'
+    info.mkdir(exist_ok=True)
+    (info / 'METADATA').write_text('Metadata-Version: 2.1\nName: xray2ct\nVersion: 0\n')
+    entry_point = cp['DEFAULT']['torchrun_handlers']
+    (info / 'entry_points.txt').write_text(f'[torchrun.handlers]\n{entry_point}\n')
+    launch = 'torch.distributed.run --standalone --nproc_per_node=2 -m xray2ct.train'
+    p = subprocess.run(
+        [sys.executable, '-m', *launch.split(), *map(str, args)],
+        capture_output=True,
+        text=True,
+        env=ENV | dict(PYTHONPATH=os.pathsep.join([str(tmp), str(ROOT)])),
+        cwd=tmp,
+        timeout=300,
+    )
+    return Said(p.returncode, p.stdout, p.stderr)
+
+
+@pytest.mark.parametrize(
+    'words, message',
+    [
+        ('smok', "error: there is no recipe 'smok'. Did you mean 'smoke'?"),
+        ('smoke train.stepz=3', 'train.steps'),
+        ('smoke --sede 3', 'unrecognized arguments: --sede'),
+        ('smoke --data nowhere', 'error: nowhere: no such folder.'),
+    ],
+)
+def test_a_mistake_under_torchrun_is_one_line_and_exit_code_2(words, message, tmp_path):
+    said = torchrun(tmp_path, *words.split())
+    refused(said, message)
+    assert said.err.count('\n') == 1, said
+
+
+def test_torchrun_without_a_recipe_prints_the_screen_once(tmp_path):
+    said = torchrun(tmp_path)
+    assert (said.code, said.out) == (2, ''), said
+    check_screen(said.err)
+    said = torchrun(tmp_path, '--help')
+    assert (said.code, said.err, said.out.count('usage:')) == (0, '', 1), said
 
 
 # ---- things to break --------------------------------------------------------------------------------------------------------------------------

@@ -35,6 +35,7 @@ class Alignment:
         "Move a volume."
         return reframe(hu, self.scale, self.offset_mm, fov_mm)
 
+# %% ../../nbs/08_evaluation/07_radiograph.ipynb #f35756a8
 def _above_air(hu, protocol):
     "HU in the window of a protocol, counted from its lower end."
     return hu.float().clamp(protocol.lo, protocol.hi) - protocol.lo
@@ -53,7 +54,7 @@ def _error_of_shifts(truth, moved):
     square = correlate(spectrum(torch.ones_like(truth)), spectrum(moved**2))
     return truth.square().sum() - 2 * product + square
 
-# %% ../../nbs/08_evaluation/07_radiograph.ipynb #a2e1e783
+# %% ../../nbs/08_evaluation/07_radiograph.ipynb #60b944bd
 def _coarse_alignment(pred, truth, p, fov_mm):
     "The best of a lattice of scales and whole shifts of coarse voxels."
     n = len(truth)
@@ -85,6 +86,7 @@ def _neighbors(a, factor, mm):
             if abs(offset[axis]) <= MAX_SHIFT_MM * MAX_SCALE:
                 yield Alignment(a.scale, tuple(offset))
 
+# %% ../../nbs/08_evaluation/07_radiograph.ipynb #e5ccf0e4
 def align_volume(
     pred: torch.Tensor,  # (n,n,n) HU
     truth: torch.Tensor,  # (n,n,n) HU
@@ -111,7 +113,7 @@ def align_volume(
             lowest = errors[nearest]
     return best
 
-# %% ../../nbs/08_evaluation/07_radiograph.ipynb #558311b5
+# %% ../../nbs/08_evaluation/07_radiograph.ipynb #e426a54b
 class AlignedPredictor:
     "A prediction function whose volumes are moved onto the truth of the batch."
 
@@ -162,7 +164,7 @@ class AlignedBaselines:
 
         return AlignedPredictor(predict_hu, self.protocol)(batch)
 
-# %% ../../nbs/08_evaluation/07_radiograph.ipynb #8ba9c8cb
+# %% ../../nbs/08_evaluation/07_radiograph.ipynb #667c29c0
 def radiograph_scores(
     predict_hu,  # batch -> (B,1,n,n,n) HU
     pictures,  # Patients on standardized radiographs, volumes in their own frame

@@ -7,7 +7,7 @@ __all__ = ['REFINE_STEPS', 'LIMITS', 'MAX_BYTES', 'oblique_geometry', 'score_ref
            'write_card', 'main']
 
 # %% ../../nbs/12_inference/05_export.ipynb #c4273303
-import json
+import json, re
 from pathlib import Path
 import numpy as np
 import torch
@@ -236,13 +236,34 @@ def _score_row(name, s):
     ]
     return f'| {" | ".join(cells)} |'
 
+def _real_ids(card, cfg):
+    "Real chests of the stream among the training patients; none of them is named as a virtual one."
+    if not cfg.stream.patients or not cfg.stream.real:
+        return []
+    return [i for i in card['training_ids'] if not re.fullmatch(r'v\d{5}', i)]
+
+def _source(card, cfg):
+    "The patients of the training in words."
+    stream = cfg.stream
+    real = _real_ids(card, cfg)
+    cohort = f'cohort `{cfg.cohort}` ({len(card["training_ids"]) - len(real)} patients)'
+    if not stream.patients:
+        return f'from the {cohort}'
+    source = f'sampled anew each time from {stream.patients:,} virtual patients outside the {cohort}'
+    if real:
+        source += (
+            f' and, for {stream.real_fraction:.0%} of the samples, from {len(real)} real chests '
+            f'({", ".join(real)}), each warped at random'
+        )
+    if stream.radiographs:
+        source += f'; {stream.radiographs:.0%} of the samples are pairs of simulated radiographs without geometry'
+    return source
+
+# %% ../../nbs/12_inference/05_export.ipynb #6f21aa11
 def _origin(card, cfg, size):
     "Sentences about the grid, the training and the size of the file."
-    data, stream = cfg.data, cfg.stream
-    cohort = f'cohort `{cfg.cohort}` ({len(card["training_ids"])} patients)'
-    source = f'from the {cohort}'
-    if stream.patients:
-        source = f'sampled anew each time from {stream.patients:,} virtual patients outside the {cohort}'
+    data = cfg.data
+    source = _source(card, cfg)
     sentences = [
         f'{data.n}³ voxels of {data.fov_mm / data.n:.3g} mm from {len(data.views)} X-rays of {data.pixels}² pixels.',
         f'Recipe `{cfg.recipe}` at scale {cfg.scale}, seed {cfg.seed}, code {card["code"]["sha7"]}:',

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['exposed_field', 'fit_square', 'ranks', 'picture_features', 'standardize_tone']
 
-# %% ../../nbs/04_io/08_pictures.ipynb #41a4c873
+# %% ../../nbs/04_io/08_pictures.ipynb #2d7d815e
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -13,7 +13,7 @@ from scipy.ndimage import gaussian_filter
 from ..core import InputError
 from .radiographs import calibrate_like, quantiles_of
 
-# %% ../../nbs/04_io/08_pictures.ipynb #7c5fcd1d
+# %% ../../nbs/04_io/08_pictures.ipynb #d20a6436
 def _is_border(line, low, high):
     "True for a row or column that is almost entirely black, or for the most part white."
     span = high - low
@@ -31,17 +31,19 @@ def exposed_field(
     while found:
         part = picture[top:bottom, left:right]
         lines = (part[0], part[-1], part[:, 0], part[:, -1])
-        first, last, leftmost, rightmost = [_is_border(line, low, high) for line in lines]
+        first, last = [_is_border(line, low, high) for line in lines[:2]]
+        leftmost, rightmost = [_is_border(line, low, high) for line in lines[2:]]
         tall = bottom - top > least[0]
         wide = right - left > least[1]
-        top += first and tall
-        bottom -= last and tall
-        left += leftmost and wide
-        right -= rightmost and wide
-        found = tall and (first or last) or wide and (leftmost or rightmost)
-    return int(top), int(bottom), int(left), int(right)
+        steps = (first and tall, last and tall, leftmost and wide, rightmost and wide)
+        top += int(steps[0])
+        bottom -= int(steps[1])
+        left += int(steps[2])
+        right -= int(steps[3])
+        found = any(steps)
+    return top, bottom, left, right
 
-# %% ../../nbs/04_io/08_pictures.ipynb #28ec570b
+# %% ../../nbs/04_io/08_pictures.ipynb #310cc984
 def fit_square(
     picture: np.ndarray,  # (h,w), more attenuation is larger
     pixels: int,  # Edge of the square
@@ -57,11 +59,11 @@ def fit_square(
     square = np.full((pixels, pixels), small.min(), dtype=np.float32)
     square[row : row + size[0], col : col + size[1]] = small
     field = np.zeros((pixels, pixels), dtype=bool)
-    top, bottom, left, right = exposed_field(small)
-    field[row + top : row + bottom, col + left : col + right] = True
+    box = exposed_field(small)
+    field[row + box[0] : row + box[1], col + box[2] : col + box[3]] = True
     return square, field
 
-# %% ../../nbs/04_io/08_pictures.ipynb #e6ba1ca5
+# %% ../../nbs/04_io/08_pictures.ipynb #fb5c7d55
 def ranks(
     square: np.ndarray,  # (n,n)
     field: np.ndarray,  # (n,n) bool
@@ -88,7 +90,7 @@ def picture_features(
     contrast = blur((rank - mean) * inside, 0.016)
     return (contrast + 0.5 * (rank - 0.5)) * inside
 
-# %% ../../nbs/04_io/08_pictures.ipynb #97195fc9
+# %% ../../nbs/04_io/08_pictures.ipynb #89fdcf71
 def standardize_tone(
     square: np.ndarray,  # (n,n), more attenuation is larger
     field: np.ndarray,  # (n,n) bool

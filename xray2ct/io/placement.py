@@ -8,7 +8,7 @@ __all__ = ['STANDARD_CENTER', 'STANDARD_SIZE', 'ATLAS_SEEDS', 'ATLAS_PIXELS', 'A
            'atlas_features', 'Placement', 'place_picture', 'StandardRadiograph', 'move_to_frame',
            'standardize_radiograph', 'implied_frame']
 
-# %% ../../nbs/04_io/09_placement.ipynb #2e6df1d3
+# %% ../../nbs/04_io/09_placement.ipynb #3a69ad4c
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -21,7 +21,7 @@ from .pictures import fit_square, picture_features, standardize_tone
 from ..physics.geometry import Geometry, project_points
 from ..physics.projection import render_xrays
 
-# %% ../../nbs/04_io/09_placement.ipynb #6a02e835
+# %% ../../nbs/04_io/09_placement.ipynb #ce7fb903
 STANDARD_CENTER = (0.0, -12.0, 10.0)  # Of the lungs in the standard frame, (x,y,z) mm
 STANDARD_SIZE = 60.0  # Geometric mean of the standard deviations of lung voxels along x and z, mm
 
@@ -67,7 +67,7 @@ def reframe(
     above_air = hu.float()[None, None] + 1000
     return F.grid_sample(above_air, grid, align_corners=False)[0, 0] - 1000
 
-# %% ../../nbs/04_io/09_placement.ipynb #47334d94
+# %% ../../nbs/04_io/09_placement.ipynb #cfb37c1d
 ATLAS_SEEDS = range(10_100, 10_112)  # Virtual patients of the atlas; no cohort has them
 ATLAS_PIXELS = 48  # Edge of its X-rays
 ATLAS_STEP = 12 / 255  # Line integral of one gray level in the file
@@ -102,7 +102,7 @@ def atlas_features(
     field = np.ones((ATLAS_PIXELS, ATLAS_PIXELS), dtype=bool)
     return np.mean([picture_features(xray, field) for xray in load_atlas()[view]], axis=0)
 
-# %% ../../nbs/04_io/09_placement.ipynb #21d4ddf4
+# %% ../../nbs/04_io/09_placement.ipynb #53793993
 @dataclass(frozen=True)
 class Placement:
     "The place of a chest on a square picture."
@@ -130,7 +130,7 @@ ROLLS = (-4.0, 0.0, 4.0)  # Degrees, of the coarse search
 SHIFT_LIMIT = 0.4  # Largest shift, in half edges
 LEAST_OVERLAP = 0.45  # Part of the atlas that the field must cover
 
-# %% ../../nbs/04_io/09_placement.ipynb #b68b9b80
+# %% ../../nbs/04_io/09_placement.ipynb #1d68baba
 def _canvas(n):
     "Positions (2n,2n,2) of a canvas of twice the atlas' edge."
     line = (np.arange(2 * n) + 0.5) / n * 2 - 2
@@ -176,7 +176,7 @@ def _correlations(stack, view, candidates):
     product = template_square.clamp_min(1e-4) * picture_square.clamp_min(1e-4)
     return covariance / product.sqrt(), (count / total).clamp(0, 1)
 
-# %% ../../nbs/04_io/09_placement.ipynb #df2bc7be
+# %% ../../nbs/04_io/09_placement.ipynb #4550bdab
 def _best(stack, view, candidates):
     "The best place among the candidates."
     correlation, overlap = _correlations(stack, view, candidates)
@@ -212,7 +212,7 @@ def place_picture(
     rolls = coarse.roll_deg + np.array((-2.0, 0.0, 2.0))
     return _best(stack, view, [(coarse.scale * f, roll) for f in factors for roll in rolls])
 
-# %% ../../nbs/04_io/09_placement.ipynb #a0798a44
+# %% ../../nbs/04_io/09_placement.ipynb #2659978e
 @dataclass
 class StandardRadiograph:
     "A picture in the standard frame."
@@ -252,7 +252,7 @@ def standardize_radiograph(
     xray = standardize_tone(gray, inside, load_atlas()[view])
     return StandardRadiograph(xray, gray, inside, placement)
 
-# %% ../../nbs/04_io/09_placement.ipynb #3e32b495
+# %% ../../nbs/04_io/09_placement.ipynb #c57b8421
 def _solve_point(matrix, uv, axis, value):
     "Point (3,) mm that projects to `uv`, with one coordinate given."
     rows = np.stack([matrix[0] - uv[0] * matrix[2], matrix[1] - uv[1] * matrix[2]])

@@ -6,7 +6,7 @@
 __all__ = ['FACES', 'SURE', 'LIKELY', 'RARE', 'VIEW_NAMES', 'SIZE_DEVIATION', 'STANDARD_MM', 'Reading', 'Recognized',
            'recognize_view', 'view_sentences', 'pair_sentences', 'RecognizedPair', 'recognize_radiographs']
 
-# %% ../../nbs/04_io/10_recognition.ipynb #2cd3340c
+# %% ../../nbs/04_io/10_recognition.ipynb #ffb87558
 from dataclasses import dataclass, replace
 from itertools import product
 import numpy as np
@@ -14,7 +14,7 @@ from ..core import InputError, did_you_mean
 from .pictures import fit_square
 from .placement import Placement, StandardRadiograph, place_picture, standardize_radiograph
 
-# %% ../../nbs/04_io/10_recognition.ipynb #1b243b78
+# %% ../../nbs/04_io/10_recognition.ipynb #f00073d0
 FACES = ('auto', 'left', 'right')
 SURE = 0.05  # Lead of a finding that is called sure
 LIKELY = 0.02  # Lead of one that is called likely; a guess below
@@ -37,7 +37,7 @@ class Reading:
         return np.rot90(picture, self.quarter_turns)
 
 def _place_reading(square, field, view, reading):
-    "Where the chest would lie on a square picture if it is read in this way."
+    "Place the chest on a square picture that is read in this way."
     square = reading.apply(square)
     field = np.rot90(field, reading.quarter_turns)
     if reading.mirrored:
@@ -46,7 +46,7 @@ def _place_reading(square, field, view, reading):
     placed = place_picture(np.ascontiguousarray(square), np.ascontiguousarray(field), view)
     return replace(placed, mirrored=reading.mirrored)
 
-# %% ../../nbs/04_io/10_recognition.ipynb #0c88a3c4
+# %% ../../nbs/04_io/10_recognition.ipynb #b05d11ce
 RARE = 0.06  # What a rare reading must be ahead
 
 @dataclass(frozen=True)
@@ -87,14 +87,16 @@ def recognize_view(
     shown = np.isfinite(square).sum() * min(picture.shape) / max(picture.shape)
     return Recognized(view, best, placed[best], leads, float(field.sum() / shown))
 
-# %% ../../nbs/04_io/10_recognition.ipynb #6d5283c5
+# %% ../../nbs/04_io/10_recognition.ipynb #040475d4
 VIEW_NAMES = dict(pa='frontal', lat='lateral')
 SIZE_DEVIATION = 0.09  # Standard deviation of the size of chests, relative: what no pair of pictures tells
 STANDARD_MM = 440 / 1.2  # Width of the standard picture at the isocenter
 
 def _certainty(lead):
-    "How sure a finding is, in words."
-    word = 'sure' if lead >= SURE else 'likely' if lead >= LIKELY else 'a guess'
+    "Name the size of a lead."
+    word = 'a guess'
+    if lead >= LIKELY:
+        word = 'sure' if lead >= SURE else 'likely'
     return f'{word}, {lead:.2f} ahead'
 
 def view_sentences(
@@ -117,11 +119,12 @@ def view_sentences(
         out.append(f'{name}: turned by {turns}° counterclockwise ({_certainty(found.leads["quarter_turns"])})')
     place = found.placement
     out.append(
-        f'{name}: the chest appears at {place.scale:.2f} times the standard size, rotated by '
-        f'{place.roll_deg:.0f}°, fit {place.score:.2f} (1 is perfect); {1 - found.kept:.0%} of the picture is border or air'
+        f'{name}: the chest appears at {place.scale:.2f} times the standard size, rotated by {place.roll_deg:.0f}°, '
+        f'fit {place.score:.2f} (1 is perfect); {1 - found.kept:.0%} of the picture is border or air'
     )
     return out
 
+# %% ../../nbs/04_io/10_recognition.ipynb #0c3bdf0f
 def pair_sentences(
     frontal: Placement,  # Of the frontal
     lateral: Placement,  # Of the lateral
@@ -137,7 +140,7 @@ def pair_sentences(
         '(standard deviation)',
     ]
 
-# %% ../../nbs/04_io/10_recognition.ipynb #e0747d32
+# %% ../../nbs/04_io/10_recognition.ipynb #a8b25a67
 @dataclass
 class RecognizedPair:
     "Pictures in the standard frame."

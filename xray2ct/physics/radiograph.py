@@ -154,8 +154,9 @@ def add_border(
     down = y * np.cos(angle) - x * np.sin(angle)
     right = x * np.cos(angle) + y * np.sin(angle)
     # a side without a margin ends outside of the picture
-    top, bottom, left, rightmost = np.where(margins > 0, 0.5 - margins, 0.55)
-    inside = (down > -top) & (down < bottom) & (right > -left) & (right < rightmost)
+    limits = np.where(margins > 0, 0.5 - margins, 0.55)
+    inside = (-down < limits[0]) & (down < limits[1])
+    inside &= (-right < limits[2]) & (right < limits[3])
     return np.where(inside, gray, value)
 
 def burn_letters(
@@ -167,13 +168,16 @@ def burn_letters(
     h, w = gray.shape
     out = gray.copy()
     for _ in range(rng.integers(0, most + 1)):
-        cells = np.array([cell == '#' for cell in list(GLYPHS.values())[rng.integers(len(GLYPHS))]])
-        cell = max(1, round(h * rng.uniform(0.004, 0.009)))
-        ink = np.kron(cells.reshape(7, 5), np.ones((cell, cell))) > 0
-        row = int(h * (rng.uniform(0.02, 0.25) if rng.uniform() < 0.7 else rng.uniform(0.75, 0.9)))
-        col = int(w * (rng.uniform(0.02, 0.15) if rng.uniform() < 0.5 else rng.uniform(0.8, 0.93)))
-        part = out[row : row + ink.shape[0], col : col + ink.shape[1]]
-        part[ink[: part.shape[0], : part.shape[1]]] = rng.uniform(0.85, 1)
+        glyph = list(GLYPHS.values())[rng.integers(len(GLYPHS))]
+        cells = np.array([cell == '#' for cell in glyph]).reshape(7, 5)
+        side = max(1, round(h * rng.uniform(0.004, 0.009)))
+        ink = cells.repeat(side, 0).repeat(side, 1)
+        low, high = (0.02, 0.25) if rng.uniform() < 0.7 else (0.75, 0.9)
+        row = int(h * rng.uniform(low, high))
+        low, high = (0.02, 0.15) if rng.uniform() < 0.5 else (0.8, 0.93)
+        col = int(w * rng.uniform(low, high))
+        place = out[row : row + len(ink), col : col + ink.shape[1]]
+        place[ink[: len(place), : place.shape[1]]] = rng.uniform(0.85, 1)
     return out
 
 # %% ../../nbs/02_physics/07_radiograph.ipynb #a26322eb

@@ -43,6 +43,7 @@ from xray2ct.recipes.lift import (
     lift128,
     lift256,
     lift32,
+    lift32_reference,
     lift64,
     lift64_real,
     lift64_varied,

@@ -10,29 +10,29 @@ from dataclasses import replace
 from ..config import RunCfg
 from ..models.reproduced.direct64 import DirectCfg
 from ..models.reproduced.unet import MonaiUnetCfg
-from .lift import lift64, quickstart
+from .lift import lift32_reference, lift64
 from .registry import recipe
 
 # %% ../../nbs/09_config/05_comparisons.ipynb #d1d806d4
 @recipe
 def direct32_matched(scale) -> RunCfg:  # scale is 'mini' or 'full'
-    """The study's base network with the quickstart's patients, copies, loss, schedule and number of steps.
+    """The study's base network with lift32_reference's patients, copies, loss, schedule and number of steps.
 
     Should give the worth of the network without the study's bugs and settings; nothing is reported for it.
-    Costs as much as `quickstart`."""
-    c = quickstart(scale)
+    Costs as much as `lift32_reference`."""
+    c = lift32_reference(scale)
     model = DirectCfg(pixels=c.data.pixels) if scale == 'full' else DirectCfg.mini()
     return replace(c, recipe='direct32_matched', model=model)
 
 @recipe
 def dynunet32(scale) -> RunCfg:  # scale is 'mini' or 'full'
-    """MONAI's DynUNet on X-rays replicated along their rays, deep supervision included, matched to the quickstart.
+    """MONAI's DynUNet on X-rays replicated along their rays, deep supervision included, matched to lift32_reference.
 
-    It has the quickstart's patients, copies, loss, schedule and number of steps.
+    It has lift32_reference's patients, copies, loss, schedule and number of steps.
     Should give the score of a standard network that receives the right pixel of each X-ray for each voxel; nothing
     is reported for it.
-    Costs as much as `quickstart`."""
-    c = quickstart(scale)
+    Costs as much as `lift32_reference`."""
+    c = lift32_reference(scale)
     model = MonaiUnetCfg.mini(net='dynunet', aux=True)
     if scale == 'full':
         model = MonaiUnetCfg(pixels=c.data.pixels, net='dynunet', aux=True)

@@ -8,6 +8,7 @@ __all__ = ['check_resolution', 'load_splits', 'write_copies', 'load_training_set
 
 # %% ../../nbs/10_training/04_setup.ipynb #e621724b
 import os, warnings
+from dataclasses import replace
 from pathlib import Path
 import nibabel as nib
 import numpy as np
@@ -141,6 +142,9 @@ def load_splits(
 
         def check():
             leakage_gate(dict(train=training, validation=validation), cfg.data.leakage, root)
+            if cfg.stream.patients and cfg.stream.real:
+                real = CTDataset(cfg.stream.real, None, replace(cfg.data, cache=''), quiet=quiet)
+                leakage_gate(dict(real=real, validation=validation), cfg.data.leakage, cfg.stream.real)
 
         from_main(check, root, 'reading the patients')
     if cfg.stream.patients and cfg.stream.radiographs:
