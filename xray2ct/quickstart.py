@@ -130,7 +130,7 @@ def run_command(
         return 130
 
 # %% ../nbs/14_apps/01_quickstart.ipynb #665dd701
-PROBE_S = 0.30  # Seconds of a training step of `quickstart` on the core where the costs of the steps were measured
+PROBE_S = 0.75  # Seconds of a training step of `quickstart` on the core where the costs of the steps were measured
 
 def step_seconds(
     cfg,  # `RunCfg` to train
@@ -262,7 +262,7 @@ def _report_step(title, run, scores, data, folders, result=None):
     if data != Path('data'):
         command += [word for folder in folders for word in ('--data', folder)]
     needs = [run / 'model.safetensors', *scores]
-    return _step(title, 12, command, needs, [run / 'report.html'], result=result)
+    return _step(title, 7, command, needs, [run / 'report.html'], result=result)
 
 # %% ../nbs/14_apps/01_quickstart.ipynb #d712be98
 def _sample_name(sample):
@@ -276,7 +276,7 @@ def _predict_step(title, run, weights, data, sample):
     xrays = ['--frontal', real / name / f'{name}_pa.npy', '--lateral', real / name / f'{name}_lat.npy']
     command = ['xray2ct-predict', *xrays, '--weights', weights, '--size', 128, '-o', volume]
     best = weights / 'model.safetensors' if isinstance(weights, Path) else find_weights(weights)
-    return _step(title, 8, command, [best, real], [volume])
+    return _step(title, 7, command, [best, real], [volume])
 
 def first_steps(
     run: Path,  # Folder of the results
@@ -296,7 +296,7 @@ def first_steps(
         return title + result_lines(run, volume, {'real sample': scores})
 
     return [
-        _step('a real CT scan and its two X-rays', 12, prepare, [sample], [real]),
+        _step('a real CT scan and its two X-rays', 28, prepare, [sample], [real]),
         _evaluate_step('scores on the real patient', 12, weights, real, scores),
         _predict_step('the real patient from two X-rays alone', run, weights, data, sample),
         _step('the weights next to their results', 1, copy, [best], [kept]),
@@ -344,7 +344,7 @@ def training_steps(
         *first_steps(run.parent / PRETRAINED, PRETRAINED, data, sample),
         _cohort_step('100 virtual patients to train on', 100, cohorts[0], data, scale),
         _cohort_step('20 others to test on', 20, cohorts[1], data, scale),
-        _step(TRAINING, 600, train, [patients], trained, cores=nproc),
+        _step(TRAINING, 1050, train, [patients], trained, cores=nproc),
         _evaluate_step('scores on the test patients, with every baseline', 60, run, test, scores),
         _evaluate_step('scores of the new weights on the real patient', 12, run, folders[1], scores_real),
         _predict_step('the real patient by the new weights', run, run, data, sample),
