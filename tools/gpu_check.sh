@@ -10,16 +10,16 @@ python=${PYTHON:-.venv/bin/python}
 cores=$(nproc)
 work=$out/work-$(date +%Y%m%dT%H%M%S)
 mkdir "$work"
-device=cuda steps=200 tests=tests/test_gpu.py
+device=cuda steps=200 patience=1 tests=tests/test_gpu.py
 sizes=lift64,lift128,lift256,direct64,enhanced64,unet64,direct128,refine_v2_it6,direct256_v1_long,direct256_v2_long
 if [ "${XRAY2CT_CHECK_DRY_RUN:-}" ]; then
-    device=cpu steps=2 sizes=smoke tests=tests/test_gpu.py::test_nccl_with_one_rank
+    device=cpu steps=2 patience=10 sizes=smoke tests=tests/test_gpu.py::test_nccl_with_one_rank
     export XRAY2CT_GPU_TESTS=cpu
 fi
 export XRAY2CT_CHECK_OUT="$out" XRAY2CT_CHECK_WORK="$work"
 
 part() {  # NAME SECONDS COMMAND...; WORK/NAME.out gets its output, WORK/NAME.err its messages
-    name=$1 limit=$2
+    name=$1 limit=$(($2 * patience))
     shift 2
     begun=$(date +%s)
     timeout -k 10 "$limit" "$@" >"$work/$name.out" 2>"$work/$name.err"
