@@ -15,11 +15,14 @@ os.environ.setdefault('OMP_NUM_THREADS', '1')  # a forked child has none of its 
 import nibabel as nib, numpy as np, pydicom, SimpleITK as sitk, torch
 from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
+from tqdm import tqdm
 from xray2ct.config import cfg_to_dict
 from xray2ct.core import write_json
 from xray2ct.data import cohort as cohort_module
 from xray2ct.data.dataset import toy_dataset
-from xray2ct.data.orientation import atlas
+from xray2ct.data.checks import examine
+from xray2ct.data.patients import patient_files
+from xray2ct.data.prepare import PrepareCfg, prepare_ct
 from xray2ct.evaluation.baselines import fit_baselines
 from xray2ct.evaluation.scoring import evaluate
 from xray2ct.inference.predictor import load_predictor
@@ -134,6 +137,7 @@ def write_templates(root):
         write_radiograph(root / 'xrays' / f'{view}.dcm', picture)
     write_json(geometry_to_dict(Geometry(pixels=32)), root / 'xrays' / 'geometry.json')
     write_cohort(root / 'cohort', new)
+    write_cohort(root / 'pair', new.subset(new.ids[:2]))
     write_run(root / 'run', learned, root / 'cohort', new)
 
 
@@ -388,7 +392,7 @@ class Case:
     def output(self, name, check):
         "A path to write; sometimes one that cannot be written."
         path = self.folder / 'out' / name
-        how = self.rng.choice(['new'] * 12 + ['below_file', 'folder', 'read_only', 'exists'])
+        how = self.rng.choice(['new'] * 24 + ['below_file', 'folder', 'read_only', 'exists'])
         if how == 'below_file':
             (self.folder / 'out').touch()
         elif how == 'folder':
@@ -449,7 +453,7 @@ def prepare_case(case):
 
 def doctor_case(case):
     "A cohort."
-    (data,) = case.take('cohort')
+    (data,) = case.take(case.rng.choice(['pair'] * 5 + ['cohort']))
     case.words = [case.mutate(data)]
     if case.rng.random() < 0.2:
         case.mutate(data) if data.exists() else None
@@ -518,7 +522,7 @@ def cohort_case(case):
     case.words = ['--workers', '1']
     if case.rng.random() < 0.5 and not dest.parent.exists():
         dest.mkdir(parents=True)
-        label = dict(name='0:1', scale='mini', size=16, pixels=16, seeds=[0, 1])
+        label = dict(name='0:1', scale='mini', size=32, pixels=16, seeds=[0, 1])
         (dest / 'cohort.json').write_bytes(mutate_json(case.rng, json.dumps(label).encode()))
     case.option('--scale', '--shard', '--workers')
     case.words += [name, dest] if not name.startswith('-') else [dest, '--', name]
@@ -657,19 +661,23 @@ def run_case(tool, seed, number, templates, folder):
     return dict(faults=faults, words=words, said=said, code=os.waitstatus_to_exitcode(status), megabytes=usage.ru_maxrss // 1024, seconds=usage.ru_utime + usage.ru_stime)
 
 
-def warm_up():
-    "What every process of a tool would compute once; the forked children share it."
+def warm_up(root):
+    "What every process computes once, such as the average chest: the forked children share it."
     torch.set_num_threads(1)
-    atlas()
-    cohort_module.SCALES = dict(mini=(16, 16), full=(16, 32))  # the sizes do not matter here
+    tqdm.monitor_interval = 0  # a thread of the parent would not live in its children
+    cohort_module.SCALES = dict(mini=(32, 16), full=(32, 32))  # the sizes do not matter here
+    for source in ('scan.nii.gz', 'dicom'):
+        cfg = PrepareCfg(size=16, pixels=16)
+        prepare_ct(root / 'templates' / 'scans' / source, root / 'warm' / source, cfg, Geometry(pixels=16))
+    examine(patient_files(next((root / 'templates' / 'pair').glob('toy*'))))
 
 
 def fuzz(tools, seed, count, first=0, log=partial(print, flush=True)):
     "Tool -> (number of cases, exit codes, failed cases)."
-    warm_up()
     found = {}
     with tempfile.TemporaryDirectory(prefix='fuzz-') as d:
         write_templates(Path(d) / 'templates')
+        warm_up(Path(d))
         for tool in tools:
             codes, failed, seconds, most = {}, [], 0.0, 0
             for number in range(first, first + count):

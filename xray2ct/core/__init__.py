@@ -9,7 +9,7 @@ __all__ = []
 from .errors import DISK_ERRNOS, InputError, DashFlag, DashOption, exit_on_input_error
 from .errors import nearest_word, did_you_mean, disk_error, explain_disk_errors
 from .files import PART_PREFIX, atomic_path, atomic_folder, remove_folder, remove_partial
-from .files import write_bytes, write_text, write_json, read_json, file_lock
-from .files import check_regular, check_writable, child_of, link_file, package_folder, sha256_of
+from .files import write_bytes, write_text, write_json, read_json, link_file, file_lock
+from .files import check_regular, check_writable, child_of, package_folder, sha256_of
 from .runtime import seed_of, rng_of, human_time, progress, machine, n_params
 from .runtime import pick_device

@@ -136,8 +136,8 @@ def safe_id(
     return plain
 
 def _stem(path):
-    "Name without the ending of a CT file."
-    return path.name[: len(path.name) - len(ct_suffix(path))].removesuffix('_ct_xray_data')
+    "Name without the ending of a CT file; empty where all scans of X2CT-GAN have the same one."
+    return path.name[: len(path.name) - len(ct_suffix(path))].removesuffix('ct_xray_data').rstrip('_')
 
 _SCAN_TAGS = ('PatientID', 'StudyInstanceUID', 'SeriesInstanceUID')
 
@@ -236,7 +236,7 @@ def find_sources(
             except PermissionError as e:
                 raise InputError('no permission to read it', e.filename) from None
         else:
-            found = [(_stem(path) or path.name, path)]
+            found = [(_stem(path) or path.absolute().parent.name, path)]
         if not found:
             fix = f'Known: {", ".join(CT_SUFFIXES)} and folders of DICOM slices.'
             raise InputError('no CT in it', path, fix)
@@ -662,18 +662,18 @@ def main(
     json: bool = False,  # Print JSON
 ):
     """Turn CT scans into patient folders: cube in HU, X-rays as line integrals and PNG, geometry.json.
-    Resumable. Example: xray2ct-prepare scans/ data/mine --workers 2
-    X2CT-GAN's data: xray2ct-prepare LIDC-HDF5-256 data/x2ct --split train.txt --split test.txt"""
+    Resumable. For X2CT-GAN's data: xray2ct-prepare LIDC-HDF5-256 data/x2ct --split train.txt --split test.txt
+
+    Example: xray2ct-prepare scans/ data/mine --workers 2"""
     with exit_on_input_error():
         t0 = time.time()
         src, dest = _sources_and_destination(paths)
         _check_sizes(size, pixels, fov_mm, workers)
-        is_word = center in ('body', 'volume', 'world')
         cfg = PrepareCfg(
             size=size,
             fov_mm=fov_mm,
             pixels=pixels,
-            center=center if is_word else _numbers(center, 3, '--center'),
+            center=center if center in ('body', 'volume', 'world') else _numbers(center, 3, '--center'),
             keep_table=table,
             rescale=_word_or_numbers(rescale, 'signed', 2, '--rescale'),
             padding=_word_or_numbers(padding, 'none', 1, '--padding'),

@@ -305,6 +305,11 @@ def score(
     )
 
 # %% ../../nbs/12_inference/03_evaluate.ipynb #7e4ebbcb
+def _check_json(path):
+    "Refuse a result file that cannot be written; '-' is the terminal."
+    if path and path != '-':
+        check_writable(path)
+
 def _read_result(path):
     "The JSON of another run, or None without a path."
     if not path:
@@ -401,11 +406,11 @@ def main(
     device: str = None,  # cpu, cuda or cuda:1 (default: a GPU if there is one)
 ):
     """Score weights on patients, with baselines, controls and confidence intervals.
-    Example: xray2ct-evaluate runs/ID data/virtual_test --json scores.json
-    X2CT-GAN's data: xray2ct-evaluate lift64 data/x2ct --protocol x2ct,x2ct_legacy"""
+    For X2CT-GAN's data: xray2ct-evaluate lift64 data/x2ct --protocol x2ct,x2ct_legacy
+
+    Example: xray2ct-evaluate runs/ID data/virtual_test --json scores.json"""
     with exit_on_input_error(), device_group(device or '') as own_device:
-        if json and json != '-':
-            check_writable(json)
+        _check_json(json)
         other = _read_result(compare)
         protocols = _protocols(protocol, compare)
         predictor = load_predictor(weights, own_device)

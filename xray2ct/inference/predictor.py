@@ -388,15 +388,18 @@ def summary_lines(
 
 # %% ../../nbs/12_inference/02_predictor.ipynb #df1f8157
 def _check_outputs(output, uncertainty, dicom, patient):
-    "Refuse names that say no format, one file for two volumes, and a series that would overwrite files."
+    "Refuse names that say no format, one file for two volumes, and what would overwrite or cannot be written."
     if output or not dicom:
         check_volume_name(output, '--output')
     if uncertainty:
         check_volume_name(uncertainty, '--uncertainty')
     if uncertainty and output and Path(uncertainty).resolve() == Path(output).resolve():
         raise InputError('the volume and its uncertainty cannot share a file', uncertainty)
+    for path in filter(None, (output, uncertainty)):
+        check_writable(path)
     if dicom:
         check_new_folder(dicom)
+        check_writable(dicom, is_folder=True)
         check_patient_name(patient or '')
     elif patient:
         raise InputError('--patient is for a DICOM series', fix='Give --dicom DIR too, or leave --patient out.')
@@ -436,8 +439,9 @@ def main(
     json: Param('Print one JSON object in place of sentences', action=DashFlag) = None,
 ):
     """Reconstruct a CT volume in Hounsfield units from two X-rays.
-    Example: xray2ct-predict --frontal p7_pa.npy --lateral p7_lat.npy -o p7.nii.gz --size 256
-    As a DICOM series: xray2ct-predict --frontal p7_pa.npy --lateral p7_lat.npy --dicom p7_ct"""
+    Example as a DICOM series: xray2ct-predict --frontal p7_pa.npy --lateral p7_lat.npy --dicom p7_ct
+
+    Example: xray2ct-predict --frontal p7_pa.npy --lateral p7_lat.npy -o p7.nii.gz --size 256"""
     with exit_on_input_error():
         start = time.time()
         _check_outputs(output, uncertainty, dicom, patient)

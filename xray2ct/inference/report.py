@@ -11,6 +11,7 @@ __all__ = ['TEMPLATES', 'MAX_BYTES', 'OPEN_ON_PAPER', 'PAGE_SCRIPT', 'draw', 'pi
 
 # %% ../../nbs/12_inference/04_report.ipynb #97ab376e
 import math
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from json import dumps
 from pathlib import Path
@@ -554,6 +555,18 @@ def read_curve(
     values = [row['val_psnr'] for row in rows]
     return dict(curve=prepare_curve(steps, values, known[0] if known else None))
 
+# %% ../../nbs/12_inference/04_report.ipynb #e07ffaf0
+@contextmanager
+def _as_written(path):
+    "Turn the errors that wrong values in a JSON file cause into an `InputError` that names the file."
+    try:
+        yield
+    except InputError:
+        raise
+    except (AttributeError, KeyError, IndexError, TypeError, ValueError, ArithmeticError) as e:
+        what = f'it holds other values than a run or xray2ct-evaluate writes ({type(e).__name__}: {e})'
+        raise InputError(what, path, 'Restore it, or create it again.') from None
+
 # %% ../../nbs/12_inference/04_report.ipynb #5fb9a24e
 def write_report(
     run,  # A run's folder
@@ -573,22 +586,26 @@ def write_report(
     if not scores:
         fix = f'Run: xray2ct-evaluate {run} DATA --json {run}/scores.json'
         raise InputError('it has not been scored', run, fix)
-    scored_data = [s.get('data') for s in scores.values()]
-    roots = [*data, *scored_data, *sorted(p for p in Path('data').glob('*') if p.is_dir())]
-    n_cases = sum(len(pick_cases(s['cases'])) for s in scores.values())
-    share = int(0.85 * MAX_BYTES / max(1, n_cases))  # the rest is for X-rays, tables and the script
-    first = next(iter(scores.values()))
     record_file = run / 'record.json'
-    record = read_json(record_file) if record_file.exists() else {}
-    page = render_report(
-        f'xray2ct: {run.resolve().name}',
-        [prepare_test(name, s, predictor, roots, share) for name, s in scores.items()],
-        training=read_curve(run),
-        protocol=first['protocol'],
-        definition=first.get('definition', ''),
-        facts=run_facts(predictor, record),
-        settings=dumps(cfg_to_dict(predictor.cfg), indent=1),
-    )
+    with _as_written(record_file):
+        facts = run_facts(predictor, read_json(record_file) if record_file.exists() else {})
+    with _as_written(run / 'metrics.jsonl'):
+        training = read_curve(run)
+    with _as_written(run / 'scores*.json'):
+        scored_data = [s.get('data') for s in scores.values()]
+        roots = [*data, *scored_data, *sorted(p for p in Path('data').glob('*') if p.is_dir())]
+        n_cases = sum(len(pick_cases(s['cases'])) for s in scores.values())
+        share = int(0.85 * MAX_BYTES / max(1, n_cases))  # the rest is for X-rays, tables and the script
+        first = next(iter(scores.values()))
+        page = render_report(
+            f'xray2ct: {run.resolve().name}',
+            [prepare_test(name, s, predictor, roots, share) for name, s in scores.items()],
+            training=training,
+            protocol=first['protocol'],
+            definition=first.get('definition', ''),
+            facts=facts,
+            settings=dumps(cfg_to_dict(predictor.cfg), indent=1),
+        )
     return write_text(page, target)
 
 # %% ../../nbs/12_inference/04_report.ipynb #447c7969

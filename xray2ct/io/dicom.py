@@ -161,7 +161,10 @@ def dicom_headers(
 # %% ../../nbs/04_io/03_dicom.ipynb #955a751a
 def _n_frames(header):
     "Number of frames of a DICOM file; a plain slice has one."
-    return int(header.get('NumberOfFrames') or 1)
+    try:
+        return int(header.get('NumberOfFrames') or 1)
+    except (ValueError, TypeError):
+        return 1
 
 def _is_ct_slice(header):
     "True for a CT slice with a place in space, and for a multi-frame CT."
@@ -243,7 +246,7 @@ def series_of(
     series = defaultdict(list)
     for file, header in found:
         if _is_ct_slice(header):
-            key = (header.get('StudyInstanceUID'), header.get('SeriesInstanceUID'))
+            key = (str(header.get('StudyInstanceUID')), str(header.get('SeriesInstanceUID')))
             series[key].append((file, header))
     return series
 
@@ -324,6 +327,9 @@ def _check_numbers(file, header):
     for keyword, n in counts.items():
         numbers = numbers_of(header, keyword, n, file)
         setattr(header, keyword, numbers)
+    for keyword in ('Rows', 'Columns'):
+        (number,) = numbers_of(header, keyword, 1, file)
+        setattr(header, keyword, int(number))
 
 def _slice_layout(header):
     "Size, direction and spacing of a slice, rounded: equal for all slices of one stack."

@@ -94,6 +94,9 @@ _NIFTI_ERRORS = (
     zlib.error,
     ValueError,
     TypeError,
+    KeyError,
+    OverflowError,
+    MemoryError,
 )
 
 def _nifti_affine(img):

@@ -511,7 +511,7 @@ def _length_notes(
     return notes
 
 # %% ../../nbs/04_io/06_volume.ipynb #5f1bfb58
-_CHEST_MM = (220, 600)  # Width of an adult body in a chest CT
+_CHEST_MM = (240, 600)  # Width of an adult body in a chest CT
 _LUNG_MM = (80, 450)  # Height of an adult's lungs
 SPACING_FIX = (
     'Give the true voxel edges with `--spacing=X,Y,Z` in mm '
