@@ -315,7 +315,11 @@ def _read_result(path):
     if not path:
         return None
     other = read_json(path)
-    if not {'protocol', 'cases'} <= set(other):
+    try:
+        dumps(other, allow_nan=False)
+    except ValueError:
+        raise InputError('it holds scores that are NaN or infinite', path, 'Score the run again.') from None
+    if not isinstance(other, dict) or not {'protocol', 'cases'} <= set(other):
         fix = 'Make one with --json FILE.'
         raise InputError('this is not a result of xray2ct-evaluate', path, fix)
     return other
