@@ -310,12 +310,21 @@ def _check_json(path):
     if path and path != '-':
         check_writable(path)
 
+def _finite(result, path):
+    "The result; scores of a file that are NaN or infinite, or make others so, are refused."
+    try:
+        dumps(result, allow_nan=False, default=str)
+    except ValueError:
+        raise InputError('it holds scores that are no usable numbers', path, 'Score the run again.') from None
+    return result
+
 def _read_result(path):
     "The JSON of another run, or None without a path."
     if not path:
         return None
     other = read_json(path)
-    if not {'protocol', 'cases'} <= set(other):
+    _finite(other, path)
+    if not isinstance(other, dict) or not {'protocol', 'cases'} <= set(other):
         fix = 'Make one with --json FILE.'
         raise InputError('this is not a result of xray2ct-evaluate', path, fix)
     return other
@@ -422,7 +431,7 @@ def main(
         result = results[protocols[0]]
         if other is not None:
             names = (other.get('recipe', Path(compare).stem), result['recipe'])
-            result['comparison'] = compare_runs(other, result, names)
+            result['comparison'] = _finite(compare_runs(other, result, names), compare)
         if not is_main():
             return
         for note in dict.fromkeys(note for r in results.values() for note in r['notes']):
