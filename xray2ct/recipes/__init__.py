@@ -48,6 +48,7 @@ from xray2ct.recipes.lift import (
     lift64_real,
     lift64_varied,
     quickstart,
+    radiograph64,
     smoke,
 )
 from .comparisons import direct32_matched, direct64_matched, dynunet32, dynunet64
