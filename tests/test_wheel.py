@@ -87,9 +87,17 @@ def test_a_plain_installation_predicts_and_evaluates(tmp_path):
     assert json.loads((tmp_path / 'scores.json').read_text())['n'] == 2
 
 
+def copy_sources(folder):
+    "What a wheel is built from: the package and five files."
+    shutil.copytree(ROOT / 'xray2ct', folder / 'xray2ct', ignore=shutil.ignore_patterns('__pycache__'))
+    for f in ('setup.py', 'settings.ini', 'MANIFEST.in', 'README.md', 'LICENSE'):
+        shutil.copy(ROOT / f, folder)
+    return folder
+
+
 @pytest.mark.skipif(not SLOW, reason='installs PyTorch into an empty environment (minutes): XRAY2CT_TEST_FLAGS=slow')
 def test_the_wheel_alone_predicts_in_an_empty_environment(tmp_path):
-    shutil.copytree(ROOT, tmp_path / 'src', ignore=shutil.ignore_patterns('.git', '.venv', 'runs', 'data', '_*', 'results'))
+    copy_sources(tmp_path / 'src')
     build = [sys.executable, '-m', 'build', '--wheel', '--no-isolation', '--outdir', tmp_path, tmp_path / 'src']
     subprocess.run(build, check=True, capture_output=True)
     wheel = next(tmp_path.glob('*.whl'))
@@ -111,10 +119,7 @@ def test_the_wheel_alone_predicts_in_an_empty_environment(tmp_path):
 
 
 def test_wheel_carries_the_front_ends(tmp_path):
-    src = tmp_path / 'src'
-    shutil.copytree(ROOT / 'xray2ct', src / 'xray2ct', ignore=shutil.ignore_patterns('__pycache__'))
-    for f in ('setup.py', 'settings.ini', 'MANIFEST.in', 'README.md', 'LICENSE'):
-        shutil.copy(ROOT / f, src)
+    src = copy_sources(tmp_path / 'src')
     r = subprocess.run(
         [sys.executable, '-m', 'build', '--no-isolation', '--outdir', tmp_path / 'dist', src],
         capture_output=True,
