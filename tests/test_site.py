@@ -116,6 +116,12 @@ def test_links_and_anchors(site, pages):
     assert not bad, f'{len(bad)} broken links: ' + '; '.join(bad[:15])
 
 
+def test_no_page_shows_the_source_of_a_link(pages):
+    "A name in backticks becomes a link of its own, so it cannot be the text of another one."
+    shown = {name: re.findall(r'</a>[^<]{0,3}\]\(\S+', p.path.read_text()) for name, p in pages.items()}
+    assert not {name: found for name, found in shown.items() if found}
+
+
 def test_nothing_is_loaded_from_elsewhere(site, pages):
     for name, p in pages.items():
         for url in p.loads:
