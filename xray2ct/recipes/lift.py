@@ -140,9 +140,10 @@ def radiograph64(scale) -> RunCfg:  # scale is 'mini' or 'full'
 
     Size, position, tone curve and border of each picture are unknown, and the patient moves between the views. The
     network gets the pictures in the standard frame and the default acquisition; the volume lies in that frame.
-    Should give 16.4 dB on one real chest in the protocol `radiograph` (results/analysis/radiograph64-real-radiograph.json),
-    0.9 dB over the mean volume; lift64_real gives 14.9 dB there. The validation patients are seen on radiographs too, so
-    their score is not comparable with that of other recipes. The recorded run has 400 steps in place of 1,000.
+    Should give 16.4 dB on one real chest in the protocol `radiograph`, 0.9 dB over the mean volume; lift64_real gives
+    14.9 dB there (results/analysis/radiograph64-real-radiograph.json and that of lift64_real). The validation patients
+    are seen on radiographs too, so their score is not comparable with that of other recipes. The recorded run has 400
+    steps in place of 1,000.
     Costs 0.5 to 0.8 s of one core per sample for making it; full: not yet measured."""
     c = lift64_real(scale)
     return replace(
