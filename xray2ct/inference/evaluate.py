@@ -232,14 +232,14 @@ def protocol_and_input(
     return get_protocol(protocol), False
 
 def _open_patients(data, split, cfg, quiet):
-    "The patients to score, the choice in words, and what reading them had to assume."
+    "Cohort folder, the patients to score, the choice in words, and what reading them had to assume."
     root, ids, chosen = choose_patients(data, split, cfg.views)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter('always')
         dataset = CTDataset(root, ids, replace(cfg, cache=''), quiet=quiet)
     messages = [str(w.message) for w in caught]
     more = [m for m in messages if not any(note in m for note in dataset.notes)]
-    return dataset, chosen, [*dataset.notes, *more]
+    return root, dataset, chosen, [*dataset.notes, *more]
 
 def _refuse_known(known, dataset, data):
     "Raise an error that names patients that were trained on."
@@ -282,7 +282,7 @@ def score(
     p, radiographs = protocol_and_input(protocol)
     predictor = weights if isinstance(weights, Predictor) else load_predictor(weights, pick_device())
     show = progress and is_main()
-    dataset, chosen, notes = _open_patients(data, split, predictor.cfg.data, quiet=not show)
+    root, dataset, chosen, notes = _open_patients(data, split, predictor.cfg.data, quiet=not show)
     known = known_patients(predictor, dataset)
     if known and not allow_train:
         _refuse_known(known, dataset, data)
@@ -291,7 +291,6 @@ def score(
     predict = predict_without(predictor, drop_view)
     settings = dict(controls=controls, progress=progress, device=predictor.device)
     if radiographs:
-        root = choose_patients(data, split, predictor.cfg.data.views)[0]
         pictures = radiograph_dataset(root, dataset, quiet=not show, own_frame=True)
         scores = radiograph_scores(predict, pictures, dataset, p, baselines, **settings)
     else:
